@@ -1,0 +1,378 @@
+"""Typed bodies of actions, descriptors and app_metadata.
+
+``shapes.from_json`` and ``shapes.to_json`` translate between these and JSON objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.locators import (
+    Locator,
+    SequenceLocator,
+    SessionLocator,
+    TopicLocator,
+)
+from mosaico_ros.protocol.serialization import SerializationFormat
+
+# --- Requests of actions ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Empty:
+    """No parameters: ``info``, ``version``."""
+
+
+@dataclass(frozen=True)
+class SequenceCreate:
+    """``sequence_create``.
+
+    `client_token` (an extension) makes the call repeatable after a lost answer: a second
+    call with the same token succeeds where one without would find the name taken.
+    """
+
+    locator: SequenceLocator
+    user_metadata: dict[str, Any] = field(default_factory=dict)
+    client_token: str | None = None
+
+
+@dataclass(frozen=True)
+class SequenceRef:
+    """``sequence_delete``, ``session_create``, ``sequence_notification_list`` and ``_purge``."""
+
+    locator: SequenceLocator
+
+
+@dataclass(frozen=True)
+class TopicRef:
+    """``topic_delete``, ``topic_notification_list`` and ``_purge``."""
+
+    locator: TopicLocator
+
+
+@dataclass(frozen=True)
+class SessionFinalize:
+    """``session_finalize``."""
+
+    session_uuid: UUID
+
+
+@dataclass(frozen=True)
+class SessionDelete:
+    """``session_delete``: by locator, or by uuid as clients up to 0.4 do."""
+
+    locator: SessionLocator | None = None
+    session_uuid: UUID | None = None
+
+    def __post_init__(self) -> None:
+        if self.locator is None and self.session_uuid is None:
+            raise InvalidArgumentError(
+                'session_delete names no session', remedy="Give 'locator' or 'session_uuid'."
+            )
+
+
+@dataclass(frozen=True)
+class TopicCreate:
+    """``topic_create``. Any tag is accepted."""
+
+    session_uuid: UUID
+    locator: TopicLocator
+    serialization_format: SerializationFormat
+    ontology_tag: str
+    user_metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.ontology_tag:
+            raise InvalidArgumentError(f'The ontology tag of {self.locator} is empty')
+
+
+class NotificationType(str, Enum):
+    """Kinds of notifications; published clients know only this one."""
+
+    ERROR = 'error'
+
+
+@dataclass(frozen=True)
+class SequenceNotificationCreate:
+    """``sequence_notification_create``."""
+
+    locator: SequenceLocator
+    notification_type: NotificationType
+    msg: str
+
+
+@dataclass(frozen=True)
+class TopicNotificationCreate:
+    """``topic_notification_create``."""
+
+    locator: TopicLocator
+    notification_type: NotificationType
+    msg: str
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """A span of ``timestamp_ns``; whether the end counts is said where it is used."""
+
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True)
+class Clusterize:
+    """``topic_filter_clusterize``; `timestamp_range` is half-open, `ontology` not yet parsed."""
+
+    locator: TopicLocator
+    clustering_dt_ns: int
+    ontology: dict[str, Any]
+    timestamp_range: TimeRange | None = None
+
+    def __post_init__(self) -> None:
+        if self.clustering_dt_ns < 0:
+            raise InvalidArgumentError(
+                f"The field 'clustering_dt_ns' is negative: {self.clustering_dt_ns}"
+            )
+        if not self.ontology:
+            raise InvalidArgumentError(
+                f"The field 'ontology' names no condition on {self.locator}",
+                remedy='Clusters are made of rows that satisfy at least one condition.',
+            )
+        window = self.timestamp_range
+        if window is not None:
+            check_window(window.start_ns, window.end_ns)
+
+
+@dataclass(frozen=True)
+class Intersect:
+    """``topic_filter_intersect``."""
+
+    topics: list[Clusterize]
+    intersect_dt_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if self.intersect_dt_ns < 0:
+            raise InvalidArgumentError(
+                f"The field 'intersect_dt_ns' is negative: {self.intersect_dt_ns}"
+            )
+        if len(self.topics) < 2:
+            raise InvalidArgumentError("The field 'topics' needs at least two topics")
+        sequences = sorted({topic.locator.sequence for topic in self.topics})
+        if len(sequences) > 1:
+            raise InvalidArgumentError(
+                f"The field 'topics' spans the sequences {', '.join(sequences)}",
+                remedy='Intersect topics of one sequence.',
+            )
+
+
+# --- Descriptors --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PutCommand:
+    """Descriptor of DoPut; `acks` (an extension) asks for acknowledgements of durable rows."""
+
+    resource_locator: TopicLocator
+    topic_uuid: UUID
+    acks: bool = False
+
+
+@dataclass(frozen=True)
+class InfoCommand:
+    """Descriptor of GetFlightInfo and GetSchema; the window is [start, end).
+
+    `sidecars` (an extension) asks for sidecar columns.
+    """
+
+    resource_locator: Locator
+    timestamp_ns_start: int | None = None
+    timestamp_ns_end: int | None = None
+    sidecars: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.resource_locator, SessionLocator):
+            raise InvalidArgumentError(
+                f'{self.resource_locator} is a session', remedy='Name a sequence or a topic.'
+            )
+        check_window(self.timestamp_ns_start, self.timestamp_ns_end)
+
+
+def check_window(start_ns: int | None, end_ns: int | None) -> None:
+    """Check that a half-open window is not empty.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If both bounds are given and start >= end.
+
+    """
+    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
+        raise InvalidArgumentError(
+            f'The window [{start_ns}, {end_ns}) is empty',
+            remedy='The end is exclusive and must be after the start.',
+        )
+
+
+# --- app_metadata in DoPut (extension "acks") ------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PutMark:
+    """Per-message app_metadata of our client.
+
+    `commit`: make everything up to and including this batch durable now. `end` with `rows`:
+    the upload is complete and has this many rows.
+    """
+
+    commit: bool = False
+    end: bool = False
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class PutAck:
+    """PutResult.app_metadata: so many rows of this upload survive a crash from now on."""
+
+    durable_rows: int
+
+
+# --- Answers --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SessionCreated:
+    """Answer of ``session_create``; published clients accept exactly these keys."""
+
+    uuid: UUID
+    locator: SessionLocator
+
+
+@dataclass(frozen=True)
+class TopicCreated:
+    """Answer of ``topic_create``; published clients accept exactly this key."""
+
+    uuid: UUID
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One entry of a notification list.
+
+    `created_datetime` reads ``YYYY-MM-DD HH:MM:SS.ffffff UTC``.
+    """
+
+    name: str
+    notification_type: str
+    msg: str
+    created_datetime: str
+
+
+@dataclass(frozen=True)
+class NotificationList:
+    """Answer of ``*_notification_list``, oldest first."""
+
+    notifications: list[Notification]
+
+
+@dataclass(frozen=True)
+class QueryTopicItem:
+    """One topic of a query answer; `timestamp_range` is inclusive at both ends."""
+
+    locator: TopicLocator
+    ontology_tag: str | None = None
+    timestamp_range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class QueryItem:
+    """One sequence of a query answer, with at least one topic."""
+
+    sequence: str
+    topics: list[QueryTopicItem]
+
+
+@dataclass(frozen=True)
+class QueryAnswer:
+    """Answer of ``query``."""
+
+    items: list[QueryItem]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One page of ``topic_filter_*``; both ends of `ts` are inclusive."""
+
+    ts: TimeRange
+    id: int
+
+
+# --- app_metadata of GetFlightInfo -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """Statistics of a whole topic; the interval is inclusive, `None` without rows."""
+
+    interval: TimeRange | None
+    total_row_count: int
+    total_bytes: int
+    total_chunks_count: int
+
+
+@dataclass(frozen=True)
+class WindowInfo:
+    """Statistics of the requested window; first and last row inside it, inclusive."""
+
+    interval: TimeRange | None
+    row_count: int
+
+
+@dataclass(frozen=True)
+class LegacyInfo:
+    """Statistics as clients up to 0.6 and PlotJuggler read them."""
+
+    chunks_number: int
+    total_bytes: int
+    timestamp: TimeRange | None
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """app_metadata of an endpoint."""
+
+    resource_locator: TopicLocator
+    session_locator: SessionLocator | None
+    created_at_ns: int
+    completed_at_ns: int | None
+    locked: bool
+    ontology_tag: str
+    serialization_format: SerializationFormat
+    user_metadata: dict[str, Any]
+    data_info: DataInfo
+    info: LegacyInfo
+    time_window_info: WindowInfo | None = None
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """One session in the app_metadata of a sequence; `uuid` only in legacy mode."""
+
+    locator: SessionLocator
+    created_at_ns: int
+    completed_at_ns: int | None
+    locked: bool
+    topics: list[TopicLocator]
+    uuid: UUID | None = None
+
+
+@dataclass(frozen=True)
+class SequenceInfo:
+    """app_metadata of the FlightInfo of a sequence."""
+
+    resource_locator: SequenceLocator
+    created_at_ns: int
+    user_metadata: dict[str, Any]
+    sessions: list[SessionInfo]

@@ -1,0 +1,24 @@
+"""Numbers that both ends agree on."""
+
+from __future__ import annotations
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+
+#: Longest locator as a whole, in characters (all ASCII, so bytes too).
+MAX_LOCATOR_LENGTH = 1024
+
+#: Longest single component of a locator; file systems stop at 255 bytes per name.
+MAX_COMPONENT_LENGTH = 255
+
+#: Largest JSON body, in bytes; user metadata beyond that belongs into a topic.
+MAX_JSON_BYTES = 8 * 1024 * 1024
+
+#: Deepest nesting of a JSON body, far below where recursive readers give up.
+MAX_JSON_DEPTH = 64
+
+#: Longest pattern of ``$match``.
+MAX_PATTERN_LENGTH = 256
+
+#: Longest list operand of a query condition.
+MAX_LIST_OPERAND = 1024
