@@ -1,0 +1,263 @@
+"""Settings of the daemon.
+
+Each setting has one environment variable, one key in an optional TOML file (the field's name)
+and one default, explained beside it. Options of ``mosaicod run`` win over the environment,
+the environment over the file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+__all__ = ['Settings', 'load', 'unknown_variables']
+
+PREFIX = 'MOSAICOD_'
+#: Path of the TOML file; not a setting itself.
+CONFIG_VARIABLE = 'MOSAICOD_CONFIG'
+
+_MIB = 1024 * 1024
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get('XDG_DATA_HOME') or '~/.local/share'
+    return Path(base).expanduser() / 'mosaico'
+
+
+def _cores() -> int:
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _limits(
+    low: int | None = None, high: int | None = None, choices: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    return {'low': low, 'high': high, 'choices': choices}
+
+
+def _setting(default: Any, **limits: Any) -> Any:
+    return dataclasses.field(default=default, metadata=_limits(**limits))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings; the variable of ``max_chunk_age_seconds`` is MOSAICOD_MAX_CHUNK_AGE_SECONDS.
+
+    Sizes are in bytes, durations in seconds.
+    """
+
+    #: Address to listen on. Local by default: without API keys the archive is open to whoever
+    #: reaches it.
+    host: str = _setting('127.0.0.1')
+    #: Port of the published clients' defaults; 0 lets the system choose.
+    port: int = _setting(6726, low=0, high=65535)
+    #: Where catalog and chunks live unless the next three settings move them.
+    data_dir: Path = dataclasses.field(default_factory=_default_data_dir, metadata=_limits())
+    #: Catalog database; by default a SQLite file in the data folder.
+    db_url: str = _setting('')
+    #: Chunk store; by default the data folder. ``file:///absolute/path``.
+    store_endpoint: str = _setting('')
+    #: Folder (or bucket) below the endpoint.
+    store_bucket: str = _setting('store')
+    #: A chunk is cut at this size in memory: large enough that a catalog row covers many row
+    #: groups, small enough that a few open topics fit into memory. 0: no limit.
+    max_chunk_size_in_bytes: int = _setting(64 * _MIB, low=0)
+    #: A chunk is cut at this age, so that a slow topic loses at most this much in a crash.
+    max_chunk_age_seconds: float = _setting(30.0, low=1)
+    #: Encoders running at once; more than cores gains nothing.
+    max_concurrent_writes: int = dataclasses.field(
+        default_factory=_cores, metadata=_limits(low=1, high=256)
+    )
+    #: Largest message accepted, announced to clients, which cut their batches by it.
+    max_grpc_message_size: int = _setting(50 * _MIB, low=4 * _MIB, high=512 * _MIB)
+    #: Size at which a read stream cuts its batches: the transport's speed is flat from 1 MiB on,
+    #: and progress and cancellation act per batch.
+    target_message_size: int = _setting(2 * _MIB, low=64 * 1024, high=64 * _MIB)
+    #: Calls served at once; the next one is refused as RESOURCE_EXHAUSTED. Each open upload
+    #: holds one.
+    max_concurrent_rpcs: int = _setting(512, low=8, high=4096)
+    #: Compression of record batches on the way out. Off: it costs more than a 1 Gbit/s link.
+    ipc_compression: str = _setting('none', choices=('none', 'lz4', 'zstd'))
+    #: Answer as clients up to 0.4 need it: sessions by uuid only, endpoint locations, tolerant
+    #: second deletion. It shows write capabilities to readers.
+    legacy_clients: bool = _setting(False)
+    #: PEM files; TLS is on when both are given.
+    tls_cert_file: str = _setting('')
+    tls_private_key_file: str = _setting('')
+    #: An upload whose daemon has not renewed its lease for this long is taken for dead.
+    lease_seconds: float = _setting(30.0, low=1)
+    log_level: str = _setting('warning', choices=('error', 'warning', 'info', 'debug'))
+    log_format: str = _setting('pretty', choices=('pretty', 'plain', 'json'))
+
+    @property
+    def tls(self) -> bool:
+        """Whether the daemon serves TLS."""
+        return bool(self.tls_cert_file)
+
+    @property
+    def database_url(self) -> str:
+        """The catalog's URL, defaults resolved."""
+        return self.db_url or f'sqlite:///{self.data_dir / "catalog.db"}'
+
+    @property
+    def store_dir(self) -> Path:
+        """The folder that holds the chunks, defaults resolved."""
+        if not self.store_endpoint:
+            return self.data_dir / self.store_bucket
+        return Path(unquote(urlsplit(self.store_endpoint).path)) / self.store_bucket
+
+
+def variable(field_name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field_name.upper()
+
+
+def load(
+    environment: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    environment
+        Environment variables.
+    options
+        Values that win over everything else, by field name; `None` counts as not given.
+    config
+        TOML file; by default the one that ``MOSAICOD_CONFIG`` names, if any.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Lists everything that is wrong at once.
+
+    """
+    problems: list[str] = []
+    if config is None and environment.get(CONFIG_VARIABLE):
+        config = Path(environment[CONFIG_VARIABLE])
+    file_values = _read_config(config, problems) if config is not None else {}
+    given: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        name = field.name
+        option = (options or {}).get(name)
+        if option is not None:
+            source, value = f'--{name.replace("_", "-")}', option
+        elif environment.get(variable(name)):
+            source, value = variable(name), environment[variable(name)]
+        elif name in file_values:
+            source, value = f'{config}: {name}', file_values[name]
+        else:
+            continue
+        try:
+            given[name] = _convert(field, value)
+        except ValueError as error:
+            problems.append(f'{source}: {error}')
+    if not problems:
+        settings = Settings(**given)
+        problems.extend(_contradictions(settings))
+        if not problems:
+            return settings
+    raise InvalidArgumentError('The settings are not usable: ' + '; '.join(problems))
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return one line for each ``MOSAICOD_*`` variable without effect."""
+    known = [variable(field.name) for field in dataclasses.fields(Settings)] + [CONFIG_VARIABLE]
+    lines = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            hint = f'; did you mean {close[0]}?' if close else ''
+            lines.append(f'{name} has no effect{hint}')
+    return lines
+
+
+def _read_config(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    try:
+        values = tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        problems.append(f'{path}: {error}')
+        return {}
+    known = {field.name for field in dataclasses.fields(Settings)}
+    for name in sorted(set(values) - known):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f'; did you mean {close[0]}?' if close else ''
+        problems.append(f'{path}: {name} is no setting{hint}')
+    return values
+
+
+def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
+    # Annotations are text here; the defaults' types say the same and need no evaluation.
+    kind = field.type
+    if kind == 'bool':
+        return _bool(value)
+    if kind in ('int', 'float'):
+        if isinstance(value, bool):
+            raise ValueError(f'{value} is not a number')
+        try:
+            number: Any = int(value) if kind == 'int' else float(value)
+        except ValueError:
+            raise ValueError(f'{value!r} is not a number') from None
+        low, high = field.metadata['low'], field.metadata['high']
+        if low is not None and not number >= low:
+            raise ValueError(f'{value} is below {low}')
+        if high is not None and not number <= high:
+            raise ValueError(f'{value} is above {high}')
+        return number
+    text = str(value)
+    if kind == 'Path':
+        return Path(text).expanduser().absolute()
+    choices = field.metadata['choices']
+    if choices is not None:
+        text = text.lower()
+        if text not in choices:
+            raise ValueError(f'{value!r} is none of {", ".join(choices)}')
+    return text
+
+
+def _bool(value: Any) -> bool:
+    text = str(value).lower()
+    if text in ('1', 'true', 'yes', 'on'):
+        return True
+    if text in ('0', 'false', 'no', 'off'):
+        return False
+    raise ValueError(f'{value!r} is neither true nor false')
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    endpoint = urlsplit(settings.store_endpoint)
+    if settings.store_endpoint and endpoint.scheme != 'file':
+        problems.append(
+            f'{variable("store_endpoint")}: {settings.store_endpoint!r} cannot be used; '
+            'this release stores into folders only (file:///absolute/path), not yet into S3'
+        )
+    elif settings.store_endpoint and (endpoint.netloc or not endpoint.path.startswith('/')):
+        problems.append(f'{variable("store_endpoint")}: write file:///absolute/path')
+    if not settings.store_bucket or '/' in settings.store_bucket:
+        problems.append(f'{variable("store_bucket")}: {settings.store_bucket!r} is not one name')
+    if bool(settings.tls_cert_file) != bool(settings.tls_private_key_file):
+        problems.append(
+            f'{variable("tls_cert_file")} and {variable("tls_private_key_file")} '
+            'are needed together'
+        )
+    if settings.target_message_size > settings.max_grpc_message_size:
+        problems.append(
+            f'{variable("target_message_size")} is above {variable("max_grpc_message_size")}'
+        )
+    return problems
