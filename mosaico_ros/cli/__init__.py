@@ -1,0 +1,1 @@
+"""Entry points: one verb per file, each thin over the rooms below."""

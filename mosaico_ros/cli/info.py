@@ -1,0 +1,110 @@
+"""``mosaico info``: one sequence and its topics."""
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..protocol.errors import NotFoundError
+from . import rendering
+from .connection import connects
+
+if TYPE_CHECKING:
+    from ..client.comm.mosaico_client import MosaicoClient
+
+
+@click.command('info')
+@click.argument('sequence')
+@click.option('--json', 'as_json', is_flag=True, help='Everything as one JSON object.')
+@connects
+def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
+    """Describe one sequence: its topics, sessions, metadata and notifications."""
+    handler = client.sequence_handler(sequence)
+    if handler is None:
+        raise NotFoundError(
+            f'there is no sequence {sequence!r}', remedy='`mosaico ls` lists what there is'
+        )
+    topics = [describe(handler.get_topic_handler(name)) for name in handler.topics]
+    notifications = [
+        (note.topic_name, note.message)
+        for note in client.list_sequence_notifications(handler.name)
+        + [
+            note
+            for topic in topics
+            for note in client.list_topic_notifications(handler.name, topic['topic'])
+        ]
+    ]
+    if as_json:
+        click.echo(json.dumps({
+            'sequence': handler.name,
+            'created_ns': handler.created_timestamp,
+            'bytes': handler.total_size_bytes,
+            'start_ns': handler.timestamp_ns_min,
+            'end_ns': handler.timestamp_ns_max,
+            'metadata': handler.user_metadata,
+            'sessions': [
+                {'locator': session.locator, 'finalized': session.locked}
+                for session in handler.sessions
+            ],
+            'topics': topics,
+            'notifications': [
+                {'topic': topic, 'message': message} for topic, message in notifications
+            ],
+        }))  # fmt: skip
+        return
+
+    from rich.console import Console
+
+    console = Console()
+    console.print(f'[bold]{handler.name}[/bold]', highlight=False)
+    still_open = sum(not session.locked for session in handler.sessions)
+    console.print(
+        f'{rendering.moment(handler.timestamp_ns_min)} to '
+        f'{rendering.moment(handler.timestamp_ns_max)} UTC, '
+        f'{rendering.size(handler.total_size_bytes)} stored, {len(handler.sessions)} session(s)'
+        + (f', {still_open} not finalized' if still_open else ''),
+        highlight=False,
+    )
+    console.print(topic_table(topics))
+    if handler.user_metadata:
+        console.print('metadata')
+        for key, value in handler.user_metadata.items():
+            console.print(f'  {key}: {json.dumps(value)}', highlight=False, markup=False)
+    for topic, message in notifications:
+        console.print(f'! {topic or handler.name}: {message}', highlight=False, markup=False)
+
+
+def describe(topic: Any) -> dict[str, Any]:
+    """What the catalog knows of a topic, as plain values."""
+    return {
+        'topic': topic.name,
+        'type': topic.ontology_tag,
+        'ros_type': topic.user_metadata.get('_ros_', {}).get('msgtype'),
+        'count': topic.message_count,
+        'bytes': topic.total_size_bytes,
+        'chunks': topic.chunks_number,
+        'start_ns': topic.timestamp_ns_min,
+        'end_ns': topic.timestamp_ns_max,
+        'complete': topic.locked,
+    }
+
+
+def topic_table(topics: list[dict[str, Any]]) -> Any:
+    """The topics of a sequence as a table: type, count, rate, size, time span."""
+    return rendering.table(
+        ('topic', 'type', 'count', 'rate', 'size', 'start (UTC)', 'duration', ''),
+        [(
+            topic['topic'],
+            topic['type'],
+            str(topic['count']),
+            rendering.rate(topic['count'], topic['start_ns'], topic['end_ns']),
+            rendering.size(topic['bytes']),
+            rendering.moment(topic['start_ns']),
+            rendering.duration(
+                None if topic['start_ns'] is None else topic['end_ns'] - topic['start_ns']
+            ),
+            '' if topic['complete'] else 'incomplete',
+        ) for topic in topics],
+        right=('count', 'rate', 'size', 'duration'),
+    )  # fmt: skip

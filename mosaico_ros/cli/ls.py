@@ -1,0 +1,57 @@
+"""``mosaico ls``: the sequences of an archive."""
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from . import rendering
+from .connection import connects
+
+if TYPE_CHECKING:
+    from ..client.comm.mosaico_client import MosaicoClient
+
+
+@click.command('ls')
+@click.option('--json', 'as_json', is_flag=True, help='One JSON object per sequence and line.')
+@connects
+def command(client: MosaicoClient, as_json: bool) -> None:
+    """List the sequences of an archive, oldest first."""
+    found = []
+    for name in client.list_sequences():
+        sequence = client.sequence_handler(name)
+        if sequence is not None:  # None: deleted since it was listed
+            found.append(sequence)
+    if as_json:
+        for sequence in found:
+            click.echo(json.dumps({
+                'sequence': sequence.name,
+                'topics': sequence.topics,
+                'bytes': sequence.total_size_bytes,
+                'start_ns': sequence.timestamp_ns_min,
+                'end_ns': sequence.timestamp_ns_max,
+                'created_ns': sequence.created_timestamp,
+                'metadata': sequence.user_metadata,
+            }))  # fmt: skip
+        return
+    if not found:
+        click.echo('The archive is empty. `mosaico record --all` or `mosaico ingest BAG` fills it.')
+        return
+    from rich.console import Console
+
+    Console().print(rendering.table(
+        ('sequence', 'topics', 'size', 'start (UTC)', 'duration'),
+        [(
+            sequence.name,
+            str(len(sequence.topics)),
+            rendering.size(sequence.total_size_bytes),
+            rendering.moment(sequence.timestamp_ns_min),
+            rendering.duration(_span(sequence.timestamp_ns_min, sequence.timestamp_ns_max)),
+        ) for sequence in found],
+        right=('topics', 'size', 'duration'),
+    ))  # fmt: skip
+
+
+def _span(start_ns: int | None, end_ns: int | None) -> int | None:
+    return None if start_ns is None or end_ns is None else end_ns - start_ns

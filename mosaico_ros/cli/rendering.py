@@ -1,0 +1,73 @@
+"""How times, sizes and tables are shown on a terminal."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def size(count: float) -> str:
+    """Bytes as people read them: ``512 B``, ``1.5 MB`` (powers of 1000, as disks are sold)."""
+    for unit in ('B', 'kB', 'MB', 'GB', 'TB'):
+        if abs(count) < 999.5 or unit == 'TB':
+            return f'{count:.0f} {unit}' if unit == 'B' else f'{count:.1f} {unit}'
+        count /= 1000
+    raise AssertionError('unreachable')
+
+
+def moment(stamp_ns: int | None) -> str:
+    """Nanoseconds since the epoch as UTC with milliseconds; a dash when there is none.
+
+    Stamps of a simulation (within a day of the epoch) are shown as seconds.
+    """
+    if stamp_ns is None:
+        return '-'
+    if abs(stamp_ns) < 86_400 * 10**9:
+        return f'{stamp_ns / 1e9:.3f} s'
+    seconds, nanoseconds = divmod(stamp_ns, 10**9)
+    try:
+        day = datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return f'{stamp_ns} ns'
+    return f'{day:%Y-%m-%d %H:%M:%S}.{nanoseconds // 10**6:03d}'
+
+
+def duration(span_ns: int | None) -> str:
+    """A span of nanoseconds: ``850 ms``, ``9.98 s``, ``2 h 05 min``; a dash when there is none."""
+    if span_ns is None:
+        return '-'
+    if span_ns < 10**9:
+        return f'{span_ns / 1e6:.0f} ms'
+    seconds = span_ns / 1e9
+    if seconds < 60:
+        return f'{seconds:.2f} s'
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f'{minutes} min {rest:02d} s'
+    return f'{minutes // 60} h {minutes % 60:02d} min'
+
+
+def rate(count: int, start_ns: int | None, end_ns: int | None) -> str:
+    """Mean rate of ``count`` messages from the first to the last stamp."""
+    if count < 2 or start_ns is None or end_ns is None or end_ns <= start_ns:
+        return '-'
+    return f'{(count - 1) * 1e9 / (end_ns - start_ns):.1f} Hz'
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
+          ) -> Table:  # fmt: skip
+    """A plain table with a header; the columns named in ``right`` hold numbers."""
+    from rich import box
+    from rich.table import Table
+
+    numbers = set(right)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, justify='right' if column in numbers else 'left',
+                         overflow='fold')  # fmt: skip
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
