@@ -3,7 +3,9 @@
 All metadata lives here: colcon reads neither ``[project]`` of pyproject.toml nor
 ``python_requires`` of setup.cfg.
 """
+
 from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -23,7 +25,7 @@ setup(
     name='mosaico_ros',
     version='0.1.0',
     description='Robot data as a database: a typed, columnar, queryable archive for ROS 2.',
-    long_description=open('README.md', encoding='utf-8').read(),
+    long_description=Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     author='mosaico_ros contributors',
     maintainer='mosaico_ros maintainers',

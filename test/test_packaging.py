@@ -1,4 +1,5 @@
 """The package as installers see it: pip in a plain environment, colcon in a ROS workspace."""
+
 from __future__ import annotations
 
 import os
@@ -41,9 +42,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.Zip
 
 
 def test_wheel_carries_what_ros_looks_for(wheel: zipfile.ZipFile) -> None:
-    share = {
-        name.split('.data/data/', 1)[1] for name in wheel.namelist() if '.data/data/' in name
-    }
+    share = {name.split('.data/data/', 1)[1] for name in wheel.namelist() if '.data/data/' in name}
     assert 'share/ament_index/resource_index/packages/mosaico_ros' in share
     assert 'share/mosaico_ros/package.xml' in share
     assert {f'lib/mosaico_ros/{name}' for name in EXECUTABLES} <= share
@@ -80,11 +79,25 @@ def test_colcon_builds_an_ament_package(source: Path, tmp_path: Path) -> None:
     workspace = source.parent.parent
     environment = {**os.environ, 'PATH': f'{colcon.parent}:{os.environ["PATH"]}'}
     built = subprocess.run(
-        [colcon, '--log-base', str(tmp_path / 'log'), 'build', '--base-paths', str(source),
-         '--build-base', str(tmp_path / 'build'), '--install-base', str(tmp_path / 'install'),
-         '--merge-install'],
-        cwd=workspace, env=environment, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+        [
+            colcon,
+            '--log-base',
+            str(tmp_path / 'log'),
+            'build',
+            '--base-paths',
+            str(source),
+            '--build-base',
+            str(tmp_path / 'build'),
+            '--install-base',
+            str(tmp_path / 'install'),
+            '--merge-install',
+        ],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert built.returncode == 0, built.stdout + built.stderr
     install = tmp_path / 'install'
     executables = {path.name for path in (install / 'lib' / 'mosaico_ros').iterdir()}
@@ -97,8 +110,12 @@ def test_colcon_builds_an_ament_package(source: Path, tmp_path: Path) -> None:
         return subprocess.run(
             ['bash', '-c', script, name, *arguments],
             env={**environment, 'PATH': f'{python}:{os.environ["PATH"]}'},
-            cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60,
-        ).stdout  # fmt: skip
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
 
     assert 'mosaico' in run('mosaicod', '--version')
     assert '--topics' in run('ingest', '--help')

@@ -1,4 +1,5 @@
 """``mosaico cat``: the messages of a topic as JSON lines."""
+
 from __future__ import annotations
 
 import base64
@@ -9,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .connection import connects, open_topic
+from mosaico_ros.cli.connection import connects, open_topic
 
 if TYPE_CHECKING:
-    from ..client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 
 @click.command('cat')
 @click.argument('topic', metavar='SEQUENCE/TOPIC')
 @click.option('--count', '-n', type=click.IntRange(min=1), help='Stop after this many messages.')
-@click.option('--start', 'start_ns', type=int, help='First time stamp wanted (ns since the epoch).')
+@click.option(
+    '--start', 'start_ns', type=int, help='First time stamp wanted (ns since the epoch).'
+)
 @click.option('--end', 'end_ns', type=int, help='Last time stamp wanted (ns, included).')
 @connects
 def command(

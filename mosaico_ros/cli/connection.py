@@ -1,4 +1,5 @@
 """The options by which every verb finds its daemon."""
+
 from __future__ import annotations
 
 import functools
@@ -8,21 +9,36 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ..client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 F = TypeVar('F', bound=Callable[..., Any])
 
 _OPTIONS = [
-    click.option('--host', default='127.0.0.1', show_default=True, envvar='MOSAICO_HOST',
-                 help='Host of the daemon.'),
-    click.option('--port', default=6726, show_default=True, envvar='MOSAICO_PORT',
-                 help='Port of the daemon.'),
-    click.option('--api-key', envvar='MOSAICO_API_KEY', help='API key, if the daemon asks for one.'),
+    click.option(
+        '--host',
+        default='127.0.0.1',
+        show_default=True,
+        envvar='MOSAICO_HOST',
+        help='Host of the daemon.',
+    ),
+    click.option(
+        '--port',
+        default=6726,
+        show_default=True,
+        envvar='MOSAICO_PORT',
+        help='Port of the daemon.',
+    ),
+    click.option(
+        '--api-key', envvar='MOSAICO_API_KEY', help='API key, if the daemon asks for one.'
+    ),
     click.option('--tls', is_flag=True, envvar='MOSAICO_TLS', help='Connect with TLS.'),
-    click.option('--tls-cert', type=click.Path(exists=True, dir_okay=False),
-                 envvar=['MOSAICO_TLS_CERT_FILE', 'MOSAICO_CERT_PATH'],
-                 help='PEM file of the certificate authority (turns TLS on).'),
-]  # fmt: skip
+    click.option(
+        '--tls-cert',
+        type=click.Path(exists=True, dir_okay=False),
+        envvar=['MOSAICO_TLS_CERT_FILE', 'MOSAICO_CERT_PATH'],
+        help='PEM file of the certificate authority (turns TLS on).',
+    ),
+]
 
 
 def connects(command: F) -> F:
@@ -32,9 +48,16 @@ def connects(command: F) -> F:
     """
 
     @functools.wraps(command)
-    def run(*, host: str, port: int, api_key: str | None, tls: bool, tls_cert: str | None,
-            **arguments: Any) -> Any:  # fmt: skip
-        from ..client.comm.mosaico_client import MosaicoClient
+    def run(
+        *,
+        host: str,
+        port: int,
+        api_key: str | None,
+        tls: bool,
+        tls_cert: str | None,
+        **arguments: Any,
+    ) -> Any:
+        from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
         with MosaicoClient.connect(
             host, port, enable_tls=tls, tls_cert_path=tls_cert, api_key=api_key
@@ -57,7 +80,7 @@ def open_topic(client: MosaicoClient, locator: str) -> Any:
     NotFoundError
         There is no such topic.
     """
-    from ..protocol.errors import NotFoundError
+    from mosaico_ros.protocol.errors import NotFoundError
 
     sequence, _, topic = locator.strip('/').partition('/')
     if not topic:

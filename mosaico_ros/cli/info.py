@@ -1,4 +1,5 @@
 """``mosaico info``: one sequence and its topics."""
+
 from __future__ import annotations
 
 import json
@@ -6,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..protocol.errors import NotFoundError
-from . import rendering
-from .connection import connects
+from mosaico_ros.cli import rendering
+from mosaico_ros.cli.connection import connects
+from mosaico_ros.protocol.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from ..client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 
 @click.command('info')
@@ -36,22 +37,26 @@ def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
         ]
     ]
     if as_json:
-        click.echo(json.dumps({
-            'sequence': handler.name,
-            'created_ns': handler.created_timestamp,
-            'bytes': handler.total_size_bytes,
-            'start_ns': handler.timestamp_ns_min,
-            'end_ns': handler.timestamp_ns_max,
-            'metadata': handler.user_metadata,
-            'sessions': [
-                {'locator': session.locator, 'finalized': session.locked}
-                for session in handler.sessions
-            ],
-            'topics': topics,
-            'notifications': [
-                {'topic': topic, 'message': message} for topic, message in notifications
-            ],
-        }))  # fmt: skip
+        click.echo(
+            json.dumps(
+                {
+                    'sequence': handler.name,
+                    'created_ns': handler.created_timestamp,
+                    'bytes': handler.total_size_bytes,
+                    'start_ns': handler.timestamp_ns_min,
+                    'end_ns': handler.timestamp_ns_max,
+                    'metadata': handler.user_metadata,
+                    'sessions': [
+                        {'locator': session.locator, 'finalized': session.locked}
+                        for session in handler.sessions
+                    ],
+                    'topics': topics,
+                    'notifications': [
+                        {'topic': topic, 'message': message} for topic, message in notifications
+                    ],
+                }
+            )
+        )
         return
 
     from rich.console import Console
@@ -94,17 +99,20 @@ def topic_table(topics: list[dict[str, Any]]) -> Any:
     """The topics of a sequence as a table: type, count, rate, size, time span."""
     return rendering.table(
         ('topic', 'type', 'count', 'rate', 'size', 'start (UTC)', 'duration', ''),
-        [(
-            topic['topic'],
-            topic['type'],
-            str(topic['count']),
-            rendering.rate(topic['count'], topic['start_ns'], topic['end_ns']),
-            rendering.size(topic['bytes']),
-            rendering.moment(topic['start_ns']),
-            rendering.duration(
-                None if topic['start_ns'] is None else topic['end_ns'] - topic['start_ns']
-            ),
-            '' if topic['complete'] else 'incomplete',
-        ) for topic in topics],
+        [
+            (
+                topic['topic'],
+                topic['type'],
+                str(topic['count']),
+                rendering.rate(topic['count'], topic['start_ns'], topic['end_ns']),
+                rendering.size(topic['bytes']),
+                rendering.moment(topic['start_ns']),
+                rendering.duration(
+                    None if topic['start_ns'] is None else topic['end_ns'] - topic['start_ns']
+                ),
+                '' if topic['complete'] else 'incomplete',
+            )
+            for topic in topics
+        ],
         right=('count', 'rate', 'size', 'duration'),
-    )  # fmt: skip
+    )

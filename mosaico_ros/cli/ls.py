@@ -1,4 +1,5 @@
 """``mosaico ls``: the sequences of an archive."""
+
 from __future__ import annotations
 
 import json
@@ -6,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import rendering
-from .connection import connects
+from mosaico_ros.cli import rendering
+from mosaico_ros.cli.connection import connects
 
 if TYPE_CHECKING:
-    from ..client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 
 @click.command('ls')
@@ -25,32 +26,45 @@ def command(client: MosaicoClient, as_json: bool) -> None:
             found.append(sequence)
     if as_json:
         for sequence in found:
-            click.echo(json.dumps({
-                'sequence': sequence.name,
-                'topics': sequence.topics,
-                'bytes': sequence.total_size_bytes,
-                'start_ns': sequence.timestamp_ns_min,
-                'end_ns': sequence.timestamp_ns_max,
-                'created_ns': sequence.created_timestamp,
-                'metadata': sequence.user_metadata,
-            }))  # fmt: skip
+            click.echo(
+                json.dumps(
+                    {
+                        'sequence': sequence.name,
+                        'topics': sequence.topics,
+                        'bytes': sequence.total_size_bytes,
+                        'start_ns': sequence.timestamp_ns_min,
+                        'end_ns': sequence.timestamp_ns_max,
+                        'created_ns': sequence.created_timestamp,
+                        'metadata': sequence.user_metadata,
+                    }
+                )
+            )
         return
     if not found:
-        click.echo('The archive is empty. `mosaico record --all` or `mosaico ingest BAG` fills it.')
+        click.echo(
+            'The archive is empty. `mosaico record --all` or `mosaico ingest BAG` fills it.'
+        )
         return
     from rich.console import Console
 
-    Console().print(rendering.table(
-        ('sequence', 'topics', 'size', 'start (UTC)', 'duration'),
-        [(
-            sequence.name,
-            str(len(sequence.topics)),
-            rendering.size(sequence.total_size_bytes),
-            rendering.moment(sequence.timestamp_ns_min),
-            rendering.duration(_span(sequence.timestamp_ns_min, sequence.timestamp_ns_max)),
-        ) for sequence in found],
-        right=('topics', 'size', 'duration'),
-    ))  # fmt: skip
+    Console().print(
+        rendering.table(
+            ('sequence', 'topics', 'size', 'start (UTC)', 'duration'),
+            [
+                (
+                    sequence.name,
+                    str(len(sequence.topics)),
+                    rendering.size(sequence.total_size_bytes),
+                    rendering.moment(sequence.timestamp_ns_min),
+                    rendering.duration(
+                        _span(sequence.timestamp_ns_min, sequence.timestamp_ns_max)
+                    ),
+                )
+                for sequence in found
+            ],
+            right=('topics', 'size', 'duration'),
+        )
+    )
 
 
 def _span(start_ns: int | None, end_ns: int | None) -> int | None:

@@ -1,4 +1,5 @@
 """The ``mosaico`` command: a group whose verbs are loaded only when they are used."""
+
 from __future__ import annotations
 
 import importlib
@@ -8,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..protocol.errors import MosaicoError
+from mosaico_ros.protocol.errors import MosaicoError
 
 # Verb -> what `mosaico --help` says of it. Each verb is the `command` of the module of its name,
 # and stays unimported until it is called: `mosaico ls` must not pay for rclpy or rosbags.

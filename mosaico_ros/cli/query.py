@@ -1,4 +1,5 @@
 """``mosaico query``: where in the archive a condition holds."""
+
 from __future__ import annotations
 
 import json
@@ -6,20 +7,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import rendering
-from .connection import connects
+from mosaico_ros.cli import rendering
+from mosaico_ros.cli.connection import connects
 
 if TYPE_CHECKING:
-    from ..client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 
 @click.command('query')
 @click.argument('expression')
-@click.option('--gap', default=0.1, show_default=True, type=click.FloatRange(min=0),
-              help='Hits closer than this (seconds) belong to one window.')
+@click.option(
+    '--gap',
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help='Hits closer than this (seconds) belong to one window.',
+)
 @click.option('--json', 'as_json', is_flag=True, help='One JSON object per topic and line.')
 @connects
-def command(client: MosaicoClient, expression: str, gap: float, as_json: bool) -> None:  # fmt: skip
+def command(client: MosaicoClient, expression: str, gap: float, as_json: bool) -> None:
     """Find the topics and the time windows where EXPRESSION holds.
 
     \b
@@ -27,7 +33,7 @@ def command(client: MosaicoClient, expression: str, gap: float, as_json: bool) -
     mosaico query 'GPS.status.status == 2 and GPS.position.z between 10 and 20'
     mosaico query "sequence.name match 'demo*' and topic.ontology_tag == 'IMU'"
     """
-    from ..client.query.text import parse
+    from mosaico_ros.client.query.text import parse
 
     query = parse(expression)
     response = client.query(query=query)
@@ -39,12 +45,18 @@ def command(client: MosaicoClient, expression: str, gap: float, as_json: bool) -
             windows = topic.clusterize(round(gap * 1e9)) if asks_for_values else []
             spans = [(window.timerange.start, window.timerange.end) for window in windows]
             if as_json:
-                click.echo(json.dumps({
-                    'sequence': item.sequence.name,
-                    'topic': topic.name,
-                    'ontology_tag': topic.ontology_tag,
-                    'windows': [{'start_ns': start, 'end_ns': end} for start, end in spans],
-                }))  # fmt: skip
+                click.echo(
+                    json.dumps(
+                        {
+                            'sequence': item.sequence.name,
+                            'topic': topic.name,
+                            'ontology_tag': topic.ontology_tag,
+                            'windows': [
+                                {'start_ns': start, 'end_ns': end} for start, end in spans
+                            ],
+                        }
+                    )
+                )
                 continue
             click.echo(f'{item.sequence.name}{topic.name}  ({topic.ontology_tag})')
             for start, end in spans:

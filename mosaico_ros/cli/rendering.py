@@ -1,4 +1,5 @@
 """How times, sizes and tables are shown on a terminal."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -57,8 +58,9 @@ def rate(count: int, start_ns: int | None, end_ns: int | None) -> str:
     return f'{(count - 1) * 1e9 / (end_ns - start_ns):.1f} Hz'
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
-          ) -> Table:  # fmt: skip
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
+) -> Table:
     """A plain table with a header; the columns named in ``right`` hold numbers."""
     from rich import box
     from rich.table import Table
@@ -66,8 +68,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     numbers = set(right)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, justify='right' if column in numbers else 'left',
-                         overflow='fold')  # fmt: skip
+        drawn.add_column(column, justify='right' if column in numbers else 'left', overflow='fold')
     for row in rows:
         drawn.add_row(*row)
     return drawn

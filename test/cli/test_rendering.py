@@ -1,4 +1,5 @@
 """What people read on the terminal."""
+
 from __future__ import annotations
 
 import pytest
@@ -8,27 +9,44 @@ from mosaico_ros.cli import rendering
 
 @pytest.mark.parametrize(
     ('count', 'text'),
-    [(0, '0 B'), (999, '999 B'), (1000, '1.0 kB'), (512_345, '512.3 kB'), (999_600, '1.0 MB'),
-     (2_500_000_000, '2.5 GB'), (5 * 10**15, '5000.0 TB')],
-)  # fmt: skip
+    [
+        (0, '0 B'),
+        (999, '999 B'),
+        (1000, '1.0 kB'),
+        (512_345, '512.3 kB'),
+        (999_600, '1.0 MB'),
+        (2_500_000_000, '2.5 GB'),
+        (5 * 10**15, '5000.0 TB'),
+    ],
+)
 def test_size(count: int, text: str) -> None:
     assert rendering.size(count) == text
 
 
 @pytest.mark.parametrize(
     ('stamp', 'text'),
-    [(None, '-'), (1_772_000_000_123_456_789, '2026-02-25 06:13:20.123'), (12_500_000_000, '12.500 s'),
-     (2**63 - 1, '2262-04-11 23:47:16.854')],
-)  # fmt: skip
+    [
+        (None, '-'),
+        (1_772_000_000_123_456_789, '2026-02-25 06:13:20.123'),
+        (12_500_000_000, '12.500 s'),
+        (2**63 - 1, '2262-04-11 23:47:16.854'),
+    ],
+)
 def test_moment(stamp: int | None, text: str) -> None:
     assert rendering.moment(stamp) == text
 
 
 @pytest.mark.parametrize(
     ('span', 'text'),
-    [(None, '-'), (0, '0 ms'), (850_000_000, '850 ms'), (9_980_000_000, '9.98 s'),
-     (125 * 10**9, '2 min 05 s'), (7_500 * 10**9, '2 h 05 min')],
-)  # fmt: skip
+    [
+        (None, '-'),
+        (0, '0 ms'),
+        (850_000_000, '850 ms'),
+        (9_980_000_000, '9.98 s'),
+        (125 * 10**9, '2 min 05 s'),
+        (7_500 * 10**9, '2 h 05 min'),
+    ],
+)
 def test_duration(span: int | None, text: str) -> None:
     assert rendering.duration(span) == text
 

@@ -1,4 +1,5 @@
 """The published client as a peer: unmodified, in an environment and a process of its own."""
+
 from __future__ import annotations
 
 import fcntl
@@ -30,8 +31,10 @@ def peer_python(pytestconfig: pytest.Config) -> Path:
             venv.create(home, with_pip=True)
             subprocess.run(
                 [python, '-m', 'pip', 'install', '-q', f'mosaicolabs=={RELEASE}'],
-                check=True, env=peer_environment(), timeout=600,
-            )  # fmt: skip
+                check=True,
+                env=peer_environment(),
+                timeout=600,
+            )
             (home / 'ready').touch()
     return python
 
@@ -49,8 +52,11 @@ def peer(peer_python: Path) -> Callable[..., Any]:
     def run(*arguments: object, timeout: float = 120) -> Any:
         done = subprocess.run(
             [peer_python, HERE / 'published_client.py', *map(str, arguments)],
-            env=peer_environment(), capture_output=True, text=True, timeout=timeout,
-        )  # fmt: skip
+            env=peer_environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
         sys.stderr.write(done.stderr)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

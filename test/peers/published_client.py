@@ -2,6 +2,7 @@
 
 Runs in the published client's own environment and knows nothing of mosaico_ros.
 """
+
 from __future__ import annotations
 
 import json

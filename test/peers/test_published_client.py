@@ -1,4 +1,5 @@
 """The published client, unmodified and in its own process, against our daemon."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
