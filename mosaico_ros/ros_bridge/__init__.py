@@ -1,0 +1,33 @@
+"""ROS data in and out of the archive: bags, live payloads, adapters. Needs no ROS installation."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .adapter_base import ROSAdapterBase as ROSAdapterBase
+    from .adapter_base import register_default_adapter as register_default_adapter
+    from .ros_message import ROSHeader as ROSHeader
+    from .ros_message import ROSMessage as ROSMessage
+    from .topic_decoder import TopicDecoder as TopicDecoder
+
+_MODULES = {
+    'ROSAdapterBase': '.adapter_base',
+    'register_default_adapter': '.adapter_base',
+    'ROSHeader': '.ros_message',
+    'ROSMessage': '.ros_message',
+    'TopicDecoder': '.topic_decoder',
+}
+
+__all__ = list(_MODULES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(_MODULES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,258 @@
+"""Message definitions: from a recording, from installed packages, or from a distribution's set.
+
+Texts are parsed by rosbags' type system (``.msg``, concatenated ``.msg`` with ``MSG:`` separators,
+IDL); only the search for what a text leaves out is done here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+
+from .cdr.layout import Struct, build_tree
+
+if TYPE_CHECKING:
+    from rosbags.typesys import Stores
+    from rosbags.typesys.store import Typestore
+
+#: rosbags' form: type name to ``(constants, fields)``.
+Types = dict[str, tuple[list, list]]
+
+_IDL_SEPARATOR = '=' * 80 + '\n'
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One message type with everything it refers to.
+
+    Attributes
+    ----------
+    msgtype : str
+        Full name, such as ``sensor_msgs/msg/Imu``.
+    types : dict
+        The type and all nested types, in rosbags' form.
+    ros1 : bool
+        Payloads of this type are in ROS 1 serialization.
+    """
+
+    msgtype: str
+    types: Types
+    ros1: bool = False
+
+    @cached_property
+    def tree(self) -> Struct:
+        """Node tree for the decoder."""
+        return build_tree(self.types, self.msgtype)
+
+    @property
+    def constants(self) -> dict[str, bool | int | float | str]:
+        """Constants of the type itself, not of nested types."""
+        return {name: value for name, _, value in self.types[self.msgtype][0]}
+
+    @cached_property
+    def text(self) -> str:
+        """Canonical ``.msg`` text followed by that of every nested type (MCAP's ``ros2msg``)."""
+        return self._typestore().generate_msgdef(self.msgtype, ros_version=1 + (not self.ros1))[0]
+
+    @cached_property
+    def type_hash(self) -> str | None:
+        """REP-2016 type hash (``RIHS01_...``); None for ROS 1 and for types without one."""
+        if self.ros1:
+            return None
+        store = self._typestore()
+        # In ROS 2 `char` is another name of `uint8`, and is hashed under that.
+        store.fielddefs = {
+            name: (constants, [(field, _with_uint8(desc)) for field, desc in fields])
+            for name, (constants, fields) in self.types.items()
+        }
+        try:
+            return store.hash_rihs01(self.msgtype)
+        except KeyError:
+            return None
+
+    def _typestore(self) -> Typestore:
+        from rosbags.typesys.store import Typestore
+
+        store = Typestore()
+        store.fielddefs = self.types
+        return store
+
+
+def find_definition(
+    msgtype: str,
+    text: str | None = None,
+    *,
+    distro: str | Stores | None = None,
+    ros1: bool = False,
+    extra: Types | None = None,
+) -> Definition:
+    """Definition of a message type, complete with nested types.
+
+    Looked up in this order: ``text``, ``extra``, the ``share`` folders of installed ROS packages
+    (``AMENT_PREFIX_PATH``, then this Python environment), the type set of the distribution.
+
+    Parameters
+    ----------
+    msgtype : str
+        ``pkg/msg/Name`` or ``pkg/Name``.
+    text : str, optional
+        ``.msg`` or IDL text, with or without nested types.
+    distro : str or rosbags.typesys.Stores, optional
+        ROS distribution, such as ``humble``; default ``$ROS_DISTRO``, else the latest.
+    ros1 : bool
+        The text is a ROS 1 definition, and payloads are in ROS 1 serialization.
+    extra : dict, optional
+        Types registered by the user, in rosbags' form.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a text cannot be parsed, or the distribution is unknown.
+    NotFoundError
+        If the type, or one nested in it, is defined nowhere.
+    """
+    msgtype = full_name(msgtype)
+    types: Types = dict(parse_definition(text, msgtype)) if text else {}
+    found: Types = {}
+    wanted = [msgtype]
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        known = types.get(name) or (extra or {}).get(name) or _basic(name, ros1=ros1)
+        known = known or _installed(name) or typestore(distro).fielddefs.get(name)
+        if known is None:
+            user = '' if name == msgtype else f', which {msgtype} refers to'
+            raise NotFoundError(
+                f'no definition of message type {name}{user}',
+                remedy='install its package, or pass its .msg text',
+            )
+        found[name] = (known[0], known[1])
+        wanted += _references(known[1])
+    return Definition(msgtype, found, ros1)
+
+
+def full_name(msgtype: str) -> str:
+    """Three-part type name: ``std_msgs/String`` and ``std_msgs/msg/String`` mean the same.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it has neither form.
+    """
+    parts = msgtype.split('/')
+    if len(parts) == 2:
+        parts.insert(1, 'msg')
+    if len(parts) != 3 or not all(parts):
+        raise InvalidArgumentError(
+            f'{msgtype!r} is not a message type', remedy='write it as package/msg/Name'
+        )
+    return '/'.join(parts)
+
+
+def parse_definition(text: str, msgtype: str) -> Types:
+    """Types found in a definition text.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is neither ``.msg`` nor IDL text.
+    """
+    from rosbags.typesys import get_types_from_idl, get_types_from_msg
+
+    types: Any = {}
+    try:
+        if text.startswith(f'{_IDL_SEPARATOR}IDL: '):
+            for part in text.split(_IDL_SEPARATOR)[1:]:
+                types.update(get_types_from_idl(part.split('\n', 1)[1]))
+        elif _is_idl(text):
+            types.update(get_types_from_idl(text))
+        else:
+            types.update(get_types_from_msg(text.replace('\r\n', '\n'), msgtype))
+    except Exception as error:
+        # The parser raises its own error for what it rejects and, on the odd text that it
+        # stumbles over, whatever the stumble was.
+        cause = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InvalidArgumentError(
+            f'the definition of {msgtype} cannot be parsed ({cause})'
+        ) from error
+    return types
+
+
+@lru_cache
+def typestore(distro: str | Stores | None = None) -> Typestore:
+    """Type set of a distribution.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If there is no such distribution.
+    """
+    from rosbags.typesys import Stores, get_typestore
+
+    explicit = distro is not None
+    if not explicit:
+        distro = os.environ.get('ROS_DISTRO') or 'latest'
+    if isinstance(distro, Stores):
+        return get_typestore(distro)
+    by_name = {store.value.split('_')[-1]: store for store in Stores}
+    name = str(distro).lower()
+    store = by_name.get(name.split('_')[-1])
+    if store is None:
+        if not explicit or name == 'rolling':
+            return get_typestore(Stores.LATEST)
+        raise InvalidArgumentError(
+            f'unknown ROS distribution {distro!r}', remedy=f'one of {", ".join(sorted(by_name))}'
+        )
+    return get_typestore(store)
+
+
+def _is_idl(text: str) -> bool:
+    return any(line.lstrip().startswith('module ') for line in text.splitlines())
+
+
+def _references(fields: list) -> list[str]:
+    names = []
+    for _, desc in fields:
+        kind, content = int(desc[0]), desc[1]
+        if kind > 2:
+            kind, content = int(content[0][0]), content[0][1]
+        if kind == 2:
+            names.append(content)
+    return names
+
+
+def _with_uint8(desc: Any) -> Any:
+    if desc == (desc[0], ('char', 0)):
+        return (desc[0], ('uint8', 0))
+    if isinstance(desc[1][0], tuple):
+        return (desc[0], (_with_uint8(desc[1][0]), desc[1][1]))
+    return desc
+
+
+def _basic(name: str, *, ros1: bool) -> Any:
+    """Time and duration, which ROS 1 texts use without defining them."""
+    if not ros1 or not name.startswith('builtin_interfaces/'):
+        return None
+    return typestore('empty').fielddefs.get(name)
+
+
+@cache
+def _installed(msgtype: str) -> Any:
+    """Definition from the share folder of an installed package, or None."""
+    package, kind, name = msgtype.split('/')
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    for prefix in [*filter(None, prefixes), sys.prefix]:
+        folder = Path(prefix) / 'share' / package / kind
+        for suffix in ('.msg', '.idl'):
+            path = folder / f'{name}{suffix}'
+            if path.is_file():
+                text = path.read_text(encoding='utf-8')
+                return parse_definition(text, msgtype).get(msgtype)
+    return None
