@@ -1,0 +1,124 @@
+"""Adapters that users write: one ROS message at a time, where a column map cannot say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+
+from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
+
+from .definitions import full_name
+from .ros_message import ROSMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mosaico_ros.models import Message, Serializable
+
+OntologyT = TypeVar('OntologyT', bound='Serializable')
+AdapterT = TypeVar('AdapterT', bound='type[ROSAdapterBase[Any]]')
+
+_registered: dict[str, type[ROSAdapterBase[Any]]] = {}
+
+
+class ROSAdapterBase(Generic[OntologyT]):
+    """Translates one ROS type (or several alike) to one ontology type.
+
+    Subclasses set the class attributes and implement `from_dict`.
+
+    Attributes
+    ----------
+    ros_msgtype : str or tuple of str
+        Full names of the types accepted.
+    __mosaico_ontology_type__ : type
+        What `from_dict` returns.
+    _REQUIRED_KEYS : tuple of str
+        Members that a message must have; checked by ``_validate_msgdata``.
+    """
+
+    ros_msgtype: ClassVar[str | tuple[str, ...]] = ()
+    __mosaico_ontology_type__: ClassVar[type[Any]]
+    _REQUIRED_KEYS: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def from_dict(cls, ros_data: dict[str, Any]) -> OntologyT:
+        """Build the ontology object from the members of a message."""
+        raise NotImplementedError(f'{cls.__name__} has to implement from_dict()')
+
+    @classmethod
+    def translate(cls, ros_msg: ROSMessage, **kwargs: Any) -> Message:
+        """Wrap the translated object with the message's record time.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the message has no data, or `from_dict` fails on it.
+        """
+        from mosaico_ros.models import Message
+
+        if ros_msg.data_field is None:
+            raise InvalidArgumentError(f'a message of {ros_msg.topic} has no data')
+        try:
+            data = cls.from_dict(ros_msg.data_field, **kwargs)
+        except Exception as error:
+            raise InvalidArgumentError(
+                f'{cls.__name__} cannot translate a message of {ros_msg.topic}: {error}'
+            ) from error
+        return Message(timestamp_ns=ros_msg.bag_timestamp_ns, data=data)
+
+    @classmethod
+    def ros_msg_types(cls) -> tuple[str, ...]:
+        """Full names of the types accepted."""
+        names = cls.ros_msgtype
+        return tuple(map(full_name, (names,) if isinstance(names, str) else names))
+
+    @classmethod
+    def ontology_data_type(cls) -> type[OntologyT]:
+        """Ontology class that the adapter produces."""
+        return cls.__mosaico_ontology_type__
+
+
+@overload
+def register_default_adapter(adapter: AdapterT) -> AdapterT: ...
+
+
+@overload
+def register_default_adapter(
+    adapter: None = None, *, is_default: bool = False
+) -> Callable[[AdapterT], AdapterT]: ...
+
+
+def register_default_adapter(adapter: Any = None, *, is_default: bool = False) -> Any:
+    """Class decorator: use this adapter for its message types, with or without parentheses.
+
+    It takes precedence over a built-in column map of the same type.
+
+    Parameters
+    ----------
+    is_default : bool
+        Mark the adapter as the one that serves its ontology type in the other direction too.
+
+    Raises
+    ------
+    AlreadyExistsError
+        If another adapter is registered for one of its types.
+    """
+
+    def register(cls: AdapterT) -> AdapterT:
+        for name in cls.ros_msg_types():
+            holder = _registered.get(name)
+            # The same class again: a module imported twice, a notebook cell run again.
+            if holder is not None and holder.__qualname__ != cls.__qualname__:
+                raise AlreadyExistsError(
+                    f'{holder.__name__} is already registered for {name}',
+                    remedy='use adapter_overrides to choose another adapter for a topic',
+                )
+        _registered.update(dict.fromkeys(cls.ros_msg_types(), cls))
+        cls.__is_default_adapter__ = is_default  # type: ignore[attr-defined]
+        return cls
+
+    return register if adapter is None else register(adapter)
+
+
+def registered_adapter(msgtype: str) -> type[ROSAdapterBase[Any]] | None:
+    """Adapter that a user registered for a message type."""
+    return _registered.get(msgtype)

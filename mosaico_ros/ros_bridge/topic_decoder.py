@@ -1,0 +1,260 @@
+"""Serialized messages of one topic to rows of its ontology type."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from mosaico_ros.models.core.columns import encode, writer_schema
+from mosaico_ros.models.core.unmodeled import resolve_ontology_class
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.protocol.serialization import SerializationFormat
+
+from .adapter_base import ROSAdapterBase, registered_adapter
+from .adapters.maps import ColumnMap, column_map
+from .adapters.vocabulary import convert
+from .cdr.columns import Column, Group, derived_array, derived_type
+from .cdr.decoder import Part, PayloadDecoder, Payloads
+from .definitions import Definition, Types, find_definition, full_name
+from .ros_message import ROSMessage
+
+if TYPE_CHECKING:
+    from mosaico_ros.models import Serializable
+    from rosbags.typesys import Stores
+
+_log = logging.getLogger(__name__)
+
+
+class TopicDecoder:
+    """Decodes the payloads of one topic, a batch at a time.
+
+    The ontology type is, in this order: that of a registered (or given) per-message adapter, that
+    of the built-in column map, or one derived from the definition, which keeps every field; its
+    tag is the last part of the type name.
+
+    Parameters
+    ----------
+    msgtype : str
+        ROS type, such as ``sensor_msgs/msg/Imu``.
+    definition : str, optional
+        Its ``.msg`` or IDL text; without it, see `find_definition`.
+    distro : str or rosbags.typesys.Stores, optional
+        Distribution whose type set is the last resort.
+    ros1 : bool
+        Payloads are in ROS 1 serialization.
+    adapter : type, optional
+        Per-message adapter to use whatever is registered.
+    extra : dict, optional
+        Definitions registered by the user, in rosbags' form.
+    serialization_format : SerializationFormat, optional
+        Storage hint for a derived type.
+    topic : str
+        Name that adapters see in `ROSMessage`.
+
+    Attributes
+    ----------
+    ontology_type : type
+        The `Serializable` subclass.
+    schema : pyarrow.Schema
+        What `decode` returns: ``timestamp_ns`` first.
+    malformed : int
+        Payloads left out so far; `problems` counts them by reason.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no definition of the type.
+    InvalidArgumentError
+        If the definition cannot be parsed.
+    """
+
+    def __init__(
+        self,
+        msgtype: str,
+        definition: str | None = None,
+        *,
+        distro: str | Stores | None = None,
+        ros1: bool = False,
+        adapter: type[ROSAdapterBase[Any]] | None = None,
+        extra: Types | None = None,
+        serialization_format: SerializationFormat | None = None,
+        topic: str = '',
+    ) -> None:
+        self.definition = find_definition(
+            msgtype, definition, distro=distro, ros1=ros1, extra=extra
+        )
+        self.topic = topic
+        self._payloads = PayloadDecoder(self.definition.tree, ros1=ros1)
+        self._untranslated: Counter[str] = Counter()
+        self._adapter = adapter or registered_adapter(self.definition.msgtype)
+        self._map = None if self._adapter else self._bound_map()
+        if self._adapter is not None:
+            self.ontology_type: type[Serializable] = self._adapter.ontology_data_type()
+        elif self._map is not None:
+            self.ontology_type = self._map.ontology_type
+        else:
+            self.ontology_type = _derived_class(self.definition, serialization_format)
+        self.schema: pa.Schema = writer_schema(self.ontology_type)
+        self._struct: pa.StructType = self.ontology_type.arrow_struct()
+
+    @property
+    def msgtype(self) -> str:
+        """Full name of the ROS type."""
+        return self.definition.msgtype
+
+    @property
+    def problems(self) -> Counter[str]:
+        """Number of payloads left out, by reason."""
+        return self._payloads.problems + self._untranslated
+
+    @property
+    def malformed(self) -> int:
+        """Number of payloads left out."""
+        return sum(self.problems.values())
+
+    @property
+    def invalid_text(self) -> int:
+        """Number of strings that were not UTF-8 (kept, with U+FFFD in place of what was not)."""
+        return self._payloads.invalid_text
+
+    def metadata(self) -> dict[str, Any]:
+        """Topic metadata: how the rows came from ROS, under the reserved key ``_ros_``."""
+        described: dict[str, Any] = {
+            'msgtype': self.msgtype,
+            'enums': self.definition.constants,
+            'msgdef': self.definition.text,
+        }
+        if self.definition.type_hash is not None:
+            described['type_hash'] = self.definition.type_hash
+        return {'_ros_': described}
+
+    def decode(
+        self, timestamps_ns: np.ndarray, payloads: Sequence[bytes] | Payloads
+    ) -> pa.RecordBatch:
+        """Rows of the payloads that could be decoded, in the order given.
+
+        Parameters
+        ----------
+        timestamps_ns : numpy.ndarray
+            Record or receive times, shape (n,), int64.
+        payloads : sequence of bytes, or Payloads
+            The messages as serialized, encapsulation header included.
+
+        Returns
+        -------
+        pyarrow.RecordBatch
+            With `schema`; malformed payloads are left out and counted.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If there are not as many times as payloads.
+        ResourceExhaustedError
+            If a column would exceed 2 GiB: decode fewer messages per call.
+        """
+        if len(timestamps_ns) != len(payloads):
+            raise InvalidArgumentError(
+                f'{len(timestamps_ns)} timestamps for {len(payloads)} payloads'
+            )
+        if not isinstance(payloads, Payloads):
+            payloads = Payloads.join(payloads)
+        times = np.ascontiguousarray(timestamps_ns, np.int64)
+        parts = self._payloads.decode(payloads)
+        batches = [self._batch(times, part) for part in parts]
+        if len(batches) == 1:
+            return batches[0]
+        if not batches:
+            return pa.RecordBatch.from_pylist([], self.schema)
+        # Encapsulations were mixed: put the rows back in the order in which they came.
+        order = np.argsort(np.concatenate([_rows(part) for part in parts]), kind='stable')
+        table = pa.Table.from_batches(batches).combine_chunks()
+        return table.to_batches()[0].take(pa.array(order))
+
+    def _batch(self, times: np.ndarray, part: Part) -> pa.RecordBatch:
+        if part.rows is not None:
+            times = times[part.rows]
+        if self._adapter is not None:
+            return self._translated(times, part.column)
+        if self._map is not None:
+            rows = self._map.word.emit(_whole(part.column), self._struct)
+        else:
+            rows = derived_array(part.column, self._struct)
+        stamps = pa.Array.from_buffers(pa.int64(), len(times), [None, pa.py_buffer(times)])
+        columns = [stamps, *(rows.field(i) for i in range(self._struct.num_fields))]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _translated(self, times: np.ndarray, column: Column) -> pa.RecordBatch:
+        """The per-message path: rows become dicts, and the adapter makes objects of them."""
+        assert self._adapter is not None
+        kind = _listed(derived_type(self.definition.tree))
+        constants = self.definition.constants
+        messages = []
+        for time, row in zip(times.tolist(), convert(column, kind).to_pylist(), strict=True):
+            try:
+                message = ROSMessage(time, self.topic, self.msgtype, row, constants)
+                messages.append(self._adapter.translate(message))
+            except Exception as error:
+                self._untranslated[str(error)] += 1
+        return encode(self.ontology_type, messages)
+
+    def _bound_map(self) -> ColumnMap | None:
+        """The built-in map, if it fits the definition at hand (types change between releases)."""
+        found = column_map(self.definition.msgtype)
+        if found is None:
+            return None
+        probe = PayloadDecoder(self.definition.tree).empty()
+        try:
+            found.word.emit(_whole(probe), found.ontology_type.arrow_struct())
+        except (InvalidArgumentError, pa.ArrowException) as error:
+            _log.warning(
+                '%s: the recorded definition does not fit the built-in map to %s (%s); '
+                'storing its fields as they are',
+                self.definition.msgtype,
+                found.ontology,
+                error,
+            )
+            return None
+        return found
+
+
+def _derived_class(
+    definition: Definition, serialization_format: SerializationFormat | None
+) -> type[Serializable]:
+    struct = derived_type(definition.tree)
+    # The envelope owns this name; a field that claims it is kept under another.
+    names = [f'{f.name}_' if f.name == TIMESTAMP_COLUMN else f.name for f in struct]
+    struct = pa.struct([field.with_name(name) for field, name in zip(struct, names, strict=True)])
+    return resolve_ontology_class(
+        full_name(definition.msgtype).rsplit('/', 1)[1],
+        struct,
+        serialization_format=serialization_format,
+    )
+
+
+def _listed(kind: pa.DataType) -> pa.DataType:
+    """The type with blobs as lists of integers, which is what per-message adapters expect."""
+    if pa.types.is_binary(kind):
+        return pa.list_(pa.uint8())
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_listed(field.type)) for field in kind])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_listed(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(_listed(kind.value_type))
+    return kind
+
+
+def _whole(column: Column) -> Group:
+    assert isinstance(column, Group)
+    return column
+
+
+def _rows(part: Part) -> np.ndarray:
+    assert part.rows is not None
+    return part.rows
