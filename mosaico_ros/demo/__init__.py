@@ -1,0 +1,1 @@
+"""The demonstration: a synthetic robot, recorded live, and the proof that nothing was lost."""

@@ -1,0 +1,145 @@
+"""The recorder's parameters."""
+
+from __future__ import annotations
+
+from mosaico_ros.nodes.parameters import ParameterSpec
+
+RECORDER = (
+    ParameterSpec(
+        'sequence_name',
+        'recording_{date}_{time}',
+        'Name of the recording in the archive. {date}, {time}, {host} and {node} are filled in. '
+        'If the name exists already, _2, _3, ... is appended: a robot that restarts records on.',
+    ),
+    ParameterSpec(
+        'metadata',
+        '',
+        'What to note with the recording, as a JSON object, for example {"robot": "rover-7"}; '
+        'queries can ask for it.',
+    ),
+    ParameterSpec('host', '127.0.0.1', 'Host of the archive daemon.'),
+    ParameterSpec('port', 6726, 'Port of the archive daemon.', low=1, high=65535),
+    ParameterSpec(
+        'enable_tls',
+        False,
+        'Speak TLS to the daemon. An API key is read from the environment variable '
+        'MOSAICO_API_KEY, never from a parameter: everybody in the graph can read parameters.',
+    ),
+    ParameterSpec(
+        'tls_cert_path',
+        '',
+        'File with the certificate authority that signed the daemon; empty means the system\'s. '
+        'Given, it turns TLS on.',
+    ),
+    ParameterSpec(
+        'connect_timeout_sec',
+        10.0,
+        'How long to try to reach the daemon at the start, seconds: enough for a daemon that '
+        'the same launch file starts.',
+        low=0.1,
+        high=3600.0,
+    ),
+    ParameterSpec(
+        'topics',
+        (),
+        'Topics to record: names or globs ("/camera/*"). With no topics, regex or topic_types, '
+        'every visible topic is recorded.',
+    ),
+    ParameterSpec('regex', '', 'Record topics in whose name this expression is found.'),
+    ParameterSpec(
+        'topic_types', (), 'Record topics of these types ("sensor_msgs/msg/Imu") or globs.'
+    ),
+    ParameterSpec('exclude_topics', (), 'Names or globs never recorded.'),
+    ParameterSpec(
+        'exclude_regex', '', 'Topics in whose name this expression is found are not recorded.'
+    ),
+    ParameterSpec('exclude_topic_types', (), 'Types or globs over types never recorded.'),
+    ParameterSpec(
+        'include_hidden_topics',
+        False,
+        'Also record topics with a name token that starts with an underscore.',
+    ),
+    ParameterSpec(
+        'duration_sec',
+        0.0,
+        'Stop by itself after this many seconds; 0 records until SIGINT or SIGTERM.',
+        low=0.0,
+        high=1e9,
+    ),
+    ParameterSpec(
+        'discovery_period_sec',
+        1.0,
+        'How often to look for new topics once the graph is quiet, seconds. In the first seconds '
+        'and after each change the recorder looks five times as often.',
+        low=0.05,
+        high=60.0,
+    ),
+    ParameterSpec(
+        'intake',
+        'drain',
+        'How messages are taken. "drain" empties all subscriptions with one thread and costs a '
+        'fraction of an executor; "callbacks" uses the documented rclpy interface, and is also '
+        'what happens by itself where rclpy does not offer the other.',
+        choices=('drain', 'callbacks'),
+    ),
+    ParameterSpec(
+        'drain_period_ms',
+        10.0,
+        'Pause between two rounds of the drain loop, milliseconds. Stamps come from the '
+        'middleware, so this does not blur them; the queues hold 0.2 s of any usual topic.',
+        low=1.0,
+        high=200.0,
+    ),
+    ParameterSpec(
+        'flush_period_sec',
+        1.0,
+        'Messages of a topic go to the daemon after this time at the latest, seconds.',
+        low=0.05,
+        high=60.0,
+    ),
+    ParameterSpec(
+        'flush_rows',
+        8192,
+        'Messages of a topic go to the daemon when this many have gathered.',
+        low=1,
+        high=1_000_000,
+    ),
+    ParameterSpec(
+        'flush_size_mb',
+        4.0,
+        'Messages of a topic go to the daemon when they weigh this much, MB. A batch of 1 to 4 MB '
+        'is what Flight moves best.',
+        low=0.01,
+        high=64.0,
+    ),
+    ParameterSpec(
+        'commit_period_sec',
+        5.0,
+        'Ask the daemon to make rows durable this often, seconds: what a power cut can cost. '
+        'Shorter makes more and smaller chunks.',
+        low=0.1,
+        high=3600.0,
+    ),
+    ParameterSpec(
+        'buffer_max_mb',
+        256.0,
+        'Memory for messages that wait for the daemon, MB. When it is full, new messages are '
+        'dropped and counted, rather than slowing down the robot.',
+        low=1.0,
+        high=65536.0,
+    ),
+    ParameterSpec(
+        'report',
+        'plain',
+        'What to print on standard output: log-like lines (plain), a table that renews itself '
+        '(live, for a terminal), or one JSON object per line (json, for programs).',
+        choices=('plain', 'live', 'json'),
+    ),
+    ParameterSpec(
+        'report_period_sec',
+        10.0,
+        'How often to print the state of the recording, seconds.',
+        low=0.1,
+        high=3600.0,
+    ),
+)

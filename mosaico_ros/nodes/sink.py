@@ -1,0 +1,223 @@
+"""The recorder's way into the archive: decode to columns, push, commit, close.
+
+Everything that talks to the daemon happens in one thread, so that a slow daemon never holds up
+the taking of messages, and a dead one is noticed in one place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.protocol.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DeadlineExceededError,
+    MosaicoError,
+    UnavailableError,
+)
+from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
+
+if TYPE_CHECKING:
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+
+_CONNECTION_LOST = (UnavailableError, DeadlineExceededError, CancelledError)
+_NAME_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Messages of one topic, in the order in which they were received."""
+
+    account: TopicAccount
+    stamps: Sequence[int]
+    payloads: Sequence[bytes]
+    size: int
+
+
+@dataclass
+class _Channel:
+    account: TopicAccount
+    decoder: TopicDecoder
+    writer: Any
+    committed: int = 0
+
+
+class ArchiveSink(threading.Thread):
+    """The thread that writes one recording.
+
+    Parameters
+    ----------
+    connect
+        Makes the client; called in this thread, which also closes it.
+    name
+        Sequence to create. If it exists, ``_2``, ``_3``, ... is appended.
+    metadata
+        User metadata of the sequence.
+    topic_metadata
+        Returns what is known of a topic beyond its decoder (offered QoS, type hash), when its
+        first message arrives; merged into the topic's ``_ros_`` metadata.
+    released
+        Called with a parcel's size in bytes once its memory is free again.
+    commit_period
+        Seconds between two requests to make rows durable.
+
+    Attributes
+    ----------
+    sequence_name
+        The sequence written, once `ready` is set.
+    failure
+        Why the sink gave up, or None.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], MosaicoClient],
+        name: str,
+        metadata: Mapping[str, Any],
+        *,
+        topic_metadata: Callable[[str], Mapping[str, Any]],
+        released: Callable[[int], None],
+        commit_period: float,
+    ) -> None:
+        super().__init__(name='archive-sink', daemon=True)
+        self._connect = connect
+        self._name = name
+        self._metadata = dict(metadata)
+        self._topic_metadata = topic_metadata
+        self._released = released
+        self._commit_period = commit_period
+        self._parcels: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
+        self._channels: dict[str, _Channel] = {}
+        self.sequence_name = name
+        self.ready = threading.Event()
+        self.failure: BaseException | None = None
+        self.failed_topic: str | None = None
+
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel; never blocks. The caller bounds the memory."""
+        self._parcels.put(parcel)
+
+    def finish(self) -> None:
+        """Ask to write what is queued, close the recording and end."""
+        self._parcels.put(None)
+
+    def run(self) -> None:
+        """Write until told to finish, or until the daemon is lost."""
+        try:
+            with self._connect() as client, self._open(client) as session:
+                self.ready.set()
+                self._write(client, session)
+            # The daemon has acknowledged the end of every stream.
+            for channel in self._channels.values():
+                channel.account.stored = channel.account.sent
+        except BaseException as error:
+            self._note_durable()
+            self.failure = error
+        finally:
+            self.ready.set()
+
+    def _open(self, client: MosaicoClient) -> contextlib.AbstractContextManager[Any]:
+        stack = contextlib.ExitStack()
+        for attempt in range(1, _NAME_ATTEMPTS + 1):
+            name = self._name if attempt == 1 else f'{self._name}_{attempt}'
+            try:
+                session = stack.enter_context(client.sequence_create(name, self._metadata))
+            except AlreadyExistsError:
+                if attempt == _NAME_ATTEMPTS:
+                    raise
+                continue
+            self.sequence_name = name
+            break
+        return _entered(stack, session)
+
+    def _write(self, client: MosaicoClient, session: Any) -> None:
+        next_commit = time.monotonic() + self._commit_period
+        spoke = False
+        while True:
+            now = time.monotonic()
+            if now >= next_commit:
+                # A dead daemon shows on the next word to it; with nothing to push, ask.
+                if not self._commit() and not spoke:
+                    client.info()
+                spoke = False
+                next_commit = now + self._commit_period
+            try:
+                parcel = self._parcels.get(timeout=max(0.0, next_commit - now))
+            except queue.Empty:
+                continue
+            if parcel is None:
+                return
+            spoke |= self._store(session, parcel)
+            self._released(parcel.size)
+
+    def _store(self, session: Any, parcel: Parcel) -> bool:
+        account = parcel.account
+        channel = self._channels.get(account.name)
+        if channel is None:
+            if account.problem:
+                return False
+            try:
+                channel = self._channels[account.name] = self._channel(session, account)
+            except _CONNECTION_LOST:
+                self.failed_topic = account.name
+                raise
+            except MosaicoError as error:
+                account.problem = str(error)
+                return False
+        before = channel.decoder.malformed
+        batch = channel.decoder.decode(np.array(parcel.stamps, np.int64), parcel.payloads)
+        account.malformed += channel.decoder.malformed - before
+        if not batch.num_rows:
+            return False
+        try:
+            channel.writer.push_batch(batch)
+        except BaseException:
+            self.failed_topic = account.name
+            raise
+        account.sent += batch.num_rows
+        account.stored = channel.writer.durable_rows
+        return True
+
+    def _channel(self, session: Any, account: TopicAccount) -> _Channel:
+        decoder = TopicDecoder(account.type)
+        metadata = dict(decoder.metadata())
+        ros = {**metadata.get('_ros_', {}), **self._topic_metadata(account.name)}
+        writer = session.topic_create(
+            account.name, {**metadata, '_ros_': ros}, decoder.ontology_type
+        )
+        if writer is None:
+            raise MosaicoError(f'the archive refuses topic {account.name}')
+        return _Channel(account, decoder, writer)
+
+    def _commit(self) -> bool:
+        committed = False
+        for channel in self._channels.values():
+            account = channel.account
+            if account.sent > channel.committed:
+                self.failed_topic = account.name
+                channel.writer.commit(wait=False)
+                self.failed_topic = None
+                channel.committed = account.sent
+                committed = True
+            account.stored = channel.writer.durable_rows
+        return committed
+
+    def _note_durable(self) -> None:
+        for channel in self._channels.values():
+            with contextlib.suppress(Exception):
+                channel.account.stored = channel.writer.durable_rows
+
+
+@contextlib.contextmanager
+def _entered(stack: contextlib.ExitStack, session: Any) -> Any:
+    with stack:
+        yield session

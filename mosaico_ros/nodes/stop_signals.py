@@ -1,0 +1,60 @@
+"""Stop on SIGINT and SIGTERM without being killed half way through closing.
+
+rclpy's own handlers invalidate the context at once, so that nothing can be flushed, and a
+second Ctrl-C during the closing kills the process. It is common: a terminal sends Ctrl-C to the
+whole process group, and ``ros2 launch`` sends SIGINT as well.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Context in which SIGINT and SIGTERM ask to stop instead of interrupting.
+
+    On leaving, both stay ignored: the process is about to end by itself. Only the main thread
+    may enter.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self._wake: Callable[[], object] | None = None
+
+    def __bool__(self) -> bool:
+        return self.received is not None
+
+    def on_stop(self, wake: Callable[[], object]) -> None:
+        """Call `wake` when a signal arrives, to end a wait that is not interrupted by it."""
+        self._wake = wake
+
+    def request(self, reason: str) -> None:
+        """Ask to stop for another reason than a signal."""
+        if self.received is None:
+            self.received = reason
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.request(signal.Signals(number).name)
+        if self._wake is not None:
+            self._wake()
+
+    def __enter__(self) -> StopSignals:
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._wake = None
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
