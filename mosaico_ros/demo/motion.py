@@ -51,7 +51,9 @@ def pose(seconds: float) -> Pose:
     """Return where the rover is."""
     angle = TURN_RATE * seconds
     return Pose(
-        RADIUS_M * math.sin(angle), RADIUS_M * (1 - math.cos(angle)), math.remainder(angle, math.tau)
+        RADIUS_M * math.sin(angle),
+        RADIUS_M * (1 - math.cos(angle)),
+        math.remainder(angle, math.tau),
     )
 
 

@@ -33,7 +33,7 @@ def camera_png(seconds: float) -> bytes:
     heading = motion.pose(seconds).heading
     horizon = 110.0 + 6.0 * np.sin(_COLUMNS / 40.0 + heading * 8.0)
     landmark = (CAMERA_WIDTH / 2 - heading * 200.0) % CAMERA_WIDTH
-    picture = np.where(_ROWS > horizon, 70.0 + _ROWS / 3, 190.0 - _ROWS / 4)
+    picture = np.where(horizon < _ROWS, 70.0 + _ROWS / 3, 190.0 - _ROWS / 4)
     picture += 50.0 * np.exp(-(((_COLUMNS - landmark) / 12.0) ** 2)) * (_ROWS > 60)
     pixels = picture.astype(np.uint8) + np.roll(_NOISE, int(seconds * 60) % CAMERA_WIDTH, axis=1)
     rows = np.zeros((CAMERA_HEIGHT, CAMERA_WIDTH + 1), np.uint8)  # filter byte 0 before each row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from mosaico_ros.demo.ledger import ValueDigest
@@ -28,7 +28,7 @@ def _feed_message(digest: ValueDigest, message: Any) -> None:
         feed(digest, getattr(message, name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plan(message_type: type[Any]) -> tuple[tuple[str, Feed], ...]:
     fields = message_type.get_fields_and_field_types()
     return tuple((name, _feeder(spec)) for name, spec in fields.items())
@@ -69,5 +69,3 @@ def topic_type(message_type: type[Any]) -> str:
     """Return ``package/msg/Name`` of a message class."""
     package, kind, *_ = message_type.__module__.split('.')
     return f'{package}/{kind}/{message_type.__name__}'
-
-

@@ -66,7 +66,8 @@ class TopicReport:
     malformed
         Messages whose bytes do not fit their type: skipped.
     dropped
-        Messages thrown away here because the archive did not keep up with the buffer.
+        Messages thrown away here: the archive did not keep up and the buffer was full, or a
+        single one is larger than the daemon accepts.
     lost
         Messages lost between publisher and recorder; None if the middleware cannot tell.
     problem
@@ -112,6 +113,7 @@ class TopicAccount:
     sent: int = 0
     stored: int = 0
     malformed: int = 0
+    too_large: int = 0
     problem: str = ''
 
     def report(self) -> TopicReport:
@@ -124,7 +126,7 @@ class TopicAccount:
             sent=self.sent,
             stored=self.stored,
             malformed=self.malformed,
-            dropped=self.dropped,
+            dropped=self.dropped + self.too_large,
             lost=self.gaps.lost if self.received else 0,
             first_stamp_ns=self.first_stamp_ns,
             last_stamp_ns=self.last_stamp_ns,

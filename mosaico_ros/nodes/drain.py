@@ -301,9 +301,7 @@ class DrainLoop(threading.Thread):
                 with self._lock:
                     crowded = self._round(started)
                 if not crowded:
-                    self._stopping.wait(
-                        max(0.0005, self._period - (time.monotonic() - started))
-                    )
+                    self._stopping.wait(max(0.0005, self._period - (time.monotonic() - started)))
         except Exception as error:
             self.failure = error
 
@@ -329,9 +327,7 @@ class DrainLoop(threading.Thread):
         quiet = 0
         with self._lock:
             while quiet < 3 and time.monotonic() < deadline:
-                taken = sum(
-                    tap.take(0.0, tap.qos.depth) for tap in self._taps if tap.parked
-                )
+                taken = sum(tap.take(0.0, tap.qos.depth) for tap in self._taps if tap.parked)
                 quiet = 0 if taken else quiet + 1
                 if not taken:
                     time.sleep(0.02)

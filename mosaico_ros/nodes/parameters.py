@@ -81,13 +81,8 @@ def resolve(table: Sequence[ParameterSpec], given: Mapping[str, Any]) -> dict[st
     Raises
     ------
     InvalidArgumentError
-        A name is unknown or a value does not fit.
+        A value does not fit.
     """
-    known = {spec.name for spec in table}
-    if unknown := sorted(set(given) - known):
-        raise InvalidArgumentError(
-            f'unknown parameter {unknown[0]}', remedy=f'known are: {", ".join(sorted(known))}'
-        )
     return {spec.name: spec.check(given.get(spec.name, spec.default)) for spec in table}
 
 

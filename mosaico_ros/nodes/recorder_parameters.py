@@ -28,7 +28,7 @@ RECORDER = (
     ParameterSpec(
         'tls_cert_path',
         '',
-        'File with the certificate authority that signed the daemon; empty means the system\'s. '
+        "File with the certificate authority that signed the daemon; empty means the system's. "
         'Given, it turns TLS on.',
     ),
     ParameterSpec(

@@ -118,7 +118,7 @@ class ArchiveSink(threading.Thread):
                 self._write(client, session)
             # The daemon has acknowledged the end of every stream.
             for channel in self._channels.values():
-                channel.account.stored = channel.account.sent
+                channel.account.stored = channel.account.sent - channel.account.too_large
         except BaseException as error:
             self._note_durable()
             self.failure = error
@@ -184,6 +184,7 @@ class ArchiveSink(threading.Thread):
             self.failed_topic = account.name
             raise
         account.sent += batch.num_rows
+        account.too_large = channel.writer.dropped_record_count
         account.stored = channel.writer.durable_rows
         return True
 

@@ -1,0 +1,63 @@
+"""Declare a parameter table on an rclpy node and read its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from mosaico_ros.nodes.parameters import ParameterSpec, ParameterValue, resolve
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+# Where a number has only one bound; ROS ranges need both.
+_OPEN_HIGH = 1e18
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[Parameter]:
+    """Turn values by name into what a node's constructor takes as ``parameter_overrides``."""
+    return [
+        Parameter(name, value=list(value) if isinstance(value, tuple) else value)
+        for name, value in values.items()
+    ]
+
+
+def declare(node: Node, table: Sequence[ParameterSpec]) -> dict[str, ParameterValue]:
+    """Declare every parameter of a table as read-only and return the checked values.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A value given by command line, params file or override has the wrong type, is out of
+        range or not among the choices.
+    """
+    return resolve(table, {spec.name: _declare(node, spec) for spec in table})
+
+
+def _declare(node: Node, spec: ParameterSpec) -> Any:
+    # An empty Python list would be declared as a list of bytes; empty texts are dropped later.
+    default = list(spec.default) or [''] if isinstance(spec.default, tuple) else spec.default
+    try:
+        return node.declare_parameter(spec.name, default, _descriptor(spec)).value
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        # ROS takes no integer for a floating point parameter: the most frequent mistake.
+        remedy = 'write it with a decimal point' if isinstance(spec.default, float) else None
+        raise InvalidArgumentError(f'parameter {spec.name}: {error}', remedy=remedy) from error
+
+
+def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=spec.description, read_only=True)
+    if spec.choices:
+        descriptor.additional_constraints = f'one of {", ".join(spec.choices)}'
+    if spec.low is not None:
+        high = spec.high if spec.high is not None else _OPEN_HIGH
+        if isinstance(spec.default, int):
+            descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(high))]
+        else:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(spec.low), to_value=float(high))
+            ]
+    return descriptor

@@ -1,0 +1,381 @@
+"""The recorder node: live topics into the archive, until SIGINT or SIGTERM.
+
+The main thread looks at the graph and serves the node's services, the drain thread takes
+messages, and the sink's thread decodes and sends them. ``python -m mosaico_ros.nodes.recorder``,
+``ros2 run mosaico_ros recorder`` and ``mosaico record`` are the same program.
+
+Exit codes: 0 everything received is stored, 1 failed, 2 wrong use, 3 some topics were asked for
+and could not be recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mosaico_ros.nodes.recorder_parameters import RECORDER
+from mosaico_ros.nodes.stop_signals import StopSignals
+from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
+
+if TYPE_CHECKING:
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.nodes.reports import RecordingState, Reporter
+
+NODE_NAME = 'mosaico_recorder'
+DONE, FAILED, WRONG_USE, PARTIAL = 0, 1, 2, 3
+
+_MB = 1_000_000
+# `ros2 launch` kills 10 s after it asked to stop; the closing has to fit well inside.
+_DRAIN_PATIENCE = 1.5
+_CLOSE_PATIENCE = 30.0
+_TICK = 0.1
+
+
+def sequence_name(template: str, node_name: str, now: datetime) -> str:
+    """Fill the placeholders of the `sequence_name` parameter.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The template holds a placeholder that does not exist.
+    """
+    values = {
+        'date': now.strftime('%Y%m%d'),
+        'time': now.strftime('%H%M%S'),
+        'host': platform.node() or 'localhost',
+        'node': node_name,
+    }
+    try:
+        return template.format_map(values)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InvalidArgumentError(
+            f'sequence_name {template!r} cannot be filled in: {error}',
+            remedy='known placeholders: {date}, {time}, {host}, {node}',
+        ) from error
+
+
+def user_metadata(text: str) -> dict[str, Any]:
+    """Read the `metadata` parameter.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is not a JSON object.
+    """
+    if not text:
+        return {}
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidArgumentError(f'metadata is not JSON: {error}') from error
+    if not isinstance(content, dict):
+        raise InvalidArgumentError(f'metadata must be a JSON object, not {text!r}')
+    return content
+
+
+class Recorder:
+    """One recording from the first look at the graph to the closed sequence.
+
+    Parameters
+    ----------
+    node
+        The rclpy node to subscribe with.
+    settings
+        Checked values of the `RECORDER` table.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A setting is malformed.
+    """
+
+    def __init__(self, node: Any, settings: Mapping[str, Any], reporter: Reporter) -> None:
+        from mosaico_ros.nodes.discovery import Discovery
+        from mosaico_ros.nodes.drain import Budget, DrainLoop, FlushPolicy, supported
+        from mosaico_ros.nodes.sink import ArchiveSink
+
+        self._node = node
+        self._settings = settings
+        self._reporter = reporter
+        self._parked = settings['intake'] == 'drain' and supported()
+        if settings['intake'] == 'drain' and not self._parked:
+            reporter.event(
+                'this rclpy does not let messages be taken without an executor; using callbacks',
+                warning=True,
+            )
+        self._budget = Budget(int(settings['buffer_max_mb'] * _MB))
+        self._drain = DrainLoop(
+            node,
+            self._hand_over,
+            FlushPolicy(
+                settings['flush_rows'],
+                int(settings['flush_size_mb'] * _MB),
+                settings['flush_period_sec'],
+            ),
+            self._budget,
+            settings['drain_period_ms'] / 1000,
+            parked=self._parked,
+        )
+        self._discovery = Discovery(
+            node,
+            _selection(node, settings),
+            self._drain,
+            settings['discovery_period_sec'],
+            info=reporter.event,
+            warn=lambda text: reporter.event(text, warning=True),
+        )
+        self._sink = ArchiveSink(
+            self._connect,
+            sequence_name(settings['sequence_name'], node.get_name(), datetime.now()),
+            self._sequence_metadata(),
+            topic_metadata=self._discovery.topic_details,
+            released=self._release,
+            commit_period=settings['commit_period_sec'],
+        )
+        self._began = time.monotonic()
+
+    def _connect(self) -> MosaicoClient:
+        from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+
+        settings = self._settings
+        return MosaicoClient.connect(
+            settings['host'],
+            settings['port'],
+            timeout=settings['connect_timeout_sec'],
+            enable_tls=settings['enable_tls'],
+            tls_cert_path=settings['tls_cert_path'] or None,
+            api_key=os.environ.get('MOSAICO_API_KEY'),
+        )
+
+    def _sequence_metadata(self) -> dict[str, Any]:
+        from rclpy.utilities import get_rmw_implementation_identifier
+
+        return {
+            'recording': {
+                'start_ns': time.time_ns(),
+                'host': platform.node(),
+                'node': self._node.get_fully_qualified_name(),
+                'ros_distro': os.environ.get('ROS_DISTRO', 'unknown'),
+                'rmw': get_rmw_implementation_identifier(),
+                'software': f'mosaico_ros {_version()}',
+                'time_axis': 'receive stamp of the middleware',
+            },
+            **user_metadata(self._settings['metadata']),
+        }
+
+    def _hand_over(self, inbox: Any) -> None:
+        from mosaico_ros.nodes.sink import Parcel
+
+        stamps, payloads, size = inbox.swap()
+        self._sink.put(Parcel(inbox.account, stamps, payloads, size))
+
+    def _release(self, size: int) -> None:
+        self._budget.released += size
+
+    def state(self, state: str) -> RecordingState:
+        """Return where the recording stands."""
+        from mosaico_ros.nodes.reports import RecordingState
+
+        return RecordingState(
+            sequence=self._sink.sequence_name,
+            state=state,
+            elapsed=time.monotonic() - self._began,
+            pending_bytes=self._budget.pending,
+            topics=[account.report() for account in list(self._discovery.accounts.values())],
+        )
+
+    def run(self, stop: StopSignals) -> int:
+        """Record until told to stop; return the exit code."""
+        self._sink.start()
+        while not self._sink.ready.wait(_TICK):
+            if stop:
+                # Still connecting: nothing was created that would have to be closed.
+                return DONE
+        if self._sink.failure is not None:
+            return self._fail()
+        settings = self._settings
+        self._reporter.event(
+            f'recording into {self._sink.sequence_name} at {settings["host"]}:{settings["port"]}'
+        )
+        self._drain.start()
+        self._record(stop)
+        return self._close(stop)
+
+    def _record(self, stop: StopSignals) -> None:
+        from rclpy.executors import SingleThreadedExecutor
+
+        executor = SingleThreadedExecutor(context=self._node.context)
+        executor.add_node(self._node)
+        stop.on_stop(executor.wake)
+        settings = self._settings
+        live = settings['report'] == 'live'
+        report_period = 0.25 if live else settings['report_period_sec']
+        self._began = now = time.monotonic()
+        next_look, next_report = now, now + report_period
+        end = now + settings['duration_sec'] if settings['duration_sec'] else float('inf')
+        while not stop and self._sink.is_alive() and self._drain.is_alive():
+            now = time.monotonic()
+            if now >= end:
+                stop.request(f'{settings["duration_sec"]:g} s are over')
+                break
+            if now >= next_look:
+                self._discovery.look()
+                next_look = now + self._discovery.pause
+            if now >= next_report:
+                self._reporter.progress(self.state('recording'))
+                next_report = now + report_period
+            executor.spin_once(timeout_sec=_TICK)
+        if not self._parked:
+            deadline = time.monotonic() + _DRAIN_PATIENCE / 3
+            while time.monotonic() < deadline:
+                executor.spin_once(timeout_sec=0.02)
+        executor.remove_node(self._node)
+        executor.shutdown()
+
+    def _close(self, stop: StopSignals) -> int:
+        if stop:
+            self._reporter.event(f'closing ({stop.received})')
+        self._drain.finish(_DRAIN_PATIENCE)
+        self._sink.finish()
+        deadline = time.monotonic() + _CLOSE_PATIENCE
+        while self._sink.is_alive() and time.monotonic() < deadline:
+            self._sink.join(0.25)
+        self._drain.close()
+        if self._sink.is_alive():
+            self._reporter.final(
+                self.state('failed'),
+                f'the daemon did not finish closing within {_CLOSE_PATIENCE:g} s; rows shown as '
+                'stored are durable, the others may not be. The daemon seals the recording by '
+                'itself when its lease runs out',
+            )
+            return FAILED
+        if self._sink.failure is not None or self._drain.failure is not None:
+            return self._fail()
+        for name in self._discovery.never_seen():
+            self._reporter.event(f'{name} was asked for, but nobody published it', warning=True)
+        state = self.state('closed')
+        self._reporter.final(state, '')
+        return PARTIAL if any(topic.problem for topic in state.topics) else DONE
+
+    def _fail(self) -> int:
+        state = self.state('failed')
+        error = self._sink.failure if self._sink.failure is not None else self._drain.failure
+        self._reporter.final(state, self._explain(state, error))
+        return FAILED
+
+    def _explain(self, state: RecordingState, error: BaseException | None) -> str:
+        where = f'{self._settings["host"]}:{self._settings["port"]}'
+        if not state.topics:
+            return f'cannot record to the daemon at {where}: {error}'
+        received, stored = state.received, sum(topic.stored for topic in state.topics)
+        while_doing = (
+            f' while writing {self._sink.failed_topic}' if self._sink.failed_topic else ''
+        )
+        incomplete = [
+            f'{topic.name} ({topic.received - topic.stored})'
+            for topic in state.topics
+            if topic.stored < topic.received
+        ]
+        return (
+            f'the recording {state.sequence} broke off{while_doing}: {error}\n'
+            f'  durable: {stored} of {received} messages received, acknowledged by the daemon '
+            f'at {where}\n'
+            f'  not acknowledged, taken for lost: {", ".join(incomplete) or "none"}\n'
+            f'  what to do: start the daemon again (`mosaicod run`); it seals the interrupted '
+            f'topics with every durable row, and `mosaico info {state.sequence}` shows them; '
+            'then start a new recording'
+        )
+
+
+def _selection(node: Any, settings: Mapping[str, Any]) -> Any:
+    from mosaico_ros.nodes.topic_selection import TopicSelection, is_glob
+
+    def resolved(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name if is_glob(name) else node.resolve_topic_name(name) for name in names)
+
+    return TopicSelection(
+        topics=resolved(settings['topics']),
+        regex=settings['regex'],
+        topic_types=settings['topic_types'],
+        exclude_topics=resolved(settings['exclude_topics']),
+        exclude_regex=settings['exclude_regex'],
+        exclude_topic_types=settings['exclude_topic_types'],
+        include_hidden_topics=settings['include_hidden_topics'],
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version('mosaico_ros')
+    except PackageNotFoundError:
+        return 'from source'
+
+
+def main(
+    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> int:
+    """Record as the parameters say; return the exit code.
+
+    Parameters
+    ----------
+    ros_arguments
+        Command line with ``--ros-args``; the process's own by default.
+    overrides
+        Parameter values by name that win over those of the command line.
+    """
+    with StopSignals() as stop:
+        try:
+            import rclpy
+        except ImportError as error:
+            print(f'ERROR: {NO_RCLPY} ({error})', file=sys.stderr)
+            return FAILED
+        from rclpy.signals import SignalHandlerOptions
+
+        from mosaico_ros.nodes.node_parameters import as_overrides, declare
+        from mosaico_ros.nodes.reports import reporter
+
+        node = None
+        shown = None
+        try:
+            rclpy.init(
+                args=None if ros_arguments is None else list(ros_arguments),
+                signal_handler_options=SignalHandlerOptions.NO,
+            )
+        except Exception as error:  # rclpy raises several unrelated classes here
+            print(f'ERROR: cannot start the node: {error}', file=sys.stderr)
+            return WRONG_USE
+        try:
+            node = rclpy.create_node(NODE_NAME, parameter_overrides=as_overrides(overrides or {}))
+            settings = declare(node, RECORDER)
+            shown = reporter(settings['report'])
+            return Recorder(node, settings, shown).run(stop)
+        except InvalidArgumentError as error:
+            print(f'ERROR: {error}', file=sys.stderr)
+            return WRONG_USE
+        except MosaicoError as error:
+            print(f'ERROR: {error}', file=sys.stderr)
+            return FAILED
+        finally:
+            if shown is not None:
+                shown.close()
+            if node is not None:
+                node.destroy_node()
+            rclpy.try_shutdown()
+
+
+NO_RCLPY = (
+    'recording needs rclpy, which is not installed here: source a ROS 2 installation '
+    "(. /opt/ros/<distro>/setup.bash), or install the wheels with `pip install 'mosaico_ros[ros]'`"
+)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

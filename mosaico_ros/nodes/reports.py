@@ -1,0 +1,238 @@
+"""Tell the user how a recording goes: lines, a live table, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
+
+from mosaico_ros.nodes.accounting import TopicReport
+
+
+@dataclass(frozen=True)
+class RecordingState:
+    """A recording at one moment.
+
+    ``state`` is ``recording``, ``closing``, ``closed`` or ``failed``; `elapsed` in seconds;
+    `pending_bytes` wait in memory for the daemon.
+    """
+
+    sequence: str
+    state: str
+    elapsed: float
+    pending_bytes: int
+    topics: Sequence[TopicReport]
+
+    @property
+    def received(self) -> int:
+        """Messages received on all topics."""
+        return sum(topic.received for topic in self.topics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as JSON-ready values."""
+        return {
+            'sequence': self.sequence,
+            'state': self.state,
+            'elapsed': round(self.elapsed, 3),
+            'pending_bytes': self.pending_bytes,
+            'topics': [topic.to_dict() for topic in self.topics],
+        }
+
+
+class Reporter(Protocol):
+    """Where the recorder tells what happens."""
+
+    def event(self, text: str, *, warning: bool = False) -> None:
+        """Say something that happened once."""
+
+    def progress(self, state: RecordingState) -> None:
+        """Show the state while recording."""
+
+    def final(self, state: RecordingState, failure: str) -> None:
+        """Show the result; `failure` is empty if all went well."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes for people (decimal units)."""
+    for unit in ('B', 'kB', 'MB', 'GB'):
+        if abs(size) < 1000:
+            return f'{size:.0f} {unit}' if unit == 'B' else f'{size:.1f} {unit}'
+        size /= 1000
+    return f'{size:.1f} TB'
+
+
+def _unknown(value: int | None) -> str:
+    return 'unknown' if value is None else f'{value}'
+
+
+def table_lines(topics: Sequence[TopicReport]) -> list[str]:
+    """Lay out the account of every topic as text."""
+    head = ('topic', 'received', 'stored', 'lost', 'dropped', 'malformed')
+    rows = [
+        (
+            topic.name,
+            str(topic.received),
+            str(topic.stored),
+            _unknown(topic.lost),
+            str(topic.dropped),
+            str(topic.malformed),
+        )
+        for topic in topics
+    ]
+    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
+    lines = [
+        '  '.join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ).rstrip()
+        for row in [head, *rows]
+    ]
+    lines += [f'  {topic.name}: {topic.problem}' for topic in topics if topic.problem]
+    return lines
+
+
+def summary(state: RecordingState) -> str:
+    """Say in one line where a recording stands."""
+    stored = sum(topic.stored for topic in state.topics)
+    lost = sum(topic.lost or 0 for topic in state.topics)
+    dropped = sum(topic.dropped for topic in state.topics)
+    size = sum(topic.received_bytes for topic in state.topics)
+    return (
+        f'{state.sequence}: {state.elapsed:.0f} s, {len(state.topics)} topics, '
+        f'{state.received} messages ({size_text(size)}), {stored} durable, '
+        f'{lost} lost, {dropped} dropped'
+    )
+
+
+class PlainReporter:
+    """Lines of text, for logs."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stdout
+
+    def event(self, text: str, *, warning: bool = False) -> None:
+        """Print one line."""
+        print(('WARNING: ' if warning else '') + text, file=self._stream, flush=True)
+
+    def progress(self, state: RecordingState) -> None:
+        """Print one line."""
+        self.event(summary(state))
+
+    def final(self, state: RecordingState, failure: str) -> None:
+        """Print the table of topics and how it ended."""
+        for line in table_lines(state.topics):
+            self.event(line)
+        if failure:
+            print(f'ERROR: {failure}', file=sys.stderr, flush=True)
+        else:
+            self.event(f'closed {summary(state)}')
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+class JsonReporter:
+    """One JSON object per line: ``{"event": ...}`` or a recording state."""
+
+    def _write(self, content: dict[str, Any]) -> None:
+        print(json.dumps(content), flush=True)
+
+    def event(self, text: str, *, warning: bool = False) -> None:
+        """Print the event."""
+        self._write({'event': text, 'warning': warning})
+
+    def progress(self, state: RecordingState) -> None:
+        """Print the state."""
+        self._write(state.to_dict())
+
+    def final(self, state: RecordingState, failure: str) -> None:
+        """Print the last state, with the failure beside it."""
+        self._write({**state.to_dict(), 'failure': failure})
+        if failure:
+            print(f'ERROR: {failure}', file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+class LiveReporter:
+    """A table that renews itself on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+        self._before: dict[str, tuple[float, int, int]] = {}
+        self._rates: dict[str, tuple[float, float]] = {}
+
+    def event(self, text: str, *, warning: bool = False) -> None:
+        """Print warnings above the table; what is recorded the table shows by itself."""
+        if warning:
+            self._console.print(f'[yellow]warning:[/] {text}', highlight=False)
+
+    def progress(self, state: RecordingState) -> None:
+        """Renew the table."""
+        from rich.table import Table
+
+        now = time.monotonic()
+        table = Table(
+            title=f'[bold]{state.sequence}[/]  {state.elapsed:.0f} s  (Ctrl-C closes)',
+            title_justify='left',
+            box=None,
+            padding=(0, 2, 0, 0),
+        )
+        for column in ('topic', 'rate', 'received', 'size', 'bandwidth', 'durable', 'lost'):
+            table.add_column(column, justify='left' if column == 'topic' else 'right')
+        for topic in state.topics:
+            rate, bandwidth = self._rate(topic, now)
+            lost = (topic.lost or 0) + topic.dropped
+            text = 'unknown' if topic.lost is None else str(lost)
+            table.add_row(
+                topic.name,
+                f'{rate:.1f} Hz',
+                str(topic.received),
+                size_text(topic.received_bytes),
+                f'{size_text(bandwidth)}/s',
+                str(topic.stored),
+                f'[red]{text}[/]' if lost else f'[green]{text}[/]',
+                style='dim' if topic.problem else None,
+            )
+        self._live.update(table, refresh=True)
+
+    def _rate(self, topic: TopicReport, now: float) -> tuple[float, float]:
+        then, count, size = self._before.get(topic.name, (now, topic.received, 0))
+        if now - then >= 1.0 or topic.name not in self._before:
+            if now > then:
+                self._rates[topic.name] = (
+                    (topic.received - count) / (now - then),
+                    (topic.received_bytes - size) / (now - then),
+                )
+            self._before[topic.name] = (now, topic.received, topic.received_bytes)
+        return self._rates.get(topic.name, (0.0, 0.0))
+
+    def final(self, state: RecordingState, failure: str) -> None:
+        """Replace the live table by the result."""
+        self.close()
+        PlainReporter().final(state, failure)
+
+    def close(self) -> None:
+        """Stop renewing."""
+        self._live.stop()
+
+
+def reporter(kind: str) -> Reporter:
+    """Return the reporter of the `report` parameter."""
+    if kind == 'json':
+        return JsonReporter()
+    if kind == 'live':
+        return LiveReporter()
+    return PlainReporter()
