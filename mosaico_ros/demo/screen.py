@@ -1,0 +1,285 @@
+"""What the demo shows while it runs and at the end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mosaico_ros.demo.motion import SPIKE_THRESHOLD
+from mosaico_ros.demo.proof import Proof, WindowProof
+from mosaico_ros.nodes.reports import size_text
+
+QUERY = f'IMU.acceleration.y > {SPIKE_THRESHOLD:g}'
+
+
+class Screen(Protocol):
+    """Where the demo shows what it does."""
+
+    def begin(self, seconds: float) -> None:
+        """Say what is going to happen; the robot will run for `seconds`."""
+
+    def done(self, text: str) -> None:
+        """Say that a step is done."""
+
+    def recording(self, elapsed: float, state: Mapping[str, Any]) -> None:
+        """Show how the recording goes; called often."""
+
+    def recorded(self, state: Mapping[str, Any]) -> None:
+        """Say that the recording is closed."""
+
+    def reading(self, what: str) -> None:
+        """Say what is being read back."""
+
+    def result(self, proof: Proof, state: Mapping[str, Any], data_dir: Path) -> None:
+        """Show the result."""
+
+
+def totals(state: Mapping[str, Any]) -> str:
+    """Sum up a recorder's state: messages, size and losses."""
+    topics = state.get('topics', ())
+    received = sum(topic['received'] for topic in topics)
+    size = sum(topic['received_bytes'] for topic in topics)
+    lost = sum((topic['lost'] or 0) + topic['dropped'] for topic in topics)
+    unknown = any(topic['lost'] is None for topic in topics)
+    losses = 'loss unknown to this rmw' if unknown else f'{lost} lost'
+    return f'{received:,} messages, {size_text(size)}, {losses}'.replace(',', ' ', 1)
+
+
+class JsonScreen:
+    """One JSON object at the end, for programs."""
+
+    def begin(self, seconds: float) -> None:
+        """Stay silent."""
+
+    def done(self, text: str) -> None:
+        """Stay silent."""
+
+    def recording(self, elapsed: float, state: Mapping[str, Any]) -> None:
+        """Stay silent."""
+
+    def recorded(self, state: Mapping[str, Any]) -> None:
+        """Stay silent."""
+
+    def reading(self, what: str) -> None:
+        """Stay silent."""
+
+    def result(self, proof: Proof, state: Mapping[str, Any], data_dir: Path) -> None:
+        """Print everything."""
+        print(json.dumps({**proof.to_dict(), 'data_dir': str(data_dir), 'recorder': dict(state)}))
+
+
+class TextScreen:
+    """Text for people: renewed in place on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        console = Console(highlight=False)
+        # Without a terminal there is no width to fit into; 80 columns would break the tables.
+        self._console = console if console.is_terminal else Console(highlight=False, width=110)
+        self._live: Live | None = None
+        self._seconds = 0.0
+        self._next_line = 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Print the heading."""
+        self._seconds = seconds
+        self._console.print(
+            '\n[bold]mosaico demo[/]  a synthetic robot on real ROS 2 topics, recorded live, '
+            'and the proof\nthat nothing was lost. The robot keeps its own ledger, which the '
+            'recorder never sees.\n'
+        )
+
+    def done(self, text: str) -> None:
+        """Print the step with a tick."""
+        self._stop_live()
+        self._console.print(f' [green]✓[/] {text}')
+
+    def recording(self, elapsed: float, state: Mapping[str, Any]) -> None:
+        """Renew the bar, or print a line every two seconds."""
+        elapsed = min(elapsed, self._seconds)
+        text = f'{elapsed:4.1f} of {self._seconds:g} s   {totals(state)}'
+        if not self._console.is_terminal:
+            if elapsed >= self._next_line:
+                self._next_line = elapsed + 2.0
+                self._console.print(f'   recording  {text}')
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        row = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=self._seconds, completed=elapsed, width=30)
+        row.add_row('   recording', bar, text)
+        self._live.update(row, refresh=True)
+
+    def recorded(self, state: Mapping[str, Any]) -> None:
+        """Print what the recorder has."""
+        self.done(f'recording closed: {totals(state)}')
+
+    def reading(self, what: str) -> None:
+        """Show it on a terminal only."""
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(Text(f'   reading back {what} through the SDK'), refresh=True)
+
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def result(self, proof: Proof, state: Mapping[str, Any], data_dir: Path) -> None:
+        """Print the sequence, the proof, the query, the messages and what to do next."""
+        self.done('read back through the SDK and compared with the ledger')
+        _print_sequence(self._console, proof)
+        _print_counts(self._console, proof)
+        _print_windows(self._console, proof)
+        _print_around(self._console, proof)
+        _print_verdict(self._console, proof)
+        _print_next(self._console, proof, data_dir)
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style='dim', pad_edge=True)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify='left' if number < left else 'right', no_wrap=True)
+    return table
+
+
+def _clock(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).strftime('%H:%M:%S')
+
+
+def _verdict(ok: bool) -> str:
+    return '[green]✓[/]' if ok else '[bold red]✗[/]'
+
+
+def _print_sequence(console: Console, proof: Proof) -> None:
+    span = (proof.last_ns - proof.first_ns) / 1e9
+    console.print(
+        f'\n[bold]In the archive[/]  {proof.sequence}: {size_text(proof.size_bytes)} stored, '
+        f'{span:.2f} s from {_clock(proof.first_ns)} to {_clock(proof.last_ns)} UTC'
+    )
+    table = _table('topic', 'ROS type', 'ontology', 'count', 'rate', 'stored', 'span', left=3)
+    for topic in proof.topics:
+        first, last = topic.first_ns or 0, topic.last_ns or 0
+        begin = (first - proof.first_ns) / 1e9
+        table.add_row(
+            topic.name,
+            topic.type.replace('/msg/', '/'),
+            topic.ontology,
+            str(topic.stored),
+            f'{topic.rate_hz:.1f} Hz',
+            size_text(topic.size_bytes),
+            f'{begin:.2f} – {(last - proof.first_ns) / 1e9:.2f} s' if first else '-',
+        )
+    console.print(table)
+
+
+def _print_counts(console: Console, proof: Proof) -> None:
+    console.print(
+        '\n[bold]Published = stored[/]  counts, and a SHA-256 over every value of every message,'
+        '\nfrom the robot\'s ledger and again from what the SDK reads back'
+    )
+    table = _table('topic', 'published', 'stored', 'values', '', left=1)
+    for topic in proof.topics:
+        values = 'equal' if topic.values_equal else '[red]differ[/]'
+        table.add_row(
+            topic.name, str(topic.published), str(topic.stored), values, _verdict(topic.ok)
+        )
+    console.print(table)
+
+
+def _print_windows(console: Console, proof: Proof) -> None:
+    found = sum(window.found is not None for window in proof.windows)
+    console.print(
+        f'\n[bold]Query[/]  {QUERY}  found {found} windows in {proof.query_seconds * 1000:.0f} ms; '
+        'the robot hit two bumps'
+    )
+    table = _table(
+        'made by the robot', 'length', 'messages', 'found in the archive', 'length', 'messages', ''
+    )
+    for window in proof.windows:
+        table.add_row(*_made(window, proof.first_ns), *_found(window, proof.first_ns))
+    console.print(table)
+
+
+def _made(window: WindowProof, origin: int) -> tuple[str, str, str]:
+    if window.made is None:
+        return 'nothing', '', ''
+    made = window.made
+    return (
+        _span(made.first_stamp_ns, made.last_stamp_ns, origin),
+        _length(made.first_stamp_ns, made.last_stamp_ns),
+        str(made.messages),
+    )
+
+
+def _found(window: WindowProof, origin: int) -> tuple[str, str, str, str]:
+    if window.found is None:
+        return '[red]nothing[/]', '', '', _verdict(False)
+    first, last = window.found
+    return (
+        _span(first, last, origin),
+        _length(first, last),
+        str(window.messages),
+        _verdict(window.ok),
+    )
+
+
+def _span(first: int, last: int, origin: int) -> str:
+    return f'{(first - origin) / 1e9:.3f} – {(last - origin) / 1e9:.3f} s'
+
+
+def _length(first: int, last: int) -> str:
+    return f'{(last - first) / 1e6:.0f} ms'
+
+
+def _print_around(console: Console, proof: Proof) -> None:
+    if not proof.around:
+        return
+    console.print('\n[bold]Around the first spike[/]  /imu, acceleration in m/s²')
+    table = _table('time', 'x', 'y', 'z', '', left=0)
+    for sample in proof.around:
+        x, y, z = (f'{value:.3f}' for value in sample.acceleration)
+        table.add_row(
+            f'{(sample.stamp_ns - proof.first_ns) / 1e9:.3f} s',
+            x,
+            f'[yellow]{y}[/]' if sample.matches else y,
+            z,
+            f'[yellow]> {SPIKE_THRESHOLD:g}[/]' if sample.matches else '',
+        )
+    console.print(table)
+
+
+def _print_verdict(console: Console, proof: Proof) -> None:
+    if proof.ok:
+        count = sum(topic.published for topic in proof.topics)
+        console.print(
+            f'\n[bold green]Nothing was lost.[/] All {count} messages of {len(proof.topics)} '
+            f'topics came back with equal values, and both spikes were found.'
+        )
+        return
+    console.print('\n[bold red]The archive does not hold what the robot published:[/]')
+    for line in proof.failures():
+        console.print(f'   [red]{line}[/]')
+
+
+def _print_next(console: Console, proof: Proof, data_dir: Path) -> None:
+    console.print(
+        f'\nThe data is in {data_dir}. Serve it again, and explore it from another terminal:\n'
+        f'\n   mosaicod run --data-dir {shlex.quote(str(data_dir))}\n'
+        f'\n   mosaico info {proof.sequence}'
+        f'\n   mosaico cat {proof.sequence}/imu --count 5'
+        f"\n   mosaico query '{QUERY}'\n",
+        soft_wrap=True,
+    )
