@@ -173,9 +173,7 @@ def prove(
     )
 
 
-def _prove_topic(
-    client: MosaicoClient, sequence: str, name: str, page: TopicLedger
-) -> TopicProof:
+def _prove_topic(client: MosaicoClient, sequence: str, name: str, page: TopicLedger) -> TopicProof:
     handler = client.topic_handler(sequence, name)
     digest = ValueDigest()
     feed = FEEDS[page.type]
@@ -230,9 +228,7 @@ def _prove_windows(
     return windows, found[0] if found else None
 
 
-def _matching_stamps(
-    client: MosaicoClient, sequence: str, window: tuple[int, int]
-) -> list[int]:
+def _matching_stamps(client: MosaicoClient, sequence: str, window: tuple[int, int]) -> list[int]:
     streamer = client.topic_handler(sequence, '/imu').get_data_streamer(window[0], window[1] + 1)
     return [
         stamp_ns(message.data)

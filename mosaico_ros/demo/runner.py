@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.demo.ledger import Ledger
-from mosaico_ros.demo.processes import Child, Children, ProcessFailed
+from mosaico_ros.demo.processes import Child, Children
 from mosaico_ros.demo.proof import prove
 from mosaico_ros.demo.screen import Screen
 from mosaico_ros.demo.surroundings import child_environment, free_domain, free_port

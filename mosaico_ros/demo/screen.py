@@ -188,7 +188,7 @@ def _print_sequence(console: Console, proof: Proof) -> None:
 def _print_counts(console: Console, proof: Proof) -> None:
     console.print(
         '\n[bold]Published = stored[/]  counts, and a SHA-256 over every value of every message,'
-        '\nfrom the robot\'s ledger and again from what the SDK reads back'
+        "\nfrom the robot's ledger and again from what the SDK reads back"
     )
     table = _table('topic', 'published', 'stored', 'values', '', left=1)
     for topic in proof.topics:
@@ -202,7 +202,8 @@ def _print_counts(console: Console, proof: Proof) -> None:
 def _print_windows(console: Console, proof: Proof) -> None:
     found = sum(window.found is not None for window in proof.windows)
     console.print(
-        f'\n[bold]Query[/]  {QUERY}  found {found} windows in {proof.query_seconds * 1000:.0f} ms; '
+        f'\n[bold]Query[/]  {QUERY}  found {found} windows in '
+        f'{proof.query_seconds * 1000:.0f} ms; '
         'the robot hit two bumps'
     )
     table = _table(

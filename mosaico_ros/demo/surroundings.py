@@ -51,9 +51,7 @@ def free_domain() -> int:
     return domains[0]
 
 
-def child_environment(
-    parent: Mapping[str, str], domain: int, log_dir: Path
-) -> dict[str, str]:
+def child_environment(parent: Mapping[str, str], domain: int, log_dir: Path) -> dict[str, str]:
     """Return the environment for the demo's processes.
 
     The Python and ROS installation of the parent stay, everything that would connect the

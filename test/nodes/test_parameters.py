@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mosaico_ros.daemon.settings import Settings
+from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
 from mosaico_ros.nodes.parameters import ParameterSpec, resolve, to_yaml
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 from mosaico_ros.protocol.errors import InvalidArgumentError
@@ -15,15 +17,33 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 CONFIG = Path(__file__).parents[2] / 'config'
 
 
-def test_recorder_yaml_is_what_the_table_says() -> None:
-    text = (CONFIG / 'recorder.yaml').read_text(encoding='utf-8')
-    assert text == to_yaml('recorder', RECORDER)
+TABLES = {'recorder': RECORDER, 'daemon': DAEMON}
+
+
+@pytest.mark.parametrize('node', TABLES)
+def test_the_params_file_is_what_the_table_says(node: str) -> None:
+    table = TABLES[node]
+    text = (CONFIG / f'{node}.yaml').read_text(encoding='utf-8')
+    assert text == to_yaml(node, table)
     values = yaml.safe_load(text)['/**']['ros__parameters']
-    assert resolve(RECORDER, values) == {spec.name: spec.default for spec in RECORDER}
+    assert resolve(table, values) == {spec.name: spec.default for spec in table}
 
 
-def test_every_parameter_is_explained_and_bounded() -> None:
-    for spec in RECORDER:
+def test_the_daemon_has_the_settings_and_defaults_of_mosaicod() -> None:
+    settings = Settings()
+    for spec in DAEMON:
+        default = getattr(settings, spec.name)
+        assert spec.default == (default if spec.name != 'data_dir' else ''), spec.name
+
+
+def test_daemon_parameters_left_alone_leave_the_environment_its_say() -> None:
+    given = given_settings(resolve(DAEMON, {'data_dir': '/data', 'port': 6726}))
+    assert given == {'data_dir': '/data'}
+
+
+@pytest.mark.parametrize('node', TABLES)
+def test_every_parameter_is_explained_and_bounded(node: str) -> None:
+    for spec in TABLES[node]:
         assert len(spec.description) > 20, spec.name
         if isinstance(spec.default, (int, float)) and not isinstance(spec.default, bool):
             assert spec.low is not None, spec.name
