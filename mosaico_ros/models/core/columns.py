@@ -1,0 +1,155 @@
+"""Messages to columns and back, compiled once per class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from mosaico_ros.models.core.decoding import builder, member_decoders
+from mosaico_ros.models.core.encoding import MemberEncoders, encoder, wrong_value
+from mosaico_ros.models.core.message import Message
+from mosaico_ros.models.core.serializable import Serializable
+from mosaico_ros.models.core.unmodeled import Unmodeled
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+
+_encode_stamps = encoder(int, pa.int64(), f'Message.{TIMESTAMP_COLUMN}')
+_build_messages = builder(Message, ['data', TIMESTAMP_COLUMN], nulls=False)
+
+
+@cache
+def writer_schema(cls: type[Serializable]) -> pa.Schema:
+    """Return the schema that a topic of this type is written with.
+
+    Returns
+    -------
+    pyarrow.Schema
+        ``timestamp_ns`` (int64, not null), then the fields of the type. Descriptions are kept as
+        metadata of the fields.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The type has a field of its own named ``timestamp_ns``.
+    """
+    struct = cls.arrow_struct()
+    if struct.get_field_index(TIMESTAMP_COLUMN) >= 0:
+        raise InvalidArgumentError(
+            f'{cls.__name__} has a field {TIMESTAMP_COLUMN!r}, the name of the record time',
+            remedy='Rename the field.',
+        )
+    return pa.schema([pa.field(TIMESTAMP_COLUMN, pa.int64(), nullable=False), *struct])
+
+
+def encode(cls: type[Serializable], messages: Sequence[Message]) -> pa.RecordBatch:
+    """Turn messages of one type into columns.
+
+    Parameters
+    ----------
+    cls
+        The type of every payload; subclasses are accepted and lose what they add.
+    messages
+        In the order in which the rows shall stand.
+
+    Returns
+    -------
+    pyarrow.RecordBatch
+        One row per message, of the schema :func:`writer_schema`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A payload is of another type, or a field was assigned a value that its Arrow type cannot
+        hold; field, expected and actual value are named.
+    """
+    schema = writer_schema(cls)
+    envelopes = [message.__dict__ for message in messages]
+    stamps = _encode_stamps([envelope[TIMESTAMP_COLUMN] for envelope in envelopes])
+    columns = _payload_encoder(cls)([envelope['data'] for envelope in envelopes])
+    return pa.RecordBatch.from_arrays([stamps, *columns], schema=schema)
+
+
+def decode(cls: type[Serializable], batch: pa.RecordBatch) -> list[Message]:
+    """Turn rows into messages, without validating what was validated when it was written.
+
+    Parameters
+    ----------
+    cls
+        The type of the topic.
+    batch
+        Rows with at least ``timestamp_ns`` and the fields of the type; further columns are
+        ignored. A nullable struct whose members are all null is read as None.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A column is missing.
+    """
+    names = [TIMESTAMP_COLUMN, *(field.name for field in cls.arrow_struct())]
+    indices = [batch.schema.get_field_index(name) for name in names]
+    if -1 in indices:
+        raise InvalidArgumentError(
+            f'The rows have no column {names[indices.index(-1)]!r}, which {cls.__name__} needs',
+            remedy='Find the class for these rows with resolve_ontology_class(tag, schema).',
+        )
+    stamps, *columns = (batch.column(index) for index in indices)
+    rows = batch.num_rows
+    payloads = _payload_decoder(cls)(columns, rows)
+    return _build_messages([payloads, stamps.to_numpy().tolist()], rows)
+
+
+@cache
+def _payload_encoder(cls: type[Serializable]) -> Callable[[list[Any]], list[pa.Array]]:
+    if issubclass(cls, Unmodeled):
+        return _raw_encoder(cls)
+    members = MemberEncoders(cls, cls.arrow_struct(), cls.__name__)
+
+    def encode_payloads(payloads: list[Any]) -> list[pa.Array]:
+        arrays, nulls = members(payloads)
+        if nulls is not None:
+            raise wrong_value('Message.data', cls.__name__, None)
+        return arrays
+
+    return encode_payloads
+
+
+def _raw_encoder(cls: type[Unmodeled]) -> Callable[[list[Any]], list[pa.Array]]:
+    fields = list(cls.arrow_struct())
+    # Arrow reads nested dicts by itself, but wants maps as pairs.
+    encoders = [encoder(Any, field.type, f'{cls.__name__}.{field.name}') for field in fields]
+
+    def encode_payloads(payloads: list[Any]) -> list[pa.Array]:
+        for payload in payloads:
+            if not isinstance(payload, cls):
+                raise wrong_value('Message.data', cls.__name__, payload)
+        rows = [payload.raw_data for payload in payloads]
+        return [
+            encode_values([row.get(field.name) for row in rows])
+            for field, encode_values in zip(fields, encoders, strict=True)
+        ]
+
+    return encode_payloads
+
+
+@cache
+def _payload_decoder(
+    cls: type[Serializable],
+) -> Callable[[list[pa.Array], int], list[Any]]:
+    raw = issubclass(cls, Unmodeled)
+    struct = cls.arrow_struct()
+    decoders = member_decoders(None if raw else cls, struct)
+    build = builder(None if raw else cls, [field.name for field in struct], nulls=False)
+    wrap = builder(cls, ['raw_data'], nulls=False) if raw else None
+
+    def decode_columns(columns: list[pa.Array], rows: int) -> list[Any]:
+        values = [
+            decode_values(column)[0]
+            for decode_values, column in zip(decoders, columns, strict=True)
+        ]
+        payloads = build(values, rows)
+        return wrap([payloads], rows) if wrap is not None else payloads
+
+    return decode_columns

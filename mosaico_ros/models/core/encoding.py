@@ -1,0 +1,304 @@
+"""Compiled encoders: a list of Python values in, an Arrow array out.
+
+An encoder is a closure per node of a layout. Values are gathered column by column, so that each
+leaf costs one list comprehension and one conversion in Arrow, whatever the number of rows.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pydantic
+
+from mosaico_ros.models.core.arrow import strip
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+Encoder = Callable[[list[Any]], pa.Array]
+
+_NONE = type(None)
+_NOT_LISTS = (str, bytes, dict, set)
+_REFUSALS = (pa.ArrowException, TypeError, ValueError, OverflowError)
+_MAX_ITEMS = 2**31 - 1
+_CACHED_NULLS = 65_536
+
+
+def encoder(annotation: Any, arrow: pa.DataType, path: str) -> Encoder:
+    """Compile the encoder of a node.
+
+    Parameters
+    ----------
+    annotation
+        The Python side; `Any` leaves the conversion to Arrow.
+    arrow
+        The Arrow side.
+    path
+        Name of the node in error messages, such as ``IMU.acceleration.x``.
+    """
+    bare = strip(annotation)[0]
+    args = get_args(bare)
+    is_class = isinstance(bare, type)
+    if pa.types.is_struct(arrow) and is_class and issubclass(bare, pydantic.BaseModel):
+        return _struct_encoder(bare, arrow, path)
+    if (pa.types.is_list(arrow) or pa.types.is_fixed_size_list(arrow)) and bare is not Any:
+        return _list_encoder(args[0] if args else Any, arrow, path)
+    if pa.types.is_map(arrow):
+        return _map_encoder(args if len(args) == 2 else (Any, Any), arrow, path)
+    if is_class and issubclass(bare, enum.Enum) and not issubclass(bare, (str, int)):
+        return _converted(lambda member: member.value, arrow, path)
+    if pa.types.is_float16(arrow):
+        return _converted(np.float16, arrow, path)
+    return _leaf_encoder(arrow, path)
+
+
+def _leaf_encoder(arrow: pa.DataType, path: str) -> Encoder:
+    def encode(values: list[Any]) -> pa.Array:
+        try:
+            return pa.array(values, arrow)
+        except _REFUSALS:
+            raise _refusal(values, arrow, path) from None
+
+    return encode
+
+
+def _converted(convert: Callable[[Any], Any], arrow: pa.DataType, path: str) -> Encoder:
+    def encode(values: list[Any]) -> pa.Array:
+        try:
+            return pa.array([None if v is None else convert(v) for v in values], arrow)
+        except (*_REFUSALS, AttributeError):
+            raise _refusal(values, arrow, path) from None
+
+    return encode
+
+
+def _refusal(values: list[Any], arrow: pa.DataType, path: str) -> InvalidArgumentError:
+    for value in values:
+        try:
+            pa.array([value], arrow)
+        except _REFUSALS:
+            return wrong_value(path, str(arrow), value)
+    return InvalidArgumentError(f'{path} holds values that do not fit {arrow} together')
+
+
+def wrong_value(path: str, expected: str, value: Any) -> InvalidArgumentError:
+    """Word the refusal of a value that was assigned without validation."""
+    text = repr(value)
+    shown = text if len(text) <= 80 else f'{text[:77]}...'
+    return InvalidArgumentError(
+        f'{path} should hold {expected}, got {shown} ({type(value).__name__})',
+        remedy='Give a value that fits; construction checks values, assignment does not.',
+    )
+
+
+# ---- structs ----------------------------------------------------------------------------------
+
+
+class _Blank:
+    """Stands for a null struct: its members hold what Arrow puts under a null parent."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self.__dict__ = members
+
+
+class MemberEncoders:
+    """The encoders of all members of a model, run over the `__dict__` of its instances."""
+
+    def __init__(self, model: type[pydantic.BaseModel], struct: pa.StructType, path: str) -> None:
+        self._model, self._path = model, path
+        annotations = {name: info.annotation for name, info in model.model_fields.items()}
+        self._members = [
+            (
+                field.name,
+                field.nullable,
+                encoder(annotations[field.name], field.type, f'{path}.{field.name}'),
+            )
+            for field in struct
+        ]
+        self._blank = _blank(model, struct)
+
+    def __call__(self, objects: list[Any]) -> tuple[list[pa.Array], np.ndarray | None]:
+        """Return one array per member, and a mask that is true where the object is None."""
+        kinds = set(map(type, objects))
+        nulls = None
+        if kinds != {self._model}:
+            self._check(objects, kinds)
+            if _NONE in kinds:
+                blank = self._blank
+                nulls = np.fromiter((o is None for o in objects), bool, len(objects))
+                objects = [blank if o is None else o for o in objects]
+        rows = [o.__dict__ for o in objects]
+        arrays = []
+        for name, nullable, encode in self._members:
+            array = encode([row[name] for row in rows])
+            if not nullable and array.null_count:
+                raise InvalidArgumentError(
+                    f'{self._path}.{name} is None in row {array.is_null().index(True).as_py()}',
+                    remedy='Give it a value: the field is not nullable.',
+                )
+            arrays.append(array)
+        return arrays, nulls
+
+    def null_rows(self, count: int) -> list[Any]:
+        """Return objects to encode in place of `count` missing ones."""
+        return [self._blank] * count
+
+    def _check(self, objects: list[Any], kinds: set[type]) -> None:
+        for kind in kinds - {self._model, _NONE, _Blank}:
+            if not issubclass(kind, self._model):
+                value = next(o for o in objects if type(o) is kind)
+                raise wrong_value(self._path, self._model.__name__, value)
+
+
+def _blank(model: type[pydantic.BaseModel], struct: pa.StructType) -> _Blank:
+    fields = model.model_fields
+    return _Blank(
+        {
+            f.name: None if f.nullable else _placeholder(fields[f.name].annotation, f.type)
+            for f in struct
+        }
+    )
+
+
+def _placeholder(annotation: Any, arrow: pa.DataType) -> Any:
+    """Return the value that a not-null field has under a null parent.
+
+    Parquet refuses nulls in such a field even there.
+    """
+    bare = strip(annotation)[0]
+    if isinstance(bare, type) and issubclass(bare, pydantic.BaseModel):
+        return _blank(bare, arrow)
+    if isinstance(bare, type) and issubclass(bare, enum.Enum):
+        return next(iter(bare))
+    if pa.types.is_fixed_size_list(arrow):
+        args = get_args(bare)
+        return [_placeholder(args[0] if args else Any, arrow.value_type)] * arrow.list_size
+    if pa.types.is_struct(arrow):
+        return {f.name: None if f.nullable else _placeholder(Any, f.type) for f in arrow}
+    if pa.types.is_list(arrow):
+        return []
+    if pa.types.is_map(arrow):
+        return {}
+    if pa.types.is_string(arrow) or pa.types.is_large_string(arrow):
+        return ''
+    if pa.types.is_binary(arrow) or pa.types.is_large_binary(arrow):
+        return b''
+    return False if pa.types.is_boolean(arrow) else 0
+
+
+def _struct_encoder(model: type[pydantic.BaseModel], struct: pa.StructType, path: str) -> Encoder:
+    members = MemberEncoders(model, struct, path)
+    fields = list(struct)
+    nulls_of = _NullCache(lambda count: encode(members.null_rows(count)), fields)
+
+    def encode(objects: list[Any]) -> pa.Array:
+        if objects.__len__() and objects[0] is None and set(map(type, objects)) == {_NONE}:
+            return nulls_of(len(objects))
+        arrays, nulls = members(objects)
+        mask = None if nulls is None else pa.array(nulls)
+        return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
+
+    return encode
+
+
+class _NullCache:
+    """All-null structs; most messages leave most headers out, so they are made once and sliced."""
+
+    def __init__(self, blanks: Encoder, fields: list[pa.Field]) -> None:
+        self._blanks, self._fields = blanks, fields
+        self._array: pa.Array | None = None
+
+    def __call__(self, count: int) -> pa.Array:
+        array = self._array
+        if array is None or len(array) < count:
+            size = 1 << (count - 1).bit_length()
+            blank = self._blanks(size)
+            array = pa.StructArray.from_arrays(
+                [blank.field(i) for i in range(len(self._fields))],
+                fields=self._fields,
+                mask=pa.array(np.ones(size, bool)),
+            )
+            if size <= _CACHED_NULLS:
+                self._array = array
+        return array.slice(0, count)
+
+
+# ---- lists and maps ---------------------------------------------------------------------------
+
+
+def _list_encoder(item: Any, arrow: pa.DataType, path: str) -> Encoder:
+    inner = encoder(item, arrow.value_type, f'{path}[]')
+    size = arrow.list_size if pa.types.is_fixed_size_list(arrow) else None
+    dtype = _numpy_dtype(arrow.value_type)
+    absent = [_placeholder(item, arrow.value_type)] * (size or 0)
+
+    def encode(rows: list[Any]) -> pa.Array:
+        kinds = set(map(type, rows))
+        mask = None
+        if _NONE in kinds:
+            mask = pa.array(np.fromiter((row is None for row in rows), bool, len(rows)))
+            rows = [absent if row is None else row for row in rows]
+        try:
+            if any(issubclass(kind, _NOT_LISTS) for kind in kinds):
+                raise TypeError
+            lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        except TypeError:
+            raise wrong_value(path, str(arrow), _not_a_list(rows)) from None
+        if dtype is not None and kinds == {np.ndarray} and all(row.ndim == 1 for row in rows):
+            flat = pa.array(np.concatenate(rows).astype(dtype, copy=False), arrow.value_type)
+        else:
+            flat = inner(list(chain.from_iterable(rows)))
+        if size is not None:
+            if (lengths != size).any():
+                raise wrong_value(path, str(arrow), rows[int(np.argmax(lengths != size))])
+            return pa.FixedSizeListArray.from_arrays(flat, type=arrow, mask=mask)
+        return pa.ListArray.from_arrays(_offsets(lengths, path), flat, type=arrow, mask=mask)
+
+    return encode
+
+
+def _not_a_list(rows: list[Any]) -> Any:
+    return next(r for r in rows if isinstance(r, _NOT_LISTS) or not hasattr(r, '__len__'))
+
+
+def _numpy_dtype(arrow: pa.DataType) -> np.dtype | None:
+    if pa.types.is_integer(arrow) or pa.types.is_floating(arrow):
+        return np.dtype(arrow.to_pandas_dtype())
+    return None
+
+
+def _offsets(lengths: np.ndarray, path: str) -> pa.Array:
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    if offsets[-1] > _MAX_ITEMS:
+        raise InvalidArgumentError(
+            f'{path} holds {offsets[-1]} elements in one batch', remedy='Write smaller batches.'
+        )
+    return pa.array(offsets.astype(np.int32))
+
+
+def _map_encoder(args: tuple[Any, ...], arrow: pa.MapType, path: str) -> Encoder:
+    keys = encoder(args[0], arrow.key_type, f'{path} keys')
+    values = encoder(args[1], arrow.item_type, f'{path}[]')
+
+    def encode(rows: list[Any]) -> pa.Array:
+        for row in rows:
+            if row is not None and not isinstance(row, dict):
+                raise wrong_value(path, str(arrow), row)
+        filled = [row or {} for row in rows]
+        mask = None
+        if None in rows:
+            mask = pa.array(np.fromiter((row is None for row in rows), bool, len(rows)))
+        lengths = np.fromiter(map(len, filled), np.int64, len(filled))
+        return pa.MapArray.from_arrays(
+            _offsets(lengths, path),
+            keys([key for row in filled for key in row]),
+            values([value for row in filled for value in row.values()]),
+            type=arrow,
+            mask=mask,
+        )
+
+    return encode

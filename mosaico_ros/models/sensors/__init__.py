@@ -1,0 +1,16 @@
+"""Types that describe what one kind of sensor measures."""
+
+from mosaico_ros.models.sensors.camera import CameraInfo as CameraInfo
+from mosaico_ros.models.sensors.gps import GPS as GPS
+from mosaico_ros.models.sensors.gps import GPSStatus as GPSStatus
+from mosaico_ros.models.sensors.gps import NMEASentence as NMEASentence
+from mosaico_ros.models.sensors.image import CompressedImage as CompressedImage
+from mosaico_ros.models.sensors.image import Image as Image
+from mosaico_ros.models.sensors.image import ImageFormat as ImageFormat
+from mosaico_ros.models.sensors.imu import IMU as IMU
+from mosaico_ros.models.sensors.joy import Joy as Joy
+from mosaico_ros.models.sensors.magnetometer import Magnetometer as Magnetometer
+from mosaico_ros.models.sensors.pressure import Pressure as Pressure
+from mosaico_ros.models.sensors.range import Range as Range
+from mosaico_ros.models.sensors.robot import RobotJoint as RobotJoint
+from mosaico_ros.models.sensors.temperature import Temperature as Temperature

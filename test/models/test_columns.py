@@ -1,0 +1,415 @@
+"""Messages to columns and back, for every built-in type and for custom ones."""
+
+import datetime
+import enum
+import math
+import typing
+from typing import Annotated, Literal, Optional
+
+import hypothesis.strategies as st
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pydantic
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from mosaico_ros import models
+from mosaico_ros.models import (
+    IMU,
+    CameraInfo,
+    CompressedImage,
+    FrameTransform,
+    Header,
+    ImageFormat,
+    Lidar,
+    Message,
+    MosaicoField,
+    MosaicoType,
+    PointFieldDataType,
+    RobotJoint,
+    Serializable,
+    String,
+    Time,
+    Vector3d,
+    Velocity,
+)
+from mosaico_ros.models.core.arrow import strip
+from mosaico_ros.models.core.base_model import integer_range
+from mosaico_ros.models.core.columns import decode, encode, writer_schema
+from mosaico_ros.models.core.unmodeled import make_unmodeled_ontology_class
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.serialization import SerializationFormat
+
+TYPES = [
+    getattr(models, name)
+    for name, package in models.EXPORTS.items()
+    if isinstance(getattr(models, name), type)
+    and issubclass(getattr(models, name), Serializable)
+    and name not in ('Serializable', 'Unmodeled')
+]
+
+
+# ---- any value of any type ----------------------------------------------------------------
+
+
+def values(annotation, arrow):
+    """Draw anything that a field may hold."""
+    bare, _, optional = strip(annotation)
+    strategy = _bare_values(bare, arrow)
+    return st.none() | strategy if optional else strategy
+
+
+def _bare_values(bare, arrow):
+    if isinstance(bare, type) and issubclass(bare, enum.Enum):
+        return st.sampled_from(list(bare))
+    if isinstance(bare, type) and issubclass(bare, pydantic.BaseModel):
+        return instances(bare)
+    if pa.types.is_fixed_size_list(arrow):
+        item = values(typing.get_args(bare)[0], arrow.value_type)
+        return st.lists(item, min_size=arrow.list_size, max_size=arrow.list_size)
+    if pa.types.is_list(arrow):
+        return st.lists(values(typing.get_args(bare)[0], arrow.value_type), max_size=3)
+    if pa.types.is_integer(arrow):
+        return st.integers(*integer_range(arrow))
+    if pa.types.is_floating(arrow):
+        return st.floats(width=arrow.bit_width)
+    if pa.types.is_boolean(arrow):
+        return st.booleans()
+    if pa.types.is_binary(arrow):
+        return st.binary(max_size=8)
+    return st.text(st.characters(codec='utf-8'), max_size=8)
+
+
+def instances(model):
+    """Draw instances; struct members that are all null are read as None, so none is drawn."""
+    overrides = {}
+    if model.__name__ in ('Velocity', 'Acceleration'):
+        overrides['linear'] = instances(Vector3d)
+    if model.__name__ == 'Range':
+        overrides |= {'min_range': st.just(0.5), 'max_range': st.just(8.0)}
+        overrides['range'] = st.sampled_from([0.5, 8.0, math.inf, -math.inf, math.nan])
+    if issubclass(model, models.Time | models.Duration):
+        overrides['nanoseconds'] = st.integers(0, 999_999_999)
+    members = {
+        field.name: overrides[field.name]
+        if field.name in overrides
+        else values(model.model_fields[field.name].annotation, field.type)
+        for field in model.arrow_struct()
+    }
+    return (
+        st.fixed_dictionaries(members)
+        .filter(lambda given: any(value is not None for value in given.values()))
+        .map(lambda given: model(**given))
+    )
+
+
+def plain(value):
+    """Replace NaN, which equals nothing, by text."""
+    if isinstance(value, float) and math.isnan(value):
+        return 'NaN'
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(member) for member in value]
+    return value
+
+
+@pytest.mark.parametrize('cls', TYPES, ids=lambda cls: cls.__name__)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_type_survives(cls, data):
+    payloads = data.draw(st.lists(instances(cls), max_size=4))
+    messages = [Message(data=payload, timestamp_ns=i) for i, payload in enumerate(payloads)]
+    batch = encode(cls, messages)
+    batch.validate(full=True)
+    assert batch.schema.equals(writer_schema(cls), check_metadata=True)
+    back = decode(cls, batch)
+    assert [type(message.data) for message in back] == [cls] * len(messages)
+    assert [plain(m.model_dump()) for m in back] == [plain(m.model_dump()) for m in messages]
+    # A slice of a bigger batch decodes to the same rows.
+    sliced = decode(cls, batch.slice(1))
+    assert [plain(m.model_dump()) for m in sliced] == [plain(m.model_dump()) for m in messages[1:]]
+
+
+@pytest.mark.parametrize('cls', TYPES, ids=lambda cls: cls.__name__)
+def test_parquet_takes_every_type(cls, tmp_path):
+    """Parquet refuses nulls in not-null fields even below a null struct."""
+    drawn = []
+
+    @settings(
+        max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(instances(cls))
+    def draw(payload):
+        drawn.append(Message(data=payload, timestamp_ns=len(drawn)))
+
+    draw()
+    table = pa.Table.from_batches([encode(cls, drawn)])
+    pq.write_table(table, tmp_path / 't.parquet')
+    assert pq.read_table(tmp_path / 't.parquet').num_rows == len(drawn)
+
+
+# ---- particular cases ---------------------------------------------------------------------
+
+
+def imu(**fields):
+    given = {
+        'acceleration': Vector3d(x=1, y=2, z=3),
+        'angular_velocity': Vector3d(x=0, y=0, z=0),
+        **fields,
+    }
+    return Message(timestamp_ns=7, data=IMU(**given))
+
+
+def test_rows_with_and_without_a_header():
+    messages = [
+        imu(),
+        imu(header=Header(timestamp=Time(seconds=1, nanoseconds=2), frame_id='a')),
+        imu(header=Header(frame_id='b')),
+    ]
+    batch = encode(IMU, messages)
+    assert batch.column('header').null_count == 1
+    assert decode(IMU, batch) == messages
+
+
+def test_struct_of_nulls_reads_as_none():
+    batch = encode(IMU, [imu(header=Header())])
+    assert batch.column('header').null_count == 0
+    assert decode(IMU, batch)[0].data.header is None
+
+
+def test_decoded_objects_are_full_models():
+    message = decode(IMU, encode(IMU, [imu()]))[0]
+    assert message.data.model_fields_set == set(IMU.model_fields)
+    message.data.acceleration.x = 5.0
+    assert message.data.model_copy(deep=True).acceleration.x == 5.0
+    assert message.model_dump_json()
+    with pytest.raises(AttributeError):
+        _ = message.data.speed
+
+
+def test_private_attributes_and_hooks_survive_decoding():
+    class Hooked(Serializable):
+        value: float
+        _twice: float = pydantic.PrivateAttr(default=0.0)
+
+        def model_post_init(self, context):
+            self._twice = 2 * self.value
+
+    message = Message(data=Hooked(value=4.0), timestamp_ns=0)
+    assert decode(Hooked, encode(Hooked, [message]))[0].data._twice == 8.0
+
+
+def test_wrong_type_is_named():
+    with pytest.raises(InvalidArgumentError, match=r'IMU.*String'):
+        encode(IMU, [imu(), Message(data=String(data='x'), timestamp_ns=0)])
+
+
+def test_subclass_goes_into_the_topic_of_its_base():
+    class BetterIMU(IMU):
+        bias: float = 0.0
+
+    better = BetterIMU(
+        acceleration=Vector3d(x=1, y=2, z=3), angular_velocity=Vector3d(x=0, y=0, z=0)
+    )
+    back = decode(IMU, encode(IMU, [imu(), Message(data=better, timestamp_ns=7)]))
+    assert back == [imu(), imu()]
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'told'),
+    [
+        ('acceleration.x', 'fast', r"IMU\.acceleration\.x should hold double, got 'fast' \(str\)"),
+        ('acceleration', None, r'IMU\.acceleration is None in row 1'),
+        ('acceleration', 3, r'IMU\.acceleration should hold Vector3d, got 3 \(int\)'),
+        ('acceleration.covariance', 'abc', r'IMU\.acceleration\.covariance should hold list'),
+        ('acceleration.covariance', 5, r'IMU\.acceleration\.covariance should hold list'),
+    ],
+)
+def test_bad_assignment_is_located(path, value, told):
+    message = imu()
+    *parents, last = path.split('.')
+    holder = message.data
+    for parent in parents:
+        holder = getattr(holder, parent)
+    setattr(holder, last, value)
+    with pytest.raises(InvalidArgumentError, match=told):
+        encode(IMU, [imu(), message])
+
+
+def test_wrong_length_of_a_fixed_list_is_located():
+    info = CameraInfo(
+        height=1,
+        width=1,
+        distortion_model='',
+        distortion_parameters=[],
+        intrinsic_parameters=[0.0] * 9,
+        rectification_parameters=[0.0] * 9,
+        projection_parameters=[0.0] * 12,
+    )
+    info.intrinsic_parameters = [1.0, 2.0]
+    with pytest.raises(InvalidArgumentError, match='intrinsic_parameters'):
+        encode(CameraInfo, [Message(data=info, timestamp_ns=0)])
+
+
+def test_missing_column_is_named():
+    batch = encode(String, [Message(data=String(data='x'), timestamp_ns=0)])
+    with pytest.raises(InvalidArgumentError, match='header'):
+        decode(IMU, batch)
+
+
+def test_arrays_travel_without_lists():
+    points = np.linspace(0, 1, 1000, dtype=np.float32)
+    lidar = Lidar(x=points, y=points.astype(np.float64), z=points[::2], beam_id=np.arange(5))
+    assert isinstance(lidar.x, np.ndarray)
+    points[:] = 9  # the sender's buffer is not ours
+    mixed = Lidar(x=[1.0], y=[2.0], z=[])
+    messages = [Message(data=lidar, timestamp_ns=0), Message(data=mixed, timestamp_ns=1)]
+    back = decode(Lidar, encode(Lidar, messages))
+    assert back[0].data.x == np.linspace(0, 1, 1000, dtype=np.float32).tolist()
+    assert back[0].data.beam_id == [0, 1, 2, 3, 4]
+    assert back == messages
+    assert lidar.model_dump()['beam_id'] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize('blob', [b'ab', bytearray(b'ab'), memoryview(b'ab'), [97, 98]])
+def test_blobs_take_any_buffer(blob):
+    assert CompressedImage(data=blob, format='png').data == b'ab'
+    array = np.frombuffer(b'ab', np.uint8)
+    assert CompressedImage(data=array, format=ImageFormat.PNG).data == b'ab'
+
+
+def test_enums_come_back_as_members():
+    cloud = models.PointCloud2(
+        height=1,
+        width=1,
+        fields=[models.PointField(name='x', offset=0, datatype=7, count=1)],
+        is_bigendian=False,
+        point_step=4,
+        row_step=4,
+        data=b'\0\0\0\0',
+        is_dense=True,
+    )
+    back = decode(
+        models.PointCloud2, encode(models.PointCloud2, [Message(data=cloud, timestamp_ns=0)])
+    )
+    assert back[0].data.fields[0].datatype is PointFieldDataType.FLOAT32
+
+
+class Level(enum.Enum):
+    LOW = 'low'
+    HIGH = 'high'
+
+
+class Part(models.BaseModel):
+    name: str
+    mass: float | None = None
+
+
+class Everything(Serializable):
+    level: Level
+    mode: Literal['a', 'b']
+    pair: tuple[float, float]
+    names: tuple[str, ...]
+    when: datetime.datetime
+    day: datetime.date
+    clock: datetime.time
+    span: datetime.timedelta
+    parts: list[Part]
+    by_name: dict[str, Part]
+    limits: dict[str, float] | None = None
+    half: MosaicoType.float16
+    grid: MosaicoType.matrix(MosaicoType.float32, cols=2)
+    cube: MosaicoType.tensor3d(MosaicoType.int8, 1, 2, 2)
+    maybe_parts: Optional[list[Part]] = None  # noqa: UP045 - the older spelling, on purpose
+    stamp: MosaicoType.annotate(int, pa.timestamp('ns')) = 0
+    boxed: Annotated[int, pa.int16()] = MosaicoField(default=3, description='Boxed.')
+
+
+def everything(**fields):
+    return Everything(
+        **{
+            'level': Level.HIGH,
+            'mode': 'b',
+            'pair': (1.0, 2.0),
+            'names': ('x', 'y', 'z'),
+            'when': datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.timezone.utc),
+            'day': datetime.date(2026, 1, 2),
+            'clock': datetime.time(1, 2, 3, 4),
+            'span': datetime.timedelta(microseconds=5),
+            'parts': [Part(name='p', mass=1.0), Part(name='q')],
+            'by_name': {'k': Part(name='r')},
+            'half': 1.5,
+            'grid': [[1.0, 2.0], [3.0, 4.0]],
+            'cube': [[[1, 2], [3, 4]]],
+            **fields,
+        }
+    )
+
+
+def test_every_annotation_survives():
+    messages = [
+        Message(data=everything(limits={'a': 1.0}, stamp=17), timestamp_ns=0),
+        Message(data=everything(maybe_parts=[], by_name={}, parts=[], names=()), timestamp_ns=1),
+    ]
+    batch = encode(Everything, messages)
+    batch.validate(full=True)
+    assert decode(Everything, batch) == messages
+    assert decode(Everything, batch.slice(1)) == messages[1:]
+
+
+def test_matrices_take_arrays():
+    grid = np.arange(6, dtype=np.float64).reshape(3, 2)
+    message = Message(data=everything(grid=grid), timestamp_ns=0)
+    assert decode(Everything, encode(Everything, [message]))[0].data.grid == grid.tolist()
+    with pytest.raises(pydantic.ValidationError, match='any x 2, got 2 x 3'):
+        everything(grid=grid.T)
+
+
+def test_unmodeled_rows():
+    cls = make_unmodeled_ontology_class(
+        'Gyro',
+        'gyro_raw',
+        SerializationFormat.Default,
+        pa.struct(
+            [
+                pa.field('rate', pa.struct([('x', pa.float32()), ('y', pa.float32())])),
+                pa.field('tags', pa.map_(pa.string(), pa.int32())),
+                pa.field('steps', pa.list_(pa.struct([('n', pa.int8())]))),
+                pa.field('id', pa.int32(), nullable=False),
+            ]
+        ),
+    )
+    rows = [
+        {'rate': {'x': 0.5, 'y': None}, 'tags': {'a': 1}, 'steps': [{'n': 1}], 'id': 1},
+        {'rate': None, 'tags': None, 'steps': [], 'id': 2},
+        {'id': 3},
+    ]
+    messages = [Message(data=cls(raw_data=row), timestamp_ns=i) for i, row in enumerate(rows)]
+    back = [message.data.raw_data for message in decode(cls, encode(cls, messages))]
+    assert back == [*rows[:2], {'rate': None, 'tags': None, 'steps': None, 'id': 3}]
+    assert cls.Q.rate.x.gt(1).key == 'gyro_raw.rate.x'
+
+
+def test_empty_layout_keeps_its_rows():
+    cls = make_unmodeled_ontology_class(
+        'Empty', 'Empty', SerializationFormat.Default, pa.struct([])
+    )
+    messages = [Message(data=cls(raw_data={}), timestamp_ns=i) for i in range(3)]
+    assert decode(cls, encode(cls, messages)) == messages
+
+
+def test_lists_of_structs_keep_their_validators_out_of_the_way():
+    transform = models.Transform(
+        translation=Vector3d(x=1, y=2, z=3), rotation=models.Quaternion(x=0, y=0, z=0, w=1)
+    )
+    frames = FrameTransform(transforms=[transform] * 3)
+    message = Message(data=frames, timestamp_ns=0)
+    assert decode(FrameTransform, encode(FrameTransform, [message])) == [message]
+    one_sided = Message(data=Velocity(linear=Vector3d(x=1, y=0, z=0)), timestamp_ns=0)
+    assert decode(Velocity, encode(Velocity, [one_sided])) == [one_sided]
+    names = Message(
+        data=RobotJoint(names=[], positions=[], velocities=[], efforts=[]), timestamp_ns=0
+    )
+    assert decode(RobotJoint, encode(RobotJoint, [names])) == [names]
