@@ -1,0 +1,1 @@
+"""The client side: connections, writers, readers and queries."""

@@ -1,0 +1,373 @@
+"""The client: what a program holds to talk to one daemon."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mosaico_ros.client.comm.connecting import connect
+from mosaico_ros.client.comm.connection import Connection, Endpoint, GRPCCompression
+from mosaico_ros.client.comm.notifications import Notification
+from mosaico_ros.client.enums import GRPCCompressionAlgorithm, SessionLevelErrorPolicy
+from mosaico_ros.client.handlers.sequence_handler import SequenceHandler
+from mosaico_ros.client.handlers.sequence_updater import SequenceUpdater
+from mosaico_ros.client.handlers.sequence_writer import SequenceWriter
+from mosaico_ros.client.handlers.topic_handler import TopicHandler
+from mosaico_ros.client.query.builders import Query
+from mosaico_ros.client.query.response import QueryResponse
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
+from mosaico_ros.protocol.server_info import ServerInfo
+
+if TYPE_CHECKING:
+    from mosaico_ros.client.query.builders import QueryBuilder
+
+__all__ = ['DEFAULT_PORT', 'MosaicoClient']
+
+DEFAULT_PORT = 6726
+
+_HandlerT = TypeVar('_HandlerT', SequenceHandler, TopicHandler)
+
+
+class MosaicoClient:
+    """Connection to one daemon; made by :meth:`connect`, safe to share between threads.
+
+    Examples
+    --------
+    >>> with MosaicoClient.connect('localhost') as client:
+    ...     with client.sequence_create('run_a', {'robot': 'r2'}) as sequence:
+    ...         imu = sequence.topic_create('/imu', ontology_type=IMU)
+    ...         imu.push(Message(timestamp_ns=1, data=IMU(...)))
+
+    """
+
+    _guard = object()
+
+    def __init__(self, *, connection: Connection, guard: object = None) -> None:
+        if guard is not self._guard:
+            raise RuntimeError(
+                'MosaicoClient is not made directly. Use MosaicoClient.connect(host, port).'
+            )
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._sequence_handlers: dict[SequenceLocator, SequenceHandler] = {}
+        self._topic_handlers: dict[TopicLocator, TopicHandler] = {}
+
+    @classmethod
+    def connect(
+        cls,
+        host: str,
+        port: int = DEFAULT_PORT,
+        timeout: float = 5,
+        enable_tls: bool = False,
+        compression: (GRPCCompressionAlgorithm | GRPCCompression) = GRPCCompressionAlgorithm.Null,
+        tls_cert_path: str | os.PathLike[str] | None = None,
+        api_key: str | None = None,
+    ) -> MosaicoClient:
+        """Connect to a daemon.
+
+        Parameters
+        ----------
+        host, port
+            Address of the daemon.
+        timeout
+            Seconds to wait for a daemon that is not there yet.
+        enable_tls
+            Encrypt, and trust the authorities of the system.
+        compression
+            Of messages to the daemon; for slow links.
+        tls_cert_path
+            PEM file with the certificate authorities to trust; implies `enable_tls`.
+        api_key
+            Token that the daemon checks at every call.
+
+        Raises
+        ------
+        UnavailableError
+            Nobody answers within `timeout`, or the encrypted connection fails (at once).
+        PermissionDeniedError
+            The daemon refuses the key (at once).
+        InvalidArgumentError
+            The certificate file cannot be used.
+
+        """
+        if isinstance(compression, GRPCCompressionAlgorithm):
+            compression = GRPCCompression(compression)
+        endpoint = Endpoint(
+            host=host,
+            port=port,
+            tls=enable_tls or tls_cert_path is not None,
+            root_certificates=_read_certificate(tls_cert_path),
+            api_key=api_key,
+            compression=compression,
+        )
+        return cls(connection=connect(endpoint, timeout), guard=cls._guard)
+
+    @classmethod
+    def from_env(cls, host: str, port: int = DEFAULT_PORT, timeout: float = 5) -> MosaicoClient:
+        """Connect with the credentials in the environment.
+
+        ``MOSAICO_API_KEY`` holds the key; ``MOSAICO_TLS_CERT_FILE`` (or ``MOSAICO_CERT_PATH``)
+        names the file of certificate authorities. Each may be missing. Errors as in
+        :meth:`connect`.
+        """
+        certificate = os.environ.get('MOSAICO_TLS_CERT_FILE') or os.environ.get(
+            'MOSAICO_CERT_PATH'
+        )
+        return cls.connect(
+            host,
+            port,
+            timeout,
+            tls_cert_path=certificate or None,
+            api_key=os.environ.get('MOSAICO_API_KEY') or None,
+        )
+
+    def info(self) -> ServerInfo:
+        """Return what the daemon said about itself when the connection was made."""
+        assert self._connection.server is not None
+        return self._connection.server
+
+    def version(self) -> str:
+        """Return the daemon's version text."""
+        return self.info().version
+
+    def list_sequences(self) -> list[str]:
+        """Return the names of all sequences."""
+        return [part for path in self._connection.list_paths() for part in path]
+
+    def sequence_exists(self, sequence_name: str) -> bool:
+        """Whether the archive has such a sequence; trouble with the daemon raises."""
+        return self._exists(SequenceLocator.parse(sequence_name))
+
+    def topic_exists(self, sequence_name: str, topic_name: str) -> bool:
+        """Whether the archive has such a topic; trouble with the daemon raises."""
+        return self._exists(TopicLocator.join(sequence_name, topic_name))
+
+    def sequence_handler(self, sequence_name: str) -> SequenceHandler | None:
+        """Return the handler of a sequence, `None` if there is none.
+
+        A second call returns the same handler, with its snapshot; ``reload()`` renews it.
+        """
+        locator = SequenceLocator.parse(sequence_name)
+        return self._handler(
+            self._sequence_handlers,
+            locator,
+            lambda: SequenceHandler(self._connection, locator),
+        )
+
+    def topic_handler(self, sequence_name: str, topic_name: str) -> TopicHandler | None:
+        """Return the handler of a topic, `None` if there is none; see `sequence_handler`."""
+        locator = TopicLocator.join(sequence_name, topic_name)
+        return self._handler(
+            self._topic_handlers, locator, lambda: TopicHandler(self._connection, locator)
+        )
+
+    def clear_sequence_handlers_cache(self) -> None:
+        """Close and forget all sequence handlers."""
+        with self._lock:
+            handlers, self._sequence_handlers = self._sequence_handlers, {}
+        for handler in handlers.values():
+            handler.close()
+
+    def clear_topic_handlers_cache(self) -> None:
+        """Close and forget all topic handlers."""
+        with self._lock:
+            handlers, self._topic_handlers = self._topic_handlers, {}
+        for handler in handlers.values():
+            handler.close()
+
+    def sequence_create(
+        self,
+        sequence_name: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        on_error: SessionLevelErrorPolicy = SessionLevelErrorPolicy.Report,
+        *,
+        name: str | None = None,
+    ) -> SequenceWriter:
+        """Return a writer of a new sequence, for a ``with`` block; nothing is sent before it.
+
+        Parameters
+        ----------
+        sequence_name
+            ASCII letters, digits, ``-`` and ``_``; begins with a letter or digit.
+        metadata
+            JSON-like dictionary, kept with the sequence and queryable.
+        on_error
+            What happens if the block fails.
+        name
+            The same as `sequence_name`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A bad name, or metadata that JSON cannot hold.
+
+        """
+        if (sequence_name is None) == (name is None):
+            raise InvalidArgumentError(
+                'sequence_create needs one name', remedy='Give sequence_name.'
+            )
+        locator = SequenceLocator.parse(sequence_name if name is None else name)  # type: ignore[arg-type]
+        return SequenceWriter(
+            self._connection, locator, {} if metadata is None else metadata, on_error
+        )
+
+    def sequence_update(
+        self,
+        sequence_name: str,
+        on_error: SessionLevelErrorPolicy = SessionLevelErrorPolicy.Report,
+    ) -> SequenceUpdater:
+        """Return a writer that adds topics to an existing sequence, for a ``with`` block."""
+        return SequenceUpdater(self._connection, SequenceLocator.parse(sequence_name), on_error)
+
+    def sequence_delete(self, sequence_name: str) -> None:
+        """Delete a sequence with all its sessions, topics and notifications.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such sequence.
+
+        """
+        locator = SequenceLocator.parse(sequence_name)
+        self._connection.action('sequence_delete', {'locator': str(locator)})
+        with self._lock:
+            sequence = self._sequence_handlers.pop(locator, None)
+            gone = [key for key in self._topic_handlers if key.sequence == locator.name]
+            topics = [self._topic_handlers.pop(key) for key in gone]
+        for handler in [sequence, *topics]:
+            if handler is not None:
+                handler.close()
+
+    def session_delete(self, locator: str) -> None:
+        """Delete a session with its topics; the sequence stays.
+
+        Parameters
+        ----------
+        locator
+            ``<sequence>:<ULID>``, or the uuid of a session of daemons before 0.5.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such session.
+
+        """
+        if ':' in locator:
+            self._connection.action(
+                'session_delete', {'locator': str(SessionLocator.parse(locator))}
+            )
+        else:
+            self._connection.action('session_delete', {'session_uuid': locator})
+
+    def list_sequence_notifications(self, sequence_name: str) -> list[Notification]:
+        """Return the notifications about a sequence, oldest first."""
+        return self._notifications('sequence', SequenceLocator.parse(sequence_name))
+
+    def clear_sequence_notifications(self, sequence_name: str) -> None:
+        """Delete the notifications about a sequence."""
+        locator = SequenceLocator.parse(sequence_name)
+        self._connection.action('sequence_notification_purge', {'locator': str(locator)})
+
+    def list_topic_notifications(self, sequence_name: str, topic_name: str) -> list[Notification]:
+        """Return the notifications about a topic, oldest first."""
+        return self._notifications('topic', TopicLocator.join(sequence_name, topic_name))
+
+    def clear_topic_notifications(self, sequence_name: str, topic_name: str) -> None:
+        """Delete the notifications about a topic."""
+        locator = TopicLocator.join(sequence_name, topic_name)
+        self._connection.action('topic_notification_purge', {'locator': str(locator)})
+
+    def query(self, *queries: QueryBuilder, query: Query | None = None) -> QueryResponse:
+        """Find sequences and topics; all conditions of all builders must hold.
+
+        Parameters
+        ----------
+        *queries
+            At most one each of :class:`QuerySequence`, :class:`QueryTopic`,
+            :class:`QueryOntologyCatalog`.
+        query
+            The same as one object, instead.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Nothing given, both forms given, a kind twice, or a condition the daemon refuses.
+
+        """
+        if (query is None) == (not queries):
+            raise InvalidArgumentError(
+                'query() needs builders', remedy='Give builders, or query=Query(...).'
+            )
+        wanted = Query(*queries) if query is None else query
+        answer = self._connection.action('query', wanted.to_dict())
+        return QueryResponse.from_dict(
+            answer or {}, self._connection, wanted.ontology_conditions()
+        )
+
+    def close(self) -> None:
+        """Close handlers, streamers and the connection; calling it again does nothing."""
+        self.clear_sequence_handlers_cache()
+        self.clear_topic_handlers_cache()
+        self._connection.close()
+
+    def __enter__(self) -> MosaicoClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f'<MosaicoClient {self._connection.endpoint}>'
+
+    def _exists(self, locator: SequenceLocator | TopicLocator) -> bool:
+        try:
+            self._connection.flight_info(locator)
+        except NotFoundError:
+            return False
+        return True
+
+    def _handler(self, cache: dict[Any, _HandlerT], key: Any, make: Any) -> _HandlerT | None:
+        with self._lock:
+            known = cache.get(key)
+        if known is not None:
+            return known
+        try:
+            made: _HandlerT = make()
+        except NotFoundError:
+            return None
+        with self._lock:
+            return cache.setdefault(key, made)
+
+    def _notifications(
+        self, kind: str, locator: SequenceLocator | TopicLocator
+    ) -> list[Notification]:
+        answer = self._connection.action(f'{kind}_notification_list', {'locator': str(locator)})
+        entries = (answer or {}).get('notifications', [])
+        return [Notification.from_dict(entry) for entry in entries]
+
+
+def _read_certificate(path: str | os.PathLike[str] | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidArgumentError(
+            f'The certificate file {str(path)!r} cannot be read: {error.strerror}',
+            remedy="Give the PEM file of the authority that signed the daemon's certificate.",
+        ) from error
+    if b'-----BEGIN CERTIFICATE-----' not in data:
+        raise InvalidArgumentError(
+            f'The file {str(path)!r} holds no PEM certificate',
+            remedy="Give the PEM file of the authority that signed the daemon's certificate.",
+        )
+    return data

@@ -1,0 +1,65 @@
+"""Notifications: texts that the daemon keeps about a sequence or a topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+
+from mosaico_ros.protocol.locators import TopicLocator, parse_resource
+
+__all__ = ['Notification', 'NotificationType']
+
+
+class NotificationType(Enum):
+    """Kinds of notification; the protocol knows one."""
+
+    Error = 'error'
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One notification.
+
+    Parameters
+    ----------
+    sequence_name
+        The sequence, or the sequence of the topic.
+    type
+        Its kind.
+    message
+        Free text, possibly of several lines.
+    created_datetime
+        When the daemon recorded it, in UTC.
+    topic_name
+        The topic with a leading slash, or `None` for a notification about a sequence.
+
+    """
+
+    sequence_name: str
+    type: NotificationType
+    message: str
+    created_datetime: datetime
+    topic_name: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Notification:
+        """Read one entry of a ``*_notification_list`` answer."""
+        locator = parse_resource(data['name'])
+        is_topic = isinstance(locator, TopicLocator)
+        return cls(
+            sequence_name=locator.sequence if is_topic else str(locator),
+            type=NotificationType(data['notification_type']),
+            message=data['msg'],
+            created_datetime=_parse_time(data['created_datetime']),
+            topic_name=locator.topic_name if is_topic else None,
+        )
+
+
+def _parse_time(text: str) -> datetime:
+    # Python before 3.11 reads three or six fraction digits only.
+    head, dot, fraction = text.removesuffix(' UTC').partition('.')
+    if dot:
+        head = f'{head}.{fraction[:6]:0<6}'
+    return datetime.fromisoformat(head).replace(tzinfo=timezone.utc)

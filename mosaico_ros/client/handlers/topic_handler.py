@@ -1,0 +1,181 @@
+"""What the archive knows about one topic, and the way to its rows."""
+
+from __future__ import annotations
+
+import weakref
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from mosaico_ros.client.comm.connection import Connection
+from mosaico_ros.client.enums import SerializationFormat
+from mosaico_ros.client.handlers.app_metadata import TopicEntry, read_topics
+from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
+from mosaico_ros.protocol.errors import NotFoundError
+from mosaico_ros.protocol.locators import TopicLocator
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ['TopicHandler']
+
+
+class TopicHandler:
+    """A snapshot of one topic's catalog entry; made by ``MosaicoClient.topic_handler``.
+
+    Properties describe the moment of :meth:`reload`; streamers ask the daemon anew.
+    """
+
+    def __init__(self, connection: Connection, locator: TopicLocator) -> None:
+        self._connection = connection
+        self._locator = locator
+        self._streamers: weakref.WeakSet[TopicDataStreamer] = weakref.WeakSet()
+        self._schema: pa.Schema | None = None
+        self._entry = self._fetch()
+
+    @property
+    def name(self) -> str:
+        """Name of the topic, with a leading slash."""
+        return self._entry.topic.name
+
+    @property
+    def sequence_name(self) -> str:
+        """Name of the topic's sequence."""
+        return self._locator.sequence
+
+    @property
+    def user_metadata(self) -> dict[str, Any]:
+        """What was given as `metadata` when the topic was created."""
+        return self._entry.topic.user_metadata
+
+    @property
+    def created_timestamp(self) -> int:
+        """When the topic was created, in nanoseconds since 1970."""
+        return self._entry.topic.created_timestamp
+
+    @property
+    def created_datetime(self) -> datetime:
+        """When the topic was created, in UTC."""
+        return datetime.fromtimestamp(self.created_timestamp / 1e9, timezone.utc)
+
+    @property
+    def completed_timestamp(self) -> int | None:
+        """When the upload ended, in nanoseconds since 1970; `None` while it runs."""
+        return self._entry.completed_timestamp
+
+    @property
+    def locked(self) -> bool:
+        """Whether the upload is complete."""
+        return self._entry.topic.locked
+
+    @property
+    def chunks_number(self) -> int | None:
+        """Stored chunks."""
+        return self._entry.topic.chunks_number
+
+    @property
+    def message_count(self) -> int | None:
+        """Stored messages; `None` if the daemon does not tell."""
+        return self._entry.row_count
+
+    @property
+    def ontology_tag(self) -> str:
+        """Ontology tag of the topic."""
+        return self._entry.topic.ontology_tag
+
+    @property
+    def serialization_format(self) -> SerializationFormat:
+        """Storage hint of the topic."""
+        return self._entry.topic.serialization_format
+
+    @property
+    def total_size_bytes(self) -> int:
+        """Stored size in bytes."""
+        return self._entry.topic.total_size_bytes
+
+    @property
+    def timestamp_ns_min(self) -> int | None:
+        """Time of the first message, `None` without messages."""
+        return self._entry.timestamp_ns_min
+
+    @property
+    def timestamp_ns_max(self) -> int | None:
+        """Time of the last message, `None` without messages."""
+        return self._entry.timestamp_ns_max
+
+    @property
+    def ontology_schema(self) -> pa.StructType:
+        """Arrow layout of the messages' data, without ``timestamp_ns``."""
+        if self._schema is None:
+            self._schema = self._connection.schema(self._locator)
+        return pa.struct([field for field in self._schema if field.name != TIMESTAMP_COLUMN])
+
+    def get_data_streamer(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+    ) -> TopicDataStreamer:
+        """Stream the topic's messages.
+
+        Parameters
+        ----------
+        start_timestamp_ns
+            First time to read, inclusive; the beginning by default.
+        end_timestamp_ns
+            Time to stop before (exclusive); the end by default.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The start is not before the end.
+        FailedPreconditionError
+            The upload is not complete yet.
+        NotFoundError
+            The topic was deleted meanwhile.
+
+        """
+        entry = self._fetch(start_timestamp_ns, end_timestamp_ns)
+        streamer = TopicDataStreamer(self._connection, entry)
+        self._streamers.add(streamer)
+        return streamer
+
+    def to_arrow(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+    ) -> pa.Table:
+        """Return the rows of [start, end) as one table; errors as in `get_data_streamer`."""
+        with TopicDataStreamer(
+            self._connection, self._fetch(start_timestamp_ns, end_timestamp_ns)
+        ) as streamer:
+            return streamer.to_arrow()
+
+    def to_pandas(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the rows of [start, end) as a data frame; errors as in `get_data_streamer`."""
+        return self.to_arrow(start_timestamp_ns, end_timestamp_ns).to_pandas()
+
+    def reload(self) -> bool:
+        """Read the catalog entry again; `False` if the topic is gone."""
+        try:
+            self._entry = self._fetch()
+        except NotFoundError:
+            return False
+        self._schema = None
+        return True
+
+    def close(self) -> None:
+        """Close the streamers made by this handler."""
+        for streamer in list(self._streamers):
+            streamer.close()
+
+    def _fetch(self, start_ns: int | None = None, end_ns: int | None = None) -> TopicEntry:
+        entries = read_topics(self._connection.flight_info(self._locator, start_ns, end_ns))
+        if not entries:
+            raise NotFoundError(f'The daemon knows no topic {self._locator}')
+        return entries[0]

@@ -1,0 +1,197 @@
+"""Streaming one topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from mosaico_ros.client.comm.connection import Connection
+from mosaico_ros.client.enums import SerializationFormat
+from mosaico_ros.client.handlers.app_metadata import TopicEntry
+from mosaico_ros.client.handlers.batch_source import BatchSource
+from mosaico_ros.protocol.errors import FailedPreconditionError
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import Self
+
+    from mosaico_ros.models.core import Message, Serializable
+
+__all__ = ['TopicDataStreamer']
+
+# Rows decoded at a time: enough to spread the fixed cost, few enough that the first message of a
+# large batch does not wait for the last.
+_DECODED_ROWS = 1024
+
+
+class TopicDataStreamer:
+    """Rows of one topic in time order: as messages, or as columns.
+
+    Iterating yields messages; :meth:`batches`, :meth:`to_arrow` and :meth:`to_pandas` give what
+    is left as columns. Not safe for several threads.
+    """
+
+    def __init__(self, connection: Connection, entry: TopicEntry) -> None:
+        self._entry = entry
+        self._source = BatchSource(connection, entry.locator, entry.ticket)
+        self._ontology_type: type[Serializable] | None = None
+        self._batch: pa.RecordBatch | None = None
+        self._decoded = 0  # rows of _batch that are in _messages already
+        self._messages: list[Message] = []
+        self._position = 0
+        self._open = True
+
+    @property
+    def name(self) -> str:
+        """Name of the topic, with a leading slash."""
+        return self._entry.topic.name
+
+    @property
+    def ontology_tag(self) -> str:
+        """Ontology tag of the topic."""
+        return self._entry.topic.ontology_tag
+
+    @property
+    def serialization_format(self) -> SerializationFormat:
+        """Storage hint of the topic."""
+        return self._entry.topic.serialization_format
+
+    @property
+    def msg_count(self) -> int | None:
+        """Messages inside the window; `None` if the daemon does not tell."""
+        return self._entry.row_count
+
+    @property
+    def timestamp_ns_min(self) -> int | None:
+        """First time inside the window, `None` without messages."""
+        return self._entry.timestamp_ns_min
+
+    @property
+    def timestamp_ns_max(self) -> int | None:
+        """Last time inside the window (inclusive), `None` without messages."""
+        return self._entry.timestamp_ns_max
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the columns."""
+        self._check_open()
+        return self._source.schema()
+
+    @property
+    def ontology_type(self) -> type[Serializable]:
+        """Class of the messages' data.
+
+        The registered class of the tag if its layout is the stored one, otherwise one generated
+        from the stored layout.
+        """
+        if self._ontology_type is None:
+            from mosaico_ros.models.core import resolve_ontology_class
+
+            fields = [
+                field
+                for field in self.schema
+                if field.name != TIMESTAMP_COLUMN and not is_sidecar(field.metadata)
+            ]
+            self._ontology_type = resolve_ontology_class(
+                self.ontology_tag,
+                schema=pa.struct(fields),
+                serialization_format=self.serialization_format,
+            )
+        return self._ontology_type
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        position = self._position
+        if position >= len(self._messages):
+            if not self._decode_more():
+                raise StopIteration
+            position = 0
+        self._position = position + 1
+        return self._messages[position]
+
+    def next_timestamp(self) -> int | None:
+        """Return the time of the next message without taking it; `None` at the end."""
+        if self._position >= len(self._messages) and not self._decode_more():
+            return None
+        return self._messages[self._position].timestamp_ns
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that are left as columns, in batches as the daemon sends them."""
+        self._check_open()
+        left = len(self._messages) - self._position
+        if self._batch is not None:
+            rest = self._batch.slice(self._decoded - left)
+            self._forget_batch()
+            if rest.num_rows:
+                yield rest
+        while (batch := self._source.next()) is not None:
+            yield batch
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows that are left as one table."""
+        schema = self.schema
+        return pa.Table.from_batches(self.batches(), schema)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows that are left as a data frame; structs become dictionaries."""
+        return self.to_arrow().to_pandas()
+
+    def close(self) -> None:
+        """Cancel the stream; calling it again does nothing."""
+        if self._open:
+            self._open = False
+            self._forget_batch()
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def take_decoded(self) -> list[Message]:
+        """Return the next messages, all of one decoded slice; empty at the end.
+
+        What merging streamers work on, so that one message costs them no call.
+        """
+        if self._position >= len(self._messages) and not self._decode_more():
+            return []
+        taken = self._messages[self._position :] if self._position else self._messages
+        self._messages, self._position = [], 0
+        return taken
+
+    def _decode_more(self) -> bool:
+        self._check_open()
+        if self._batch is None or self._decoded >= self._batch.num_rows:
+            self._forget_batch()
+            self._batch = self._source.next()
+            if self._batch is None:
+                return False
+        from mosaico_ros.models.core import columns
+
+        part = self._batch.slice(self._decoded, _DECODED_ROWS)
+        self._messages = columns.decode(self.ontology_type, part)
+        self._position = 0
+        self._decoded += part.num_rows
+        return True
+
+    def _forget_batch(self) -> None:
+        self._batch, self._decoded = None, 0
+        self._messages, self._position = [], 0
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise FailedPreconditionError(
+                f'The streamer of {self._entry.locator} is closed', remedy='Make a new one.'
+            )

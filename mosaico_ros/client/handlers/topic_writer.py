@@ -1,0 +1,408 @@
+"""Writing one topic."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from mosaico_ros.client.enums import TopicLevelErrorPolicy, TopicWriterStatus
+from mosaico_ros.client.handlers.row_buffer import RowBuffer
+from mosaico_ros.client.handlers.upload import Upload
+from mosaico_ros.client.logging_config import get_logger
+from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from mosaico_ros.models.core import Message, Serializable
+
+__all__ = ['TopicWriter']
+
+logger = get_logger(__name__)
+
+# Ignored errors beyond this many are counted and reported once, when the topic is closed: a
+# notification is a call to the daemon, and a bad sensor fails at its full rate.
+_NOTIFIED_ERRORS = 10
+
+
+class TopicWriter:
+    """Writes one topic; made by ``topic_create`` of a sequence writer.
+
+    Messages are buffered and sent as columns, at the latest after about a second. Used as a
+    context manager around the code that builds and pushes messages, it applies its error
+    policy to whatever that code raises. Safe to use from several threads.
+
+    Attributes
+    ----------
+    name : str
+        The topic's name as it was given.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ontology_type: type[Serializable],
+        upload: Upload,
+        on_error: TopicLevelErrorPolicy,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self._ontology_type = ontology_type
+        self._upload = upload
+        self._on_error = on_error
+        self._notify = notify
+        self._rows = RowBuffer(ontology_type, upload.schema)
+        self._append = self._rows.append
+        self._lock = threading.RLock()
+        self._status = TopicWriterStatus.Active
+        self._last_error: str | None = None
+        self._rows_pushed = 0
+        self._open = True
+        self._ignored = 0
+        self._late_error: BaseException | None = None
+
+    @property
+    def status(self) -> TopicWriterStatus:
+        """Where the writer stands."""
+        return self._status
+
+    @property
+    def last_error(self) -> str | None:
+        """Text of the last error, `None` if there was none."""
+        return self._last_error
+
+    @property
+    def is_active(self) -> bool:
+        """Whether messages can still be pushed."""
+        return self._open
+
+    @property
+    def rows_pushed(self) -> int:
+        """Rows accepted by :meth:`push` and :meth:`push_batch`."""
+        return self._rows_pushed
+
+    @property
+    def durable_rows(self) -> int:
+        """Rows that the daemon has acknowledged as durable; 0 if it does not tell."""
+        return self._upload.durable_rows
+
+    @property
+    def dropped_record_count(self) -> int:
+        """Rows left out because a single one exceeds the daemon's message size."""
+        return self._upload.rows_dropped
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the topic: ``timestamp_ns`` (int64 ns, not null), then its fields."""
+        return self._upload.schema
+
+    def push(self, message: Message) -> None:
+        """Accept one message; it is sent together with others.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The message is not of the topic's type, or one buffered earlier does not fit the
+            schema (integers out of range, lists of the wrong fixed length); the text names it.
+        FailedPreconditionError
+            The writer is closed.
+        UnavailableError
+            The daemon is gone; the text says how many rows are durable.
+
+        """
+        with self._lock:
+            try:
+                if type(getattr(message, 'data', None)) is not self._ontology_type:
+                    raise self._wrong_type(message)
+                self._check_open()
+                self._rows_pushed += 1
+                self._status = TopicWriterStatus.Active
+                if self._append(message):
+                    self._send_rows()
+            except Exception as error:
+                raise self._failed(error) from error.__cause__
+
+    def push_batch(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Accept rows that already are columns; sent at once.
+
+        Parameters
+        ----------
+        batch
+            Columns exactly as in :attr:`schema` (names, order, types; field metadata does not
+            count). Cut into messages that the daemon accepts.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The columns differ from the schema, or a column that must not be null holds nulls.
+        FailedPreconditionError
+            The writer is closed.
+        UnavailableError
+            The daemon is gone; the text says how many rows are durable.
+
+        """
+        with self._lock:
+            try:
+                self._check_open()
+                parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
+                checked = [self._conform(part) for part in parts]
+                self._send_rows()
+                for part in checked:
+                    self._rows_pushed += part.num_rows
+                    self._send(part)
+            except Exception as error:
+                raise self._failed(error) from error.__cause__
+
+    def flush(self) -> None:
+        """Send what is buffered. The daemon has it then, but perhaps not yet on disk.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A buffered message does not fit the schema.
+        UnavailableError
+            The daemon is gone.
+
+        """
+        with self._lock:
+            try:
+                self._check_open()
+                self._send_rows()
+            except Exception as error:
+                raise self._failed(error) from error.__cause__
+
+    def commit(self, wait: bool = False, timeout: float | None = None) -> None:
+        """Make everything pushed so far durable now.
+
+        Parameters
+        ----------
+        wait
+            Return only when the daemon has acknowledged it.
+        timeout
+            Seconds to wait at most; for ever by default.
+
+        Raises
+        ------
+        UnimplementedError
+            `wait` is set and the daemon does not acknowledge rows.
+        DeadlineExceededError
+            `timeout` has passed.
+        UnavailableError
+            The daemon is gone.
+
+        """
+        with self._lock:
+            try:
+                self._check_open()
+                self._send_rows(commit=True)
+                rows = self._upload.rows_sent
+            except Exception as error:
+                raise self._failed(error) from error.__cause__
+        if wait:
+            # Without the lock: other threads go on pushing meanwhile.
+            self._upload.wait_durable(rows, timeout)
+            if self._upload.durable_rows < rows:
+                with self._lock:
+                    try:
+                        self._upload.check()
+                    except Exception as error:
+                        raise self._failed(error) from error.__cause__
+
+    def close(self) -> None:
+        """Send what is buffered, and wait until the daemon has stored and locked the topic.
+
+        Calling it again does nothing; the session's block calls it for every topic.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A buffered message does not fit the schema; the others are stored.
+        MosaicoError
+            The daemon refused or lost the upload.
+
+        """
+        with self._lock:
+            if not self._open:
+                return
+            failure: Exception | None = self._take_late_error()
+            try:
+                self._send_rows()
+            except InvalidArgumentError as error:
+                failure = failure or error
+            finally:
+                self._open = False
+            self._finish(failure)
+            if failure is not None:
+                raise failure
+
+    def close_after(self, error: BaseException, *, keep_rows: bool = True) -> None:
+        """Close because something failed; the rows accepted before are stored.
+
+        Parameters
+        ----------
+        error
+            The failure; notified on the topic.
+        keep_rows
+            `False` gives the upload up, for a session that is going to be deleted.
+
+        """
+        with self._lock:
+            if not self._open:
+                return
+            self._last_error = str(error)
+            self._notify(str(error))
+            try:
+                if keep_rows:
+                    self._take_late_error()
+                    try:
+                        self._send_rows()
+                    except InvalidArgumentError as refused:
+                        self._notify(str(refused))
+                    self._upload.finish()
+                else:
+                    self._upload.abandon()
+            finally:
+                self._open = False
+                self._status = TopicWriterStatus.FinalizedWithError
+
+    def flush_from_clock(self) -> None:
+        """Send what has waited long enough; called by the client's clock."""
+        # A push under way sends by itself soon; waiting for it would stop the other topics' clock.
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._open and self._late_error is None and len(self._rows):
+                self._send_rows()
+        except Exception as error:
+            self._late_error = error  # raised by the next call of the user's thread
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> TopicWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        # An interrupt is no failure of the topic; only the session's block deals with it.
+        if error is None or not isinstance(error, Exception):
+            return False
+        with self._lock:
+            self._last_error = str(error)
+            if self._on_error is TopicLevelErrorPolicy.Raise or not self._open:
+                self._status = TopicWriterStatus.RaisedException
+                return False
+            logger.warning('Topic %s: %s', self.name, error)
+            if self._on_error is TopicLevelErrorPolicy.Finalize:
+                try:
+                    self.close_after(error)
+                except Exception as broken:
+                    logger.error('Topic %s could not be closed: %s', self.name, broken)
+                return True
+            self._ignored += 1
+            if self._ignored <= _NOTIFIED_ERRORS:
+                self._notify(str(error))
+            self._status = TopicWriterStatus.IgnoredLastError
+            return True
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise FailedPreconditionError(
+                f'The writer of topic {self._upload.locator} is closed',
+                remedy='Test is_active before pushing, or create another topic.',
+            )
+        late = self._take_late_error()
+        if late is not None:
+            raise late
+        self._upload.check()
+
+    def _take_late_error(self) -> Exception | None:
+        late, self._late_error = self._late_error, None
+        return late if isinstance(late, Exception) else None
+
+    def _send_rows(self, *, commit: bool = False) -> None:
+        refused: InvalidArgumentError | None = None
+        batches, refused = self._rows.take()
+        for index, batch in enumerate(batches):
+            self._send(batch, commit=commit and index == len(batches) - 1)
+        if commit and not batches:
+            self._upload.ask_commit()
+        if refused is not None:
+            raise refused
+
+    def _send(self, batch: pa.RecordBatch, *, commit: bool = False) -> None:
+        dropped = self._upload.send(batch, commit=commit)
+        if dropped:
+            text = (
+                f'{dropped} record(s) of {self._upload.locator} exceed the '
+                f'{self._upload.largest_row} bytes that the daemon accepts in one message'
+            )
+            logger.warning('%s; left out', text)
+            self._last_error = text
+            self._status = TopicWriterStatus.RecordTooLarge
+            self._notify(text)
+
+    def _finish(self, failure: BaseException | None) -> None:
+        try:
+            if self._ignored > _NOTIFIED_ERRORS:
+                more = self._ignored - _NOTIFIED_ERRORS
+                self._notify(f'{more} more errors were ignored; the last: {self._last_error}')
+            self._upload.finish()
+        except Exception as error:
+            raise self._failed(error, TopicWriterStatus.FinalizedWithError) from error.__cause__
+        if failure is not None:
+            self._failed(failure, TopicWriterStatus.FinalizedWithError)
+        else:
+            self._status = TopicWriterStatus.Finalized
+
+    def _failed(
+        self, error: Exception, status: TopicWriterStatus = TopicWriterStatus.RaisedException
+    ) -> Exception:
+        self._last_error = str(error)
+        self._status = status
+        return error
+
+    def _wrong_type(self, message: object) -> InvalidArgumentError:
+        data = getattr(message, 'data', message)  # a bare model is the likely mistake
+        return InvalidArgumentError(
+            f'Topic {self._upload.locator} holds {self._ontology_type.__name__}, '
+            f'not {type(data).__name__}',
+            remedy=f'Push Message(timestamp_ns=..., data={self._ontology_type.__name__}(...)).',
+        )
+
+    def _conform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch under the topic's own schema object."""
+        expected = self._upload.schema
+        if batch.schema.equals(expected, check_metadata=True):
+            return batch
+        names = batch.schema.names
+        if names != expected.names:
+            missing = [name for name in expected.names if name not in names]
+            foreign = [name for name in names if name not in expected.names]
+            raise InvalidArgumentError(
+                f'The batch for topic {self._upload.locator} has the columns {names}',
+                remedy=f'Expected are {expected.names} in this order'
+                + (f'; missing: {missing}' if missing else '')
+                + (f'; foreign: {foreign}' if foreign else '')
+                + '.',
+            )
+        for column, field in zip(batch.columns, expected, strict=True):
+            if not column.type.equals(field.type):
+                raise InvalidArgumentError(
+                    f'The column {field.name!r} for topic {self._upload.locator} is '
+                    f'{column.type}, not {field.type}',
+                    remedy='Cast it to the type in TopicWriter.schema.',
+                )
+            if column.null_count and not field.nullable:
+                raise InvalidArgumentError(
+                    f'The column {field.name!r} for topic {self._upload.locator} must not be '
+                    f'null, but {column.null_count} of its values are',
+                    remedy='Fill or leave out those rows.',
+                )
+        return pa.RecordBatch.from_arrays(batch.columns, schema=expected)

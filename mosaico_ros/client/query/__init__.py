@@ -1,0 +1,39 @@
+"""Query builders and their responses."""
+
+from mosaico_ros.client.query.builders import (
+    Query,
+    QueryBuilder,
+    QueryOntologyCatalog,
+    QuerySequence,
+    QueryTopic,
+)
+from mosaico_ros.client.query.queryable_fields import (
+    QueryableBool,
+    QueryableNumeric,
+    QueryableString,
+)
+from mosaico_ros.client.query.response import (
+    QueryResponse,
+    QueryResponseItem,
+    QueryResponseItemSequence,
+    QueryResponseItemTopic,
+    TimestampRange,
+    TopicCluster,
+)
+
+__all__ = [
+    'Query',
+    'QueryBuilder',
+    'QueryOntologyCatalog',
+    'QueryResponse',
+    'QueryResponseItem',
+    'QueryResponseItemSequence',
+    'QueryResponseItemTopic',
+    'QuerySequence',
+    'QueryTopic',
+    'QueryableBool',
+    'QueryableNumeric',
+    'QueryableString',
+    'TimestampRange',
+    'TopicCluster',
+]

@@ -1,0 +1,252 @@
+"""Queries as text, for the command line.
+
+::
+
+    IMU.acceleration.y > 8 and GPS.status.status == 2
+    RobotJoint.positions[?] between -0.1 and 0.1
+    String.data match '[ERR]'
+    sequence.name match 'test_drive' and sequence.metadata.site.hall == 'B'
+    topic.ontology_tag == 'IMU' and topic.name == '/front/imu'
+
+Conditions are joined by ``and``. The first word of a path is an ontology tag, or ``sequence`` or
+``topic`` for what the catalog knows: ``name``, ``created_at_ns``, ``ontology_tag`` (topics only)
+and ``metadata.<key path>``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from mosaico_ros.client.query.builders import (
+    Query,
+    QueryOntologyCatalog,
+    QuerySequence,
+    QueryTopic,
+)
+from mosaico_ros.models.core import registry
+from mosaico_ros.models.core.expressions import (
+    Elements,
+    Members,
+    QueryExpression,
+    substring_pattern,
+)
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.query import Specifier, ontology_path
+from mosaico_ros.protocol.tags import tag_spellings
+
+__all__ = ['QueryTextError', 'parse']
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<number>[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
+    | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
+    | (?P<path>[A-Za-z_][\w/-]*(?:\[(?:\d+|\?|!)\])?(?:\.[\w-]+(?:\[(?:\d+|\?|!|\*)\])?)*)
+    | (?P<sign>>=|<=|==|!=|=|>|<|~|\[|\]|\(|\)|,)
+    )""",
+    re.VERBOSE,
+)
+_COMPARISONS = {
+    '>': 'gt', '>=': 'geq', '<': 'lt', '<=': 'leq', '==': 'eq', '=': 'eq', '!=': 'neq',
+}  # fmt: skip
+_OPERATORS = '> >= < <= == != between outside in match'
+_CONSTANTS = {'true': True, 'false': False}
+
+
+class QueryTextError(InvalidArgumentError):
+    """The text of a query cannot be understood; the message shows the place."""
+
+    def __init__(self, text: str, at: int, problem: str) -> None:
+        # One line whatever the text holds, so that the caret stands where it belongs.
+        line = text.replace('\n', ' ').replace('\t', ' ')
+        super().__init__(f'{problem}\n  {line}\n  {" " * at}^')
+        self.position = at
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+    at: int
+
+
+def parse(text: str) -> Query:
+    """Read a query.
+
+    Parameters
+    ----------
+    text
+        As the head of this module describes.
+
+    Returns
+    -------
+    Query
+        For ``MosaicoClient.query(query=...)``.
+
+    Raises
+    ------
+    QueryTextError
+        The text is no query; ``position`` is the offending character, counted from 0.
+
+    """
+    return _Parser(text).query()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(self._scan())
+        self._next = 0
+        self._sequence = QuerySequence()
+        self._topic = QueryTopic()
+        self._ontology = QueryOntologyCatalog()
+
+    def query(self) -> Query:
+        while True:
+            self._condition()
+            if self._peek().kind == 'end':
+                break
+            word = self._take()
+            if word.text.lower() != 'and':
+                problem = 'Expected "and"'
+                if word.text.lower() in ('or', 'not'):
+                    problem = f'Conditions are joined by "and"; there is no "{word.text}"'
+                raise self._error(word, problem)
+        builders = (self._sequence, self._topic, self._ontology)
+        return Query(*(builder for builder in builders if builder.to_dict()))
+
+    def _scan(self) -> Any:
+        at = 0
+        end = len(self._text.rstrip())
+        while at < end:
+            found = _TOKEN.match(self._text, at)
+            if found is None:
+                at += len(self._text[at:]) - len(self._text[at:].lstrip())
+                problem = 'Unexpected character'
+                if self._text[at] in '\'"':
+                    problem = 'This quote is not closed'
+                raise QueryTextError(self._text, at, problem)
+            kind = found.lastgroup or ''
+            yield _Token(kind, found[kind], found.start(kind))
+            at = found.end()
+        yield _Token('end', '', end)
+
+    def _condition(self) -> None:
+        path = self._take()
+        if path.kind != 'path' or '.' not in path.text:
+            raise self._error(path, 'Expected a field, for example IMU.acceleration.y')
+        operator = self._take()
+        name = _COMPARISONS.get(operator.text)
+        word = operator.text.lower()
+        value: Any
+        if name is not None:
+            value = self._value()
+        elif word == 'between' or word == 'outside':
+            low = self._value()
+            joint = self._take()
+            if joint.text.lower() != 'and':
+                raise self._error(joint, f'Expected "and": {word} LOW and HIGH')
+            name, value = word, [low, self._value()]
+        elif word == 'in':
+            name, value = 'in_', self._list()
+        elif word == 'match' or operator.text == '~':
+            name, value = 'match', self._value()
+        else:
+            raise self._error(operator, f'Expected an operator: {_OPERATORS}')
+        try:
+            self._add(path, name, value)
+        except QueryTextError:
+            raise
+        except (InvalidArgumentError, AttributeError) as error:
+            raise self._error(path, str(error)) from error
+
+    def _add(self, path: _Token, name: str, value: Any) -> None:
+        head, _, rest = path.text.partition('.')
+        if head in ('sequence', 'topic'):
+            self._add_catalog(
+                self._sequence if head == 'sequence' else self._topic, rest, path, name, value
+            )
+        else:
+            self._ontology.with_expression(self._expression(path, name, value))
+
+    def _add_catalog(
+        self, builder: QuerySequence | QueryTopic, field: str, path: _Token, name: str, value: Any
+    ) -> None:
+        section, _, key = field.partition('.')
+        if section in ('metadata', 'user_metadata') and key:
+            builder.with_user_metadata(key, **{name: value})
+        elif field == 'name' and name == 'eq':
+            builder.with_name(value)
+        elif field == 'name' and name == 'match':
+            builder.with_name_match(value)
+        elif field == 'ontology_tag' and name == 'eq' and isinstance(builder, QueryTopic):
+            builder.with_ontology_tag(value)
+        elif field in ('created_at_ns', 'created_timestamp') and name in ('geq', 'leq', 'between'):
+            bounds = {'geq': (value, None), 'leq': (None, value)}
+            builder.with_created_timestamp(*(bounds.get(name) or value))
+        else:
+            known = 'name (== or match), created_at_ns (>=, <=, between), metadata.KEY'
+            if isinstance(builder, QueryTopic):
+                known += ', ontology_tag (==)'
+            raise self._error(path, f'Not offered here. The catalog knows {known}')
+
+    def _expression(self, path: _Token, name: str, value: Any) -> QueryExpression:
+        tag, steps = ontology_path(path.text)
+        known = next(
+            (cls for spelling in tag_spellings(tag) if (cls := registry.lookup(spelling))), None
+        )
+        if known is None:
+            # A type of another program: the daemon knows its fields, this process does not.
+            operand = substring_pattern(value) if name == 'match' else value
+            return QueryExpression(tag, '.'.join(map(str, steps)), f'${name.rstrip("_")}', operand)
+        node: Any = known.Q
+        for step in steps:
+            node = getattr(node, step.name)
+            if step.specifier is Specifier.INDEX:
+                node = node[step.index]
+            elif step.specifier is not None:
+                node = node.any() if step.specifier is Specifier.ANY else node.all()
+        if isinstance(node, Elements):
+            raise self._error(path, f'{path.text} is a list: write {path.text}[0], [?] or [!]')
+        if isinstance(node, Members):
+            raise self._error(path, f'{path.text} has parts: {", ".join(dir(node))}')
+        return getattr(node, name)(value)  # type: ignore[no-any-return]
+
+    def _value(self) -> Any:
+        token = self._take()
+        if token.kind == 'number':
+            digits = token.text.replace('_', '')
+            return int(digits) if re.fullmatch(r'[+-]?\d+', digits) else float(digits)
+        if token.kind == 'text':
+            return re.sub(r'\\(.)', r'\1', token.text[1:-1])
+        if token.text.lower() in _CONSTANTS:
+            return _CONSTANTS[token.text.lower()]
+        raise self._error(token, 'Expected a number, a quoted text, true or false')
+
+    def _list(self) -> list[Any]:
+        opening = self._take()
+        closing = {'[': ']', '(': ')'}.get(opening.text)
+        if closing is None:
+            raise self._error(opening, 'Expected a list: in [1, 2, 3]')
+        values = [self._value()]
+        while True:
+            token = self._take()
+            if token.text == closing:
+                return values
+            if token.text != ',':
+                raise self._error(token, f'Expected "," or "{closing}"')
+            values.append(self._value())
+
+    def _peek(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _take(self) -> _Token:
+        token = self._tokens[self._next]
+        self._next = min(self._next + 1, len(self._tokens) - 1)
+        return token
+
+    def _error(self, token: _Token, problem: str) -> QueryTextError:
+        if token.kind == 'end':
+            problem += ', but the text ends'
+        return QueryTextError(self._text, token.at, problem)
