@@ -1,0 +1,182 @@
+"""Everything the README prints, run as printed against real processes.
+
+The two installation commands are not run here: one of them is what runs these tests, the other
+one's work (`mosaico demo`) has a test of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+BLOCK = re.compile(r'<!-- (?:run: )?(\S+) -->\n```(\w+)\n(.*?)```', re.DOTALL)
+BLOCKS = {name: text for name, _, text in BLOCK.findall(README)}
+
+
+@pytest.fixture(scope='module')
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('readme')
+
+
+@pytest.fixture(scope='module')
+def environment(workspace: Path, worker_id: str) -> dict[str, str]:
+    """A user's shell with the commands in its path and a daemon's port of our own."""
+    commands = workspace / 'bin'
+    commands.mkdir()
+    for name in ('mosaico', 'mosaicod'):
+        script = commands / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mosaico_ros.cli.{name} "$@"\n')
+        script.chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    worker = int(re.sub(r'\D', '', worker_id) or 0)
+    return {
+        **os.environ,
+        'PATH': f'{commands}:{os.environ["PATH"]}',
+        'PYTHONPATH': str(ROOT),
+        'MOSAICOD_PORT': port,
+        'MOSAICO_PORT': port,
+        'MOSAICOD_DATA_DIR': str(workspace / 'data'),
+        'ROS_DOMAIN_ID': str(90 + worker % 10),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_LOG_DIR': str(workspace / 'ros'),
+        'COLUMNS': '120',
+    }
+
+
+@contextmanager
+def in_background(
+    command: str, workspace: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs until Ctrl-C; it must then end with code 0."""
+    process = subprocess.Popen(
+        ['sh', '-c', f'exec {command.strip()}'],
+        cwd=workspace,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A process started with & would ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        yield process
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=30)[0]
+        assert process.returncode == 0, output
+        process.output = output  # type: ignore[attr-defined]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope='module')
+def served(workspace: Path, environment: dict[str, str]) -> Iterator[None]:
+    with in_background(BLOCKS['daemon'], workspace, environment):
+        deadline = time.monotonic() + 15
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(('127.0.0.1', int(environment['MOSAICOD_PORT']))) == 0:
+                    break
+            assert time.monotonic() < deadline, 'the daemon does not answer'
+            time.sleep(0.05)
+        yield
+
+
+def shell(command: str, workspace: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', command],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def recorded(served: None, workspace: Path, environment: dict[str, str]) -> str:
+    """What `mosaico record` said after it recorded three seconds of the synthetic robot."""
+    with in_background(BLOCKS['record'], workspace, environment) as recorder:
+        shell(
+            f'"{sys.executable}" -m mosaico_ros.demo.robot --seconds 3 --ledger ledger.json',
+            workspace,
+            environment,
+        )
+    return recorder.output  # type: ignore[attr-defined, no-any-return]
+
+
+def test_record(recorded: str) -> None:
+    imu = next(line for line in recorded.splitlines() if '/imu' in line and '600' in line)
+    assert imu
+
+
+def test_look(recorded: str, workspace: Path, environment: dict[str, str]) -> None:
+    ls, info, cat, query = BLOCKS['look'].strip().splitlines()
+    assert 'first_drive' in shell(ls, workspace, environment)
+    described = shell(info, workspace, environment)
+    for topic in ('/imu', '/odom', '/joint_states', '/gps/fix', '/lidar/points'):
+        assert topic in described
+    assert shell(cat, workspace, environment).count('"acceleration"') == 5
+    found = shell(query, workspace, environment)
+    assert 'first_drive/imu' in found
+    assert len(re.findall(r'\[\d+, \d+\]', found)) == 2
+
+
+def test_ingest(served: None, workspace: Path, environment: dict[str, str]) -> None:
+    from mcap_ros2.writer import Writer
+
+    bag = workspace / 'recordings' / 'drive.mcap'
+    bag.parent.mkdir()
+    with open(bag, 'wb') as stream:
+        writer = Writer(stream)
+        schema = writer.register_msgdef('std_msgs/msg/String', 'string data')
+        for i in range(25):
+            writer.write_message(
+                '/talk', schema, {'data': f'word {i}'}, log_time=i, publish_time=i
+            )
+        writer.finish()
+    assert '25' in shell(BLOCKS['ingest'], workspace, environment)
+    lines = shell('mosaico cat drive/talk', workspace, environment).splitlines()
+    assert len(lines) == 25
+    assert '"word 24"' in lines[-1]
+
+
+def test_python(served: None, workspace: Path, environment: dict[str, str]) -> None:
+    script = BLOCKS['python'].replace('6726', environment['MOSAICOD_PORT'])
+    (workspace / 'script.py').write_text(script)
+    output = shell(f'"{sys.executable}" script.py', workspace, environment)
+    assert output.splitlines() == [
+        'bench_run /imu 3500000000',
+        '3490000000 0.1',
+        '3495000000 0.1',
+        '3500000000 9.5',
+        '3505000000 0.1',
+        '1000',
+    ]
+
+
+def test_the_installation_commands_name_what_exists() -> None:
+    extras = (ROOT / 'setup.py').read_text()
+    for name in ('demo-command', 'test-command'):
+        command = BLOCKS[name]
+        extra = re.search(r"'\.\[(\w+)\]'", command)
+        assert extra is not None
+        assert f"'{extra[1]}':" in extras
+    assert shutil.which('python3')
