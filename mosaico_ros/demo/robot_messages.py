@@ -12,6 +12,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import (
     Point,
+    Pose as PoseMessage,
     PoseWithCovariance,
     Quaternion,
     Transform,
@@ -20,7 +21,6 @@ from geometry_msgs.msg import (
     TwistWithCovariance,
     Vector3,
 )
-from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import (
     CompressedImage,

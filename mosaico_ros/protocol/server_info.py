@@ -64,9 +64,7 @@ class ServerInfo:
     def of(cls, config: ServerConfig, server: ServerIdentity) -> ServerInfo:
         """Describe a daemon that offers everything of this package."""
         extensions = [EXTENSION_ACKS, EXTENSION_SIDECARS]
-        return cls(
-            PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions
-        )
+        return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)
 
     def version_json(self) -> dict[str, Any]:
         """Answer of ``version``, as clients up to 0.6 ask for it."""

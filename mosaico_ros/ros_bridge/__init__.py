@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adapter_base import ROSAdapterBase as ROSAdapterBase
-    from .adapter_base import register_default_adapter as register_default_adapter
-    from .ros_message import ROSHeader as ROSHeader
-    from .ros_message import ROSMessage as ROSMessage
+    from .adapter_base import (
+        ROSAdapterBase as ROSAdapterBase,
+        register_default_adapter as register_default_adapter,
+    )
+    from .ros_message import ROSHeader as ROSHeader, ROSMessage as ROSMessage
     from .topic_decoder import TopicDecoder as TopicDecoder
 
 _MODULES = {
@@ -20,7 +21,7 @@ _MODULES = {
     'TopicDecoder': '.topic_decoder',
 }
 
-__all__ = list(_MODULES)  # noqa: PLE0605
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

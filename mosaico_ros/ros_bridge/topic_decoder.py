@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+
 from mosaico_ros.models.core.columns import encode, writer_schema
 from mosaico_ros.models.core.unmodeled import resolve_ontology_class
-
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.serialization import SerializationFormat
@@ -25,8 +25,9 @@ from .definitions import Definition, Types, find_definition, full_name
 from .ros_message import ROSMessage
 
 if TYPE_CHECKING:
-    from mosaico_ros.models import Serializable
     from rosbags.typesys import Stores
+
+    from mosaico_ros.models import Serializable
 
 _log = logging.getLogger(__name__)
 

@@ -103,9 +103,10 @@ def test_info_command(body, fine):
 
 def test_clustering_is_checked():
     body = {'locator': 's/t', 'clustering_dt_ns': 0, 'ontology': {'A.x': {'$gt': 1}}}
-    assert shapes.from_json(
-        bodies.Clusterize, body | {'timestamp_range': None}, 'it'
-    ).timestamp_range is None
+    assert (
+        shapes.from_json(bodies.Clusterize, body | {'timestamp_range': None}, 'it').timestamp_range
+        is None
+    )
     for change in (
         {'clustering_dt_ns': -1},
         {'ontology': {}},

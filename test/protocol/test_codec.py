@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mosaico_ros.protocol import codec
 from mosaico_ros.protocol.errors import InvalidArgumentError

@@ -6,8 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mosaico_ros.protocol import query
 from mosaico_ros.protocol.errors import InvalidArgumentError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
@@ -83,5 +82,5 @@ def test_damage_never_escapes_as_another_error(locator, data):
 
 def test_field_order_is_protobuf():
     assert Ticket(TopicLocator('a', 'b'), 300, -1, None, True).encode() == (
-        b'\x0a\x03a/b' b'\x10\xac\x02' b'\x18\x01' b'\x28\x01'
+        b'\x0a\x03a/b\x10\xac\x02\x18\x01\x28\x01'
     )

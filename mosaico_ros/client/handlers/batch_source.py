@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError as FutureCancelledError
-from concurrent.futures import Future
+from concurrent.futures import CancelledError as FutureCancelledError, Future
 
 import pyarrow as pa
 from pyarrow import flight

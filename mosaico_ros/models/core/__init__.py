@@ -3,10 +3,9 @@
 from mosaico_ros.models.core.base_model import BaseModel as BaseModel
 from mosaico_ros.models.core.message import Message as Message
 from mosaico_ros.models.core.serializable import Serializable as Serializable
-from mosaico_ros.models.core.types import MosaicoField as MosaicoField
-from mosaico_ros.models.core.types import MosaicoType as MosaicoType
-from mosaico_ros.models.core.unmodeled import Unmodeled as Unmodeled
+from mosaico_ros.models.core.types import MosaicoField as MosaicoField, MosaicoType as MosaicoType
 from mosaico_ros.models.core.unmodeled import (
+    Unmodeled as Unmodeled,
     make_unmodeled_ontology_class as make_unmodeled_ontology_class,
+    resolve_ontology_class as resolve_ontology_class,
 )
-from mosaico_ros.models.core.unmodeled import resolve_ontology_class as resolve_ontology_class

@@ -1,12 +1,16 @@
 """Types that describe what one kind of sensor measures."""
 
 from mosaico_ros.models.sensors.camera import CameraInfo as CameraInfo
-from mosaico_ros.models.sensors.gps import GPS as GPS
-from mosaico_ros.models.sensors.gps import GPSStatus as GPSStatus
-from mosaico_ros.models.sensors.gps import NMEASentence as NMEASentence
-from mosaico_ros.models.sensors.image import CompressedImage as CompressedImage
-from mosaico_ros.models.sensors.image import Image as Image
-from mosaico_ros.models.sensors.image import ImageFormat as ImageFormat
+from mosaico_ros.models.sensors.gps import (
+    GPS as GPS,
+    GPSStatus as GPSStatus,
+    NMEASentence as NMEASentence,
+)
+from mosaico_ros.models.sensors.image import (
+    CompressedImage as CompressedImage,
+    Image as Image,
+    ImageFormat as ImageFormat,
+)
 from mosaico_ros.models.sensors.imu import IMU as IMU
 from mosaico_ros.models.sensors.joy import Joy as Joy
 from mosaico_ros.models.sensors.magnetometer import Magnetometer as Magnetometer

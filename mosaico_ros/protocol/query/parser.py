@@ -87,9 +87,7 @@ def _object(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _section(
-    body: dict[str, Any], section: str, known: dict[str, CatalogField]
-) -> SectionQuery:
+def _section(body: dict[str, Any], section: str, known: dict[str, CatalogField]) -> SectionQuery:
     fields: list[FieldCondition] = []
     metadata: list[MetadataCondition] = []
     for key, spelled in body.items():

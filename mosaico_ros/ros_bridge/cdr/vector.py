@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .columns import Bytes, Column, Group, Leaf, List
-from .layout import Block, ItemsStep, Program, Shape, TextStep
-from .layout import Leaf as BlockLeaf
+from .layout import Block, ItemsStep, Leaf as BlockLeaf, Program, Shape, TextStep
 from .rows import Cursor, MalformedRows, Rows, aligned, collapse, running
 from .walk import TooManyWords, Walker, WalkError
 
