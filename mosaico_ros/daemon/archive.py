@@ -1,0 +1,486 @@
+"""The archive: everything that the daemon's endpoints can do, without any wire in sight."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid as uuid_module
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from mosaico_ros.daemon import windows
+from mosaico_ros.daemon.catalog import resources
+from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.resources import TopicState
+from mosaico_ros.daemon.catalog.tables import (
+    archive,
+    notices,
+    removals,
+    sequences,
+    sessions,
+    topics,
+)
+from mosaico_ros.daemon.catalog.ulid import new_ulid
+from mosaico_ros.daemon.chunk_files import ChunkFiles
+from mosaico_ros.daemon.descriptions import (
+    Notification,
+    SequenceDescription,
+    SessionDescription,
+    TopicDescription,
+    describe_topic,
+    stored_schema,
+    without_sidecars,
+)
+from mosaico_ros.daemon.ingest import Ingest, IngestLimits, Upload
+from mosaico_ros.daemon.leases import Instance
+from mosaico_ros.daemon.manifests import (
+    write_sequence_manifest,
+    write_session_manifest,
+    write_tombstone,
+    write_topic_manifest,
+)
+from mosaico_ros.daemon.query import QueryEngine, QueryItem
+from mosaico_ros.daemon.retrieval import Window, count_rows, cut_to_size, scan
+from mosaico_ros.daemon.settings import Settings
+from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
+from mosaico_ros.daemon.store.folder import FolderStore
+from mosaico_ros.daemon.windows import Cluster, ClusterRequest
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
+from mosaico_ros.protocol.query import Query
+from mosaico_ros.protocol.serialization import SerializationFormat
+from mosaico_ros.protocol.ticket import Ticket
+
+__all__ = ['Archive']
+
+_log = logging.getLogger(__name__)
+_READABLE = (TopicState.LOCKED, TopicState.INTERRUPTED)
+NOTIFICATION_TYPES = ('error',)
+
+
+class Archive:
+    """A catalog and a store, opened together.
+
+    Parameters
+    ----------
+    settings
+        Where they are, and how chunks are cut.
+
+    Raises
+    ------
+    UnavailableError
+        If the database or the data folder cannot be used.
+    FailedPreconditionError
+        If catalog and store do not belong together, or a newer release wrote them.
+
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._store: Store = FolderStore(settings.store_dir)
+        try:
+            self._database = Database(settings.database_url)
+            self._check_identity()
+        except BaseException:
+            self._store.close()
+            raise
+        self._instance = Instance(self._database, self._store, settings.lease_seconds)
+        self._ingest = Ingest(
+            self._database,
+            self._store,
+            self._instance,
+            IngestLimits(
+                chunk_bytes=settings.max_chunk_size_in_bytes,
+                chunk_age_s=settings.max_chunk_age_seconds,
+                encoders=settings.max_concurrent_writes,
+            ),
+        )
+        self._files = ChunkFiles(self._store)
+        self._closed = False
+        self._target_bytes = settings.target_message_size
+        self._queries = QueryEngine(self._database, self._files)
+
+    def start(self) -> None:
+        """Seal the uploads of dead daemons, remove leftovers, accept uploads."""
+        self._store.remove_leftovers()
+        self._instance.start()
+        self._ingest.start()
+        self._remove_scheduled()
+
+    def close(self) -> None:
+        """Seal open uploads with what was received, then let go of everything."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ingest.close()
+        self._instance.close()
+        self._store.close()
+        self._database.close()
+
+    # -- sequences ---------------------------------------------------------------------------
+
+    def create_sequence(
+        self, locator: SequenceLocator, user_metadata: dict[str, Any], token: str | None = None
+    ) -> None:
+        """Create a sequence; with the same client token a repetition succeeds too.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If the name is taken.
+
+        """
+        now = time.time_ns()
+        values: dict[str, Any] = {
+            'folder': sequence_folder(locator.name),
+            'created_at_ns': now,
+            'user_metadata': json.dumps(user_metadata),
+            'token': token,
+        }
+        with self._database.write() as connection:
+            if resources.insert_sequence(connection, locator, values):
+                write_sequence_manifest(
+                    self._store, values['folder'], locator.name, now, values['user_metadata']
+                )
+
+    def delete_sequence(self, locator: SequenceLocator) -> None:
+        """Delete a sequence with all sessions, topics, data and notifications."""
+        with self._database.write() as connection:
+            row = resources.find_sequence(connection, locator)
+            write_tombstone(self._store, row.folder, str(locator), time.time_ns())
+            connection.execute(sequences.delete().where(sequences.c.id == row.id))
+            resources.schedule_removal(connection, [row.folder])
+        self._remove_scheduled()
+
+    def list_sequences(self) -> list[SequenceLocator]:
+        """Return all sequences in the order of creation."""
+        with self._database.read() as connection:
+            return [SequenceLocator(name) for name in resources.list_sequences(connection)]
+
+    def describe_sequence(
+        self, locator: SequenceLocator, start_ns: int | None = None, end_ns: int | None = None
+    ) -> SequenceDescription:
+        """Return a sequence with its sessions and topics.
+
+        Parameters
+        ----------
+        locator
+            The sequence.
+        start_ns, end_ns
+            Count rows in [start_ns, end_ns) too; `None` leaves a side open.
+
+        """
+        with self._database.read() as connection:
+            row = resources.find_sequence(connection, locator)
+            session_rows = connection.execute(
+                sa.select(sessions).where(sessions.c.sequence_id == row.id).order_by(sessions.c.id)
+            ).all()
+            topic_rows = resources.topics_of_sequence(connection, row.id)
+        described = [self._describe(topic, start_ns, end_ns) for topic in topic_rows]
+        return SequenceDescription(
+            locator=locator,
+            created_at_ns=row.created_at_ns,
+            user_metadata=json.loads(row.user_metadata),
+            sessions=[
+                SessionDescription(
+                    locator=SessionLocator(locator.name, session.ulid),
+                    uuid=session.uuid,
+                    created_at_ns=session.created_at_ns,
+                    completed_at_ns=session.completed_at_ns,
+                    locked=session.completed_at_ns is not None,
+                    topics=[
+                        topic.locator
+                        for topic in described
+                        if topic.session_locator.ulid == session.ulid
+                    ],
+                )
+                for session in session_rows
+            ],
+            topics=described,
+        )
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def create_session(self, sequence: SequenceLocator) -> tuple[str, SessionLocator]:
+        """Create a session; return its uuid, the authority to write, and its locator."""
+        uuid, ulid = str(uuid_module.uuid4()), new_ulid()
+        with self._database.write() as connection:
+            row = resources.find_sequence(connection, sequence)
+            connection.execute(
+                sessions.insert().values(
+                    sequence_id=row.id, ulid=ulid, uuid=uuid, created_at_ns=time.time_ns()
+                )
+            )
+        return uuid, SessionLocator(sequence.name, ulid)
+
+    def finalize_session(self, uuid: str) -> None:
+        """Make a session immutable.
+
+        Raises
+        ------
+        NotFoundError
+            No session has the uuid.
+        FailedPreconditionError
+            It is finalized, has no topics, or one without data or still being uploaded.
+
+        """
+        now = time.time_ns()
+        with self._database.write() as connection:
+            session = resources.find_session(connection, uuid=uuid)
+            resources.finalize_session(connection, session, now)
+            write_session_manifest(connection, self._store, session, now)
+
+    def delete_session(
+        self, locator: SessionLocator | None = None, uuid: str | None = None
+    ) -> None:
+        """Delete an open or finalized session with its topics; the sequence stays."""
+        now = time.time_ns()
+        with self._database.write() as connection:
+            session = resources.find_session(connection, uuid=uuid, locator=locator)
+            found = connection.execute(
+                sa.select(topics.c.path, topics.c.folder).where(topics.c.session_id == session.id)
+            ).all()
+            for path, folder in found:
+                write_tombstone(self._store, folder, f'{session.sequence}/{path}', now)
+            self._store.delete(f'{session.folder}/sessions/{session.ulid}.json')
+            connection.execute(sessions.delete().where(sessions.c.id == session.id))
+            resources.schedule_removal(connection, [row.folder for row in found])
+        self._remove_scheduled()
+
+    # -- topics ------------------------------------------------------------------------------
+
+    def create_topic(
+        self,
+        session_uuid: str,
+        locator: TopicLocator,
+        ontology_tag: str,
+        serialization_format: SerializationFormat,
+        user_metadata: dict[str, Any],
+    ) -> str:
+        """Create a topic in an open session; return its uuid, the authority to upload.
+
+        Raises
+        ------
+        NotFoundError
+            No session has the uuid.
+        PermissionDeniedError
+            The session belongs to another sequence than the locator names.
+        FailedPreconditionError
+            The session is finalized.
+        AlreadyExistsError
+            Any session of the sequence has such a topic.
+        InvalidArgumentError
+            The tag is empty.
+
+        """
+        if not ontology_tag:
+            raise InvalidArgumentError('The ontology tag is empty')
+        uuid = str(uuid_module.uuid4())
+        with self._database.write() as connection:
+            session = resources.find_session(connection, uuid=session_uuid)
+            if session.sequence != locator.sequence:
+                raise PermissionDeniedError(
+                    f'The session does not belong to the sequence {locator.sequence}',
+                    remedy='Create a session of that sequence.',
+                )
+            resources.insert_topic(
+                connection,
+                locator,
+                session,
+                {
+                    'uuid': uuid,
+                    'folder': topic_folder(session.folder, locator.path),
+                    'ontology_tag': ontology_tag,
+                    'serialization_format': SerializationFormat(serialization_format).value,
+                    'user_metadata': json.dumps(user_metadata),
+                    'created_at_ns': time.time_ns(),
+                },
+            )
+            topic = resources.find_topic(connection, locator)
+            write_topic_manifest(connection, self._store, topic, TopicState.CREATED)
+        return uuid
+
+    def delete_topic(self, locator: TopicLocator) -> None:
+        """Delete a topic with its data and notifications."""
+        with self._database.write() as connection:
+            topic = resources.find_topic(connection, locator)
+            write_tombstone(self._store, topic.folder, str(locator), time.time_ns())
+            connection.execute(topics.delete().where(topics.c.id == topic.id))
+            resources.schedule_removal(connection, [topic.folder])
+        self._remove_scheduled()
+
+    def describe_topic(
+        self, locator: TopicLocator, start_ns: int | None = None, end_ns: int | None = None
+    ) -> TopicDescription:
+        """Return a topic; with `start_ns` or `end_ns` also the rows in [start_ns, end_ns)."""
+        with self._database.read() as connection:
+            topic = resources.find_topic(connection, locator)
+        return self._describe(topic, start_ns, end_ns)
+
+    def _describe(self, topic: Any, start_ns: int | None, end_ns: int | None) -> TopicDescription:
+        if start_ns is None and end_ns is None:
+            return describe_topic(topic)
+        window = _window(start_ns, end_ns)
+        return describe_topic(topic, count_rows(self._database, self._files, topic, window))
+
+    # -- data --------------------------------------------------------------------------------
+
+    def begin_upload(
+        self,
+        locator: TopicLocator,
+        topic_uuid: str,
+        schema: pa.Schema,
+        acks: Callable[[int], None] | None = None,
+    ) -> Upload:
+        """Begin the one upload of a topic; see :meth:`Ingest.begin`.
+
+        Whoever gets an error from the upload must still call its ``abort``.
+        """
+        return self._ingest.begin(locator, topic_uuid, schema, acks)
+
+    def read(self, ticket: Ticket) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """Return the schema of a topic and its rows in the ticket's window, in time order.
+
+        Batches are never empty, hold at most 8192 rows and about the target size.
+
+        Raises
+        ------
+        NotFoundError
+            The topic of the ticket was deleted; also while reading, if it is deleted then.
+        FailedPreconditionError
+            The topic is not complete yet.
+
+        """
+        window = _window(ticket.start_ns, ticket.end_ns)
+        with self._database.read() as connection:
+            topic = resources.find_topic_by(connection, topics.c.id == ticket.topic_id)
+        if topic is None or (topic.sequence, topic.path) != (
+            ticket.locator.sequence,
+            ticket.locator.path,
+        ):
+            raise NotFoundError(
+                f'The topic {ticket.locator} of this ticket was deleted',
+                remedy='Ask for flight info again.',
+            )
+        stored = stored_schema(topic)
+        if topic.state not in _READABLE or stored is None:
+            raise FailedPreconditionError(
+                f'The topic {ticket.locator} is not complete yet; its state is {topic.state}',
+                remedy='Read it when its upload has ended.',
+            )
+        schema = stored if ticket.sidecars else without_sidecars(stored)
+        columns = None if len(schema) == len(stored) else schema.names
+        batches = scan(self._database, self._files, topic, window, columns)
+        return schema, cut_to_size(batches, schema, self._target_bytes)
+
+    def query(self, query: Query) -> list[QueryItem]:
+        """Return the sequences and topics that satisfy a query, in the order of creation."""
+        return self._queries.run(query)
+
+    def clusterize(self, request: ClusterRequest) -> Iterator[Cluster]:
+        """Yield the clusters of a topic's matching rows; see :mod:`mosaico_ros.daemon.windows`."""
+        return windows.clusterize(self._queries, request)
+
+    def intersect(
+        self, requests: list[ClusterRequest], intersect_dt_ns: int = 0
+    ) -> Iterator[Cluster]:
+        """Yield the times in which clusters of all topics overlap."""
+        return windows.intersect(self._queries, requests, intersect_dt_ns)
+
+    # -- notifications -----------------------------------------------------------------------
+
+    def notify(self, target: SequenceLocator | TopicLocator, kind: str, message: str) -> None:
+        """Attach a notification to a sequence or topic.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the type is not ``error``, the only one that published clients read.
+
+        """
+        if kind not in NOTIFICATION_TYPES:
+            raise InvalidArgumentError(
+                f'The notification type {kind[:40]!r} is unknown', remedy='Use "error".'
+            )
+        with self._database.write() as connection:
+            sequence_id, topic_id = self._target(connection, target)
+            resources.insert_notice(
+                connection, sequence_id, topic_id, kind, message, time.time_ns()
+            )
+
+    def notifications(self, target: SequenceLocator | TopicLocator) -> list[Notification]:
+        """Return the notifications of exactly this target, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(notices)
+                .where(resources.notices_of(*self._target(connection, target)))
+                .order_by(notices.c.id)
+            ).all()
+        return [Notification(target, row.type, row.message, row.created_at_ns) for row in rows]
+
+    def purge_notifications(self, target: SequenceLocator | TopicLocator) -> None:
+        """Delete the notifications of exactly this target."""
+        with self._database.write() as connection:
+            connection.execute(
+                notices.delete().where(resources.notices_of(*self._target(connection, target)))
+            )
+
+    # -- inside ------------------------------------------------------------------------------
+
+    @staticmethod
+    def _target(
+        connection: sa.Connection, target: SequenceLocator | TopicLocator
+    ) -> tuple[int, int | None]:
+        if isinstance(target, TopicLocator):
+            topic = resources.find_topic(connection, target)
+            return topic.sequence_id, topic.id
+        return resources.find_sequence(connection, target).id, None
+
+    def _check_identity(self) -> None:
+        with self._database.write() as connection:
+            row = connection.execute(sa.select(archive)).one_or_none()
+            if row is None:
+                connection.execute(
+                    archive.insert().values(
+                        id=1, store_id=self._store.id, created_at_ns=time.time_ns()
+                    )
+                )
+            elif row.store_id != self._store.id:
+                raise FailedPreconditionError(
+                    f'The catalog belongs to the store {row.store_id}, not to {self._store.id}',
+                    remedy='Check the settings of catalog and store; they must be of one archive.',
+                )
+
+    def _remove_scheduled(self) -> None:
+        """Remove the files of deleted objects; what a crash leaves is removed at the next start.
+
+        A fault here does not fail the deletion, which is durable already.
+        """
+        try:
+            with self._database.read() as connection:
+                rows = connection.execute(sa.select(removals)).all()
+            for row in rows:
+                self._store.delete_folder(row.folder)
+            if rows:
+                with self._database.write() as connection:
+                    connection.execute(
+                        removals.delete().where(removals.c.id.in_([row.id for row in rows]))
+                    )
+        except Exception:
+            _log.exception('Files of deleted objects could not be removed yet')
+
+
+def _window(start_ns: int | None, end_ns: int | None) -> Window:
+    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
+        raise InvalidArgumentError(
+            f'The window [{start_ns}, {end_ns}) is empty', remedy='Give a start before the end.'
+        )
+    return Window(start_ns, end_ns)

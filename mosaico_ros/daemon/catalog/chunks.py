@@ -1,0 +1,220 @@
+"""Rows of chunks and their statistics."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.resources import TopicState
+from mosaico_ros.daemon.catalog.tables import chunks, fields, schemas, stats, topics
+from mosaico_ros.daemon.statistics import LeafStatistics
+from mosaico_ros.protocol.limits import INT64_MIN
+
+__all__ = ['ChunkRow', 'FieldIds', 'Lease', 'commit_chunk', 'intern_schema']
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to add chunks to a topic, held by one daemon for one upload.
+
+    Parameters
+    ----------
+    topic_id
+        The topic.
+    instance_id
+        The daemon.
+    fence
+        The topic's counter when the lease was taken; the lease is void once it has moved on.
+
+    """
+
+    topic_id: int
+    instance_id: int
+    fence: int
+
+    def holds(self) -> sa.ColumnElement[bool]:
+        """Return the condition on :data:`topics` under which the lease is still good."""
+        return sa.and_(
+            topics.c.id == self.topic_id,
+            topics.c.instance_id == self.instance_id,
+            topics.c.fence == self.fence,
+            topics.c.state == TopicState.UPLOADING,
+        )
+
+
+@dataclass(frozen=True)
+class ChunkRow:
+    """A chunk about to be recorded."""
+
+    number: int
+    encoding: str
+    rows: int
+    bytes: int
+    t_min: int
+    t_max: int
+    statistics: Sequence[LeafStatistics]
+
+
+class FieldIds:
+    """Small integers that stand for (ontology tag, path), cached for this process."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], int] = {}
+
+    def of(self, connection: Connection, tag: str, paths: Sequence[str]) -> list[int]:
+        """Return the id of each path, making those that are new.
+
+        The cache learns only ids that were in the catalog before the transaction: one that is
+        rolled back must not leave an id that nobody has.
+        """
+        unknown = [path for path in paths if (tag, path) not in self._known]
+        made: dict[str, int] = {}
+        if unknown:
+            stored = self._stored(connection, tag, unknown)
+            self._known.update(((tag, path), number) for path, number in stored.items())
+            new = [path for path in unknown if path not in stored]
+            if new:
+                connection.execute(
+                    _insert_ignore(connection, fields),
+                    [{'ontology_tag': tag, 'path': path} for path in new],
+                )
+                made = self._stored(connection, tag, new)
+        return [made[path] if path in made else self._known[tag, path] for path in paths]
+
+    @staticmethod
+    def _stored(connection: Connection, tag: str, paths: list[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(paths), 500):
+            rows = connection.execute(
+                sa.select(fields.c.path, fields.c.id).where(
+                    fields.c.ontology_tag == tag,
+                    fields.c.path.in_(paths[start : start + 500]),
+                )
+            )
+            found.update({row.path: row.id for row in rows})
+        return found
+
+
+def commit_chunk(
+    connection: Connection, lease: Lease, tag: str, chunk: ChunkRow, field_ids: FieldIds
+) -> bool:
+    """Record a durable chunk with its statistics; `False` if the lease is void."""
+    updated = connection.execute(
+        topics.update()
+        .where(lease.holds())
+        .values(
+            rows=topics.c.rows + chunk.rows,
+            bytes=topics.c.bytes + chunk.bytes,
+            chunks=topics.c.chunks + 1,
+            t_min=_least(topics.c.t_min, chunk.t_min),
+            t_max=_greatest(topics.c.t_max, chunk.t_max),
+            longest_chunk=_greatest(topics.c.longest_chunk, chunk.t_max - chunk.t_min),
+        )
+    )
+    if updated.rowcount != 1:
+        return False
+    inserted = connection.execute(
+        chunks.insert().values(
+            topic_id=lease.topic_id,
+            number=chunk.number,
+            encoding=chunk.encoding,
+            rows=chunk.rows,
+            bytes=chunk.bytes,
+            t_min=chunk.t_min,
+            t_max=chunk.t_max,
+        )
+    )
+    chunk_id = inserted.inserted_primary_key[0]
+    if chunk.statistics:
+        ids = field_ids.of(connection, tag, [leaf.path for leaf in chunk.statistics])
+        connection.execute(
+            stats.insert(),
+            [
+                {
+                    'chunk_id': chunk_id,
+                    'field_id': field_id,
+                    'min_num': leaf.min_num,
+                    'max_num': leaf.max_num,
+                    'min_text': leaf.min_text,
+                    'max_text': leaf.max_text,
+                    'exact': leaf.exact,
+                    'nulls': leaf.nulls,
+                }
+                for field_id, leaf in zip(ids, chunk.statistics, strict=True)
+            ],
+        )
+    return True
+
+
+def intern_schema(connection: Connection, schema: pa.Schema) -> int:
+    """Return the id of a schema, storing it if it is new."""
+    ipc = schema.serialize().to_pybytes()
+    digest = hashlib.sha256(ipc).hexdigest()
+    connection.execute(_insert_ignore(connection, schemas), [{'digest': digest, 'ipc': ipc}])
+    return int(
+        connection.execute(sa.select(schemas.c.id).where(schemas.c.digest == digest)).scalar_one()
+    )
+
+
+def chunks_in_time(
+    database: Database, topic: Row[Any], start_ns: int | None, end_ns: int | None
+) -> Iterator[Row[Any]]:
+    """Yield the chunks that overlap [start_ns, end_ns), by first timestamp, then arrival.
+
+    Reads page by page, each in its own transaction, so that a topic of any length costs the
+    same memory and a slow reader holds nothing. `topic` is its row: no chunk that begins
+    further back than the longest one lasts can reach the window, so a look-up costs the same
+    however long the topic is.
+    """
+    query = sa.select(
+        chunks.c.id,
+        chunks.c.number,
+        chunks.c.encoding,
+        chunks.c.rows,
+        chunks.c.t_min,
+        chunks.c.t_max,
+    ).where(chunks.c.topic_id == topic.id)
+    if start_ns is not None:
+        earliest = max(start_ns - topic.longest_chunk, INT64_MIN)
+        query = query.where(chunks.c.t_max >= start_ns, chunks.c.t_min >= earliest)
+    if end_ns is not None:
+        query = query.where(chunks.c.t_min < end_ns)
+    query = query.order_by(chunks.c.t_min, chunks.c.number).limit(_PAGE)
+    page_query = query
+    while True:
+        with database.read() as connection:
+            page = connection.execute(page_query).all()
+        yield from page
+        if len(page) < _PAGE:
+            return
+        last = page[-1]
+        page_query = query.where(
+            chunks.c.t_min >= last.t_min,
+            sa.or_(chunks.c.t_min > last.t_min, chunks.c.number > last.number),
+        )
+
+
+def _least(column: sa.Column[Any], value: int) -> sa.ColumnElement[int]:
+    return sa.case((column < value, column), else_=value)
+
+
+def _greatest(column: sa.Column[Any], value: int) -> sa.ColumnElement[int]:
+    return sa.case((column > value, column), else_=value)
+
+
+def _insert_ignore(connection: Connection, table: sa.Table) -> Any:
+    """Return an insert that leaves rows with a taken key alone."""
+    if connection.dialect.name == 'postgresql':
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    return insert(table).on_conflict_do_nothing()

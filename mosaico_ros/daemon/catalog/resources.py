@@ -1,0 +1,289 @@
+"""Rows of sequences, sessions, topics and notifications.
+
+Functions here run inside a transaction of the caller and touch nothing but the catalog.
+"""
+
+from __future__ import annotations
+
+import uuid as uuid_module
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from mosaico_ros.daemon.catalog.tables import (
+    notices,
+    removals,
+    schemas,
+    sequences,
+    sessions,
+    topics,
+)
+from mosaico_ros.protocol.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
+
+__all__ = ['TopicState']
+
+
+class TopicState(str, Enum):
+    """Life of a topic; data can be read in the last two."""
+
+    CREATED = 'created'
+    UPLOADING = 'uploading'
+    #: Sealed with what was durable when its upload broke off; never complete.
+    INTERRUPTED = 'interrupted'
+    LOCKED = 'locked'
+
+
+def checked_uuid(text: str, what: str) -> str:
+    """Return the canonical text of a UUID.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is none.
+
+    """
+    try:
+        return str(uuid_module.UUID(text))
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidArgumentError(
+            f'{str(text)[:60]!r} is not the uuid of a {what}',
+            remedy=f'Use the uuid that the creation of the {what} returned.',
+        ) from None
+
+
+def find_sequence(connection: Connection, locator: SequenceLocator) -> Row[Any]:
+    """Return the row of a sequence; NotFoundError if there is none."""
+    row = connection.execute(
+        sa.select(sequences).where(sequences.c.name == locator.name)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f'The sequence {locator} does not exist')
+    return row
+
+
+def insert_sequence(
+    connection: Connection, locator: SequenceLocator, values: dict[str, Any]
+) -> bool:
+    """Insert a sequence; `False` if the same client token has already created it.
+
+    Raises
+    ------
+    AlreadyExistsError
+        If the name is taken; of several racing creators exactly one wins.
+
+    """
+    existing = connection.execute(
+        sa.select(sequences.c.token).where(sequences.c.name == locator.name)
+    ).one_or_none()
+    if existing is not None and values['token'] is not None and existing.token == values['token']:
+        return False
+    taken = AlreadyExistsError(
+        f'The sequence {locator} already exists',
+        remedy='Choose another name, or add a session to it.',
+    )
+    if existing is not None:
+        raise taken
+    try:
+        connection.execute(sequences.insert().values(name=locator.name, **values))
+    except IntegrityError as error:
+        raise taken from error
+    return True
+
+
+def list_sequences(connection: Connection) -> Iterator[str]:
+    """Yield the names of all sequences in the order of creation."""
+    found = connection.execution_options(yield_per=1000).execute(
+        sa.select(sequences.c.name).order_by(sequences.c.id)
+    )
+    yield from found.scalars()
+
+
+def find_session(
+    connection: Connection, *, uuid: str | None = None, locator: SessionLocator | None = None
+) -> Row[Any]:
+    """Return the row of a session with its sequence's name and folder, by either handle."""
+    query = sa.select(
+        sessions, sequences.c.name.label('sequence'), sequences.c.folder.label('folder')
+    ).join(sequences, sequences.c.id == sessions.c.sequence_id)
+    if uuid is not None:
+        row = connection.execute(
+            query.where(sessions.c.uuid == checked_uuid(uuid, 'session'))
+        ).one_or_none()
+        if row is None:
+            raise NotFoundError(f'No session has the uuid {uuid}')
+        return row
+    if locator is None:
+        raise InvalidArgumentError('No session is named', remedy='Give its locator or its uuid.')
+    row = connection.execute(
+        query.where(sessions.c.ulid == locator.ulid, sequences.c.name == locator.sequence)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f'The session {locator} does not exist')
+    return row
+
+
+def _topic_query() -> sa.Select[Any]:
+    return (
+        sa.select(
+            topics,
+            sequences.c.name.label('sequence'),
+            sessions.c.ulid,
+            sessions.c.completed_at_ns.label('session_completed_at_ns'),
+            schemas.c.ipc.label('schema'),
+        )
+        .join(sequences, sequences.c.id == topics.c.sequence_id)
+        .join(sessions, sessions.c.id == topics.c.session_id)
+        .outerjoin(schemas, schemas.c.id == topics.c.schema_id)
+    )
+
+
+def find_topic(connection: Connection, locator: TopicLocator) -> Row[Any]:
+    """Return the row of a topic, its schema's bytes included; NotFoundError if none."""
+    row = connection.execute(
+        _topic_query().where(sequences.c.name == locator.sequence, topics.c.path == locator.path)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f'The topic {locator} does not exist')
+    return row
+
+
+def find_topic_by(connection: Connection, condition: sa.ColumnElement[bool]) -> Row[Any] | None:
+    """Return the row of the topic that satisfies a condition on :data:`topics`, if any."""
+    return connection.execute(_topic_query().where(condition)).one_or_none()
+
+
+def topics_of_sequence(connection: Connection, sequence_id: int) -> list[Row[Any]]:
+    """Return the topics of a sequence by creation of their session, then their own."""
+    return list(
+        connection.execute(
+            _topic_query()
+            .where(topics.c.sequence_id == sequence_id)
+            .order_by(topics.c.session_id, topics.c.id)
+        )
+    )
+
+
+def insert_topic(
+    connection: Connection, locator: TopicLocator, session: Row[Any], values: dict[str, Any]
+) -> None:
+    """Insert a topic without data.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If the session is finalized.
+    AlreadyExistsError
+        If any session of the sequence has such a topic.
+
+    """
+    if session.completed_at_ns is not None:
+        raise FailedPreconditionError(
+            f'The session {session.sequence}:{session.ulid} is finalized, '
+            f'{locator} cannot be created in it',
+            remedy='Create another session of the sequence.',
+        )
+    try:
+        connection.execute(
+            topics.insert().values(
+                sequence_id=session.sequence_id,
+                session_id=session.id,
+                path=locator.path,
+                state=TopicState.CREATED,
+                fence=0,
+                rows=0,
+                bytes=0,
+                chunks=0,
+                longest_chunk=0,
+                **values,
+            )
+        )
+    except IntegrityError as error:
+        raise AlreadyExistsError(
+            f'The topic {locator} already exists',
+            remedy='Choose another topic name, or delete it first.',
+        ) from error
+
+
+def finalize_session(connection: Connection, session: Row[Any], now_ns: int) -> None:
+    """Mark a session as complete.
+
+    A topic that never had an upload, or has one going on, stands in the way. An interrupted
+    topic does not: it stays visible as incomplete, and its session can still be ended.
+
+    Raises
+    ------
+    FailedPreconditionError
+        Already finalized, no topics, or an unfinished one.
+
+    """
+    name = f'{session.sequence}:{session.ulid}'
+    if session.completed_at_ns is not None:
+        raise FailedPreconditionError(f'The session {name} is already finalized')
+    states = connection.execute(
+        sa.select(topics.c.path, topics.c.state)
+        .where(topics.c.session_id == session.id)
+        .order_by(topics.c.id)
+    ).all()
+    if not states:
+        raise FailedPreconditionError(
+            f'The session {name} has no topics', remedy='Upload a topic, or delete the session.'
+        )
+    for path, state in states:
+        if state in (TopicState.CREATED, TopicState.UPLOADING):
+            what = 'has no data yet' if state == TopicState.CREATED else 'is still being uploaded'
+            raise FailedPreconditionError(
+                f'The session {name} cannot be finalized: the topic {session.sequence}/{path} '
+                f'{what}',
+                remedy='End its upload, or delete the topic.',
+            )
+    done = connection.execute(
+        sessions.update()
+        .where(sessions.c.id == session.id, sessions.c.completed_at_ns.is_(None))
+        .values(completed_at_ns=now_ns)
+    )
+    if done.rowcount != 1:
+        raise FailedPreconditionError(f'The session {name} is already finalized')
+
+
+def schedule_removal(connection: Connection, folders: list[str]) -> None:
+    """Remember folders whose files are to be removed once the transaction is durable."""
+    if folders:
+        connection.execute(removals.insert(), [{'folder': folder} for folder in folders])
+
+
+def insert_notice(
+    connection: Connection,
+    sequence_id: int,
+    topic_id: int | None,
+    kind: str,
+    message: str,
+    now_ns: int,
+) -> None:
+    """Add a notification to a sequence, or to one of its topics."""
+    connection.execute(
+        notices.insert().values(
+            sequence_id=sequence_id,
+            topic_id=topic_id,
+            type=kind,
+            message=message,
+            created_at_ns=now_ns,
+        )
+    )
+
+
+def notices_of(sequence_id: int, topic_id: int | None) -> sa.ColumnElement[bool]:
+    """Return the condition for the notifications of exactly one target."""
+    return sa.and_(
+        notices.c.sequence_id == sequence_id,
+        notices.c.topic_id.is_(None) if topic_id is None else notices.c.topic_id == topic_id,
+    )

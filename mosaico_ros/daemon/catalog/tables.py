@@ -1,0 +1,236 @@
+"""The tables of the catalog, for SQLite and PostgreSQL alike.
+
+========== =============================================================================
+table      one row is
+========== =============================================================================
+archive    the archive itself: the id that its store carries too
+instances  a running daemon; a dead one's uploads are taken over
+sequences  a named container
+sessions   one upload layer of a sequence
+schemas    an Arrow schema, shared by all topics that announced it
+topics     a time series with its totals
+chunks     one immutable object in the store, with its time bounds
+fields     a leaf column of an ontology type, interned
+stats      bounds of one leaf column in one chunk
+notices    a notification on a sequence or topic
+removals   objects whose rows are gone and whose files are still to be removed
+========== =============================================================================
+
+Ids are never reused, so that a ticket of a deleted topic cannot read its successor. Times are
+int64 nanoseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    'archive',
+    'chunks',
+    'fields',
+    'instances',
+    'metadata',
+    'notices',
+    'removals',
+    'schemas',
+    'sequences',
+    'sessions',
+    'stats',
+    'topics',
+]
+
+metadata = MetaData()
+
+# SQLite counts ids up without reuse only on a column spelled INTEGER.
+_Id = BigInteger().with_variant(Integer, 'sqlite')
+# Names and text bounds compare by code point: SQLite's default, collation "C" of PostgreSQL.
+_CodePointText = Text().with_variant(Text(collation='C'), 'postgresql')
+
+
+def _id() -> Column[int]:
+    return Column('id', _Id, primary_key=True, autoincrement=True)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+archive = Table(
+    'archive',
+    metadata,
+    Column('id', Integer, primary_key=True, autoincrement=False),
+    Column('store_id', String(36), nullable=False),
+    _time('created_at_ns'),
+)
+
+instances = Table(
+    'instances',
+    metadata,
+    _id(),
+    Column('host', Text, nullable=False),
+    Column('pid', BigInteger, nullable=False),
+    Column('started', Text, nullable=False),
+    _time('heartbeat_ns'),
+    sqlite_autoincrement=True,
+)
+
+sequences = Table(
+    'sequences',
+    metadata,
+    _id(),
+    Column('name', _CodePointText, nullable=False, unique=True),
+    Column('folder', Text, nullable=False),
+    _time('created_at_ns'),
+    Column('user_metadata', Text, nullable=False),
+    Column('token', Text, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    'sessions',
+    metadata,
+    _id(),
+    Column('sequence_id', _Id, ForeignKey('sequences.id', ondelete='CASCADE'), nullable=False),
+    Column('ulid', String(26), nullable=False, unique=True),
+    Column('uuid', String(36), nullable=False, unique=True),
+    _time('created_at_ns'),
+    _time('completed_at_ns', nullable=True),
+    Index('sessions_of_sequence', 'sequence_id'),
+    sqlite_autoincrement=True,
+)
+
+schemas = Table(
+    'schemas',
+    metadata,
+    _id(),
+    Column('digest', String(64), nullable=False, unique=True),
+    Column('ipc', LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+topics = Table(
+    'topics',
+    metadata,
+    _id(),
+    Column('sequence_id', _Id, ForeignKey('sequences.id', ondelete='CASCADE'), nullable=False),
+    Column('session_id', _Id, ForeignKey('sessions.id', ondelete='CASCADE'), nullable=False),
+    Column('path', _CodePointText, nullable=False),
+    Column('uuid', String(36), nullable=False, unique=True),
+    Column('folder', Text, nullable=False),
+    Column('ontology_tag', _CodePointText, nullable=False),
+    Column('serialization_format', String(16), nullable=False),
+    Column('user_metadata', Text, nullable=False),
+    _time('created_at_ns'),
+    _time('completed_at_ns', nullable=True),
+    # created -> uploading -> locked | interrupted
+    Column('state', String(16), nullable=False),
+    # The upload lease: who holds it, and a counter that outdates every earlier holder.
+    Column('instance_id', _Id, nullable=True),
+    Column('fence', BigInteger, nullable=False),
+    Column('schema_id', _Id, ForeignKey('schemas.id'), nullable=True),
+    # Totals over the chunks, kept by the transaction that adds a chunk.
+    Column('rows', BigInteger, nullable=False),
+    Column('bytes', BigInteger, nullable=False),
+    Column('chunks', BigInteger, nullable=False),
+    _time('t_min', nullable=True),
+    _time('t_max', nullable=True),
+    # Longest t_max - t_min of a chunk: how far before a window its chunks can begin.
+    Column('longest_chunk', BigInteger, nullable=False),
+    UniqueConstraint('sequence_id', 'path'),
+    Index('topics_of_session', 'session_id'),
+    Index('topics_of_tag', 'ontology_tag', 'schema_id'),
+    Index('topics_of_instance', 'instance_id', 'state'),
+    sqlite_autoincrement=True,
+)
+
+chunks = Table(
+    'chunks',
+    metadata,
+    _id(),
+    Column('topic_id', _Id, ForeignKey('topics.id', ondelete='CASCADE'), nullable=False),
+    # Position in the order of arrival; breaks ties between equal timestamps.
+    Column('number', BigInteger, nullable=False),
+    Column('encoding', String(16), nullable=False),
+    Column('rows', BigInteger, nullable=False),
+    Column('bytes', BigInteger, nullable=False),
+    _time('t_min'),
+    _time('t_max'),
+    UniqueConstraint('topic_id', 'number'),
+    Index('chunks_in_time', 'topic_id', 't_min', 'number', 't_max'),
+    sqlite_autoincrement=True,
+)
+
+fields = Table(
+    'fields',
+    metadata,
+    _id(),
+    Column('ontology_tag', _CodePointText, nullable=False),
+    Column('path', _CodePointText, nullable=False),
+    UniqueConstraint('ontology_tag', 'path'),
+    sqlite_autoincrement=True,
+)
+
+stats = Table(
+    'stats',
+    metadata,
+    Column('chunk_id', _Id, ForeignKey('chunks.id', ondelete='CASCADE'), primary_key=True),
+    Column('field_id', _Id, ForeignKey('fields.id'), primary_key=True),
+    # Bounds of numbers, booleans (0, 1) and times (in their own unit), rounded outwards to
+    # doubles; both null where every value is null or NaN.
+    Column('min_num', Double, nullable=True),
+    Column('max_num', Double, nullable=True),
+    # Bounds of text: a prefix, the upper one rounded up.
+    Column('min_text', _CodePointText, nullable=True),
+    Column('max_text', _CodePointText, nullable=True),
+    # Whether the bounds are values that occur, not merely limits.
+    Column('exact', Boolean, nullable=False),
+    Column('nulls', BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One range scan over a field finds the chunks above (or below) a value across all topics.
+Index('stats_above', stats.c.field_id, stats.c.max_num, stats.c.min_num)
+Index('stats_below', stats.c.field_id, stats.c.min_num, stats.c.max_num)
+Index(
+    'stats_text',
+    stats.c.field_id,
+    stats.c.min_text,
+    sqlite_where=stats.c.min_text.isnot(None),
+    postgresql_where=stats.c.min_text.isnot(None),
+)
+
+notices = Table(
+    'notices',
+    metadata,
+    _id(),
+    Column('sequence_id', _Id, ForeignKey('sequences.id', ondelete='CASCADE'), nullable=False),
+    Column('topic_id', _Id, ForeignKey('topics.id', ondelete='CASCADE'), nullable=True),
+    Column('type', String(32), nullable=False),
+    Column('message', Text, nullable=False),
+    _time('created_at_ns'),
+    Index('notices_of_sequence', 'sequence_id', 'topic_id'),
+    Index('notices_of_topic', 'topic_id'),
+    sqlite_autoincrement=True,
+)
+
+removals = Table(
+    'removals',
+    metadata,
+    _id(),
+    Column('folder', Text, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,193 @@
+"""Reading chunks: footers are cached, row groups outside a window are never decoded."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mosaico_ros.daemon.encoding import ARROW, ROW_GROUP_ROWS
+from mosaico_ros.daemon.store.base import Store
+from mosaico_ros.protocol.errors import DataLossError
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+
+__all__ = ['ChunkFiles', 'Footer']
+
+Times = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What is known of a chunk without decoding rows.
+
+    Parameters
+    ----------
+    first, last
+        Time bounds of each row group, both inclusive.
+    rows
+        Rows of each row group.
+    parquet
+        Parquet's own footer; `None` for Arrow IPC.
+
+    """
+
+    first: Times
+    last: Times
+    rows: Times
+    parquet: Any
+
+    def groups_in(self, start_ns: int | None, end_ns: int | None) -> list[int]:
+        """Return the row groups that overlap [start_ns, end_ns)."""
+        low = 0 if start_ns is None else int(np.searchsorted(self.last, start_ns, 'left'))
+        high = len(self.rows)
+        if end_ns is not None:
+            high = int(np.searchsorted(self.first, end_ns, 'left'))
+        return list(range(low, high))
+
+
+class ChunkFiles:
+    """Opens chunks of a store.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    cache_bytes
+        Bound on the footers kept, least recently used ones go first.
+
+    """
+
+    def __init__(self, store: Store, cache_bytes: int = 64 << 20) -> None:
+        self._store = store
+        self._limit = cache_bytes
+        self._lock = threading.Lock()
+        self._footers: OrderedDict[str, tuple[Footer, int]] = OrderedDict()
+        self._size = 0
+
+    def footer(self, key: str, encoding: str) -> Footer:
+        """Return the footer of a chunk.
+
+        Raises
+        ------
+        NotFoundError
+            If the chunk is gone.
+        DataLossError
+            If it is damaged.
+
+        """
+        with self._lock:
+            known = self._footers.get(key)
+            if known is not None:
+                self._footers.move_to_end(key)
+                return known[0]
+        with self._store.open(key) as source:
+            try:
+                footer, size = (_read_arrow if encoding == ARROW else _read_parquet)(source)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(key, error) from error
+        with self._lock:
+            if key not in self._footers:
+                self._footers[key] = footer, size
+                self._size += size
+                while self._size > self._limit and len(self._footers) > 1:
+                    _, (_, freed) = self._footers.popitem(last=False)
+                    self._size -= freed
+        return footer
+
+    def batches(
+        self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of some row groups, at most 8192 at once.
+
+        Parameters
+        ----------
+        key, encoding
+            The chunk.
+        groups
+            Indices of row groups, ascending.
+        columns
+            Top-level columns, or paths into structs (dots); `None` for all. More than asked
+            for may come along.
+
+        """
+        if not groups:
+            return
+        footer = self.footer(key, encoding)
+        with self._store.open(key) as source:
+            try:
+                if encoding == ARROW:
+                    yield from _arrow_batches(source, groups, columns)
+                    return
+                file = pq.ParquetFile(
+                    source, metadata=footer.parquet, page_checksum_verification=True
+                )
+                yield from file.iter_batches(
+                    batch_size=ROW_GROUP_ROWS,
+                    row_groups=list(groups),
+                    columns=None if columns is None else list(columns),
+                    use_threads=False,
+                )
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(key, error) from error
+
+
+def _damaged(key: str, error: Exception) -> DataLossError:
+    return DataLossError(
+        f'The stored chunk {key} is damaged: {error}', remedy='Restore it from a backup.'
+    )
+
+
+def _read_parquet(source: pa.NativeFile) -> tuple[Footer, int]:
+    parquet = pq.read_metadata(source)
+    time_leaf = next(
+        index
+        for index in range(parquet.num_columns)
+        if parquet.schema.column(index).path == TIMESTAMP_COLUMN
+    )
+    first, last, rows = [], [], []
+    for index in range(parquet.num_row_groups):
+        group = parquet.row_group(index)
+        found = group.column(time_leaf).statistics
+        first.append(found.min_raw)
+        last.append(found.max_raw)
+        rows.append(group.num_rows)
+    return _footer(first, last, rows, parquet), parquet.serialized_size * 2 + 1024
+
+
+def _read_arrow(source: pa.NativeFile) -> tuple[Footer, int]:
+    first, last, rows = [], [], []
+    reader = pa.ipc.open_file(source)
+    index = reader.schema.get_field_index(TIMESTAMP_COLUMN)
+    reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=[index]))
+    for number in range(reader.num_record_batches):
+        times = reader.get_batch(number).column(0).to_numpy()
+        first.append(times[0])
+        last.append(times[-1])
+        rows.append(len(times))
+    return _footer(first, last, rows, None), 1024 + 24 * len(rows)
+
+
+def _footer(first: list[int], last: list[int], rows: list[int], parquet: Any) -> Footer:
+    return Footer(
+        np.array(first, np.int64), np.array(last, np.int64), np.array(rows, np.int64), parquet
+    )
+
+
+def _arrow_batches(
+    source: pa.NativeFile, groups: Sequence[int], columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    reader = pa.ipc.open_file(source)
+    if columns is not None:
+        wanted = {path.partition('.')[0] for path in columns} | set(columns)
+        included = [i for i, name in enumerate(reader.schema.names) if name in wanted]
+        options = pa.ipc.IpcReadOptions(included_fields=included)
+        reader = pa.ipc.open_file(source, options=options)
+    for number in groups:
+        yield reader.get_batch(number)

@@ -1,0 +1,157 @@
+"""The leaf columns of a schema: how they are addressed, and which of them have bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
+
+__all__ = ['Kind', 'Leaf', 'check_upload_schema', 'kind_of_type', 'leaves', 'public_columns']
+
+
+class Kind(str, Enum):
+    """What the values of a leaf column compare with."""
+
+    NUMBER = 'number'
+    BOOLEAN = 'boolean'
+    TEXT = 'text'
+    #: Points in time, in the column's own unit; operands are ISO-8601 text.
+    TIME = 'time'
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf column.
+
+    Parameters
+    ----------
+    path
+        Field names joined by dots, ``[]`` after each list: ``points[].x``.
+    type
+        Type of the values.
+    kind
+        What they compare with; `None` for blobs and whatever has no order.
+    top_level
+        Index of the column that it belongs to.
+
+    """
+
+    path: str
+    type: pa.DataType
+    kind: Kind | None
+    top_level: int
+
+
+def kind_of_type(arrow_type: pa.DataType) -> Kind | None:
+    """Return what values of a type compare with, `None` for nested types and blobs."""
+    if pt.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    if pt.is_boolean(arrow_type):
+        return Kind.BOOLEAN
+    if pt.is_integer(arrow_type) or pt.is_floating(arrow_type) or pt.is_decimal(arrow_type):
+        return Kind.NUMBER
+    if pt.is_duration(arrow_type):
+        return Kind.NUMBER
+    if pt.is_timestamp(arrow_type) or pt.is_date(arrow_type) or pt.is_time(arrow_type):
+        return Kind.TIME
+    if pt.is_string(arrow_type) or pt.is_large_string(arrow_type) or _is_view(arrow_type):
+        return Kind.TEXT
+    return None
+
+
+def _is_view(arrow_type: pa.DataType) -> bool:
+    return str(arrow_type) == 'string_view'
+
+
+def is_list(arrow_type: pa.DataType) -> bool:
+    """Whether the type is any kind of list (maps are not)."""
+    return (
+        pt.is_list(arrow_type)
+        or pt.is_large_list(arrow_type)
+        or pt.is_fixed_size_list(arrow_type)
+        or str(arrow_type).startswith(('list_view<', 'large_list_view<'))
+    )
+
+
+def leaves(schema: pa.Schema) -> list[Leaf]:
+    """Return the leaf columns depth first, the order in which Parquet stores them."""
+    return [
+        Leaf(path, leaf_type, kind_of_type(leaf_type), index)
+        for index, field in enumerate(schema)
+        for path, leaf_type in _walk(field.name, field.type)
+    ]
+
+
+def _walk(path: str, arrow_type: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    if isinstance(arrow_type, pa.BaseExtensionType):
+        # Compared, if at all, by code that knows the extension; here it is a blob.
+        for inner, _ in _walk(path, arrow_type.storage_type):
+            yield inner, pa.null()
+    elif pt.is_struct(arrow_type):
+        for index in range(arrow_type.num_fields):
+            field = arrow_type.field(index)
+            yield from _walk(f'{path}.{field.name}', field.type)
+    elif is_list(arrow_type):
+        yield from _walk(f'{path}[]', arrow_type.value_type)
+    elif pt.is_map(arrow_type):
+        yield from _walk(f'{path}[].key', arrow_type.key_type)
+        yield from _walk(f'{path}[].value', arrow_type.item_type)
+    else:
+        yield path, arrow_type
+
+
+def public_columns(schema: pa.Schema) -> list[int]:
+    """Return the indices of the columns that are not sidecars."""
+    return [index for index, field in enumerate(schema) if not is_sidecar(field.metadata)]
+
+
+def check_upload_schema(schema: pa.Schema) -> None:
+    """Check that rows of this schema can be ordered in time and addressed by name.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No int64 column ``timestamp_ns``, or a name that occurs twice at one level.
+
+    """
+    index = schema.get_field_index(TIMESTAMP_COLUMN)
+    if index < 0 and TIMESTAMP_COLUMN not in schema.names:
+        raise InvalidArgumentError(
+            f'The schema has no column {TIMESTAMP_COLUMN!r}',
+            remedy='Add it as int64, nanoseconds since 1970.',
+        )
+    _check_names(schema.names, 'the schema')
+    found = schema.field(index)
+    if found.type != pa.int64():
+        raise InvalidArgumentError(
+            f'The column {TIMESTAMP_COLUMN!r} is {found.type}, not int64',
+            remedy='Send nanoseconds since 1970 as int64.',
+        )
+    if is_sidecar(found.metadata):
+        raise InvalidArgumentError(f'The column {TIMESTAMP_COLUMN!r} cannot be a sidecar')
+    for field in schema:
+        _check_nested(field.name, field.type)
+
+
+def _check_nested(path: str, arrow_type: pa.DataType) -> None:
+    if pt.is_struct(arrow_type):
+        fields = [arrow_type.field(index) for index in range(arrow_type.num_fields)]
+        _check_names([field.name for field in fields], f'{path!r}')
+        for field in fields:
+            _check_nested(f'{path}.{field.name}', field.type)
+    elif is_list(arrow_type):
+        _check_nested(f'{path}[]', arrow_type.value_type)
+
+
+def _check_names(names: list[str], where: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidArgumentError(
+            f'The name {twice[0]!r} occurs twice in {where}', remedy='Rename one of them.'
+        )

@@ -1,0 +1,269 @@
+"""Reading rows back: pruned by time, in time order, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy.engine import Row
+
+from mosaico_ros.daemon.catalog.chunks import chunks_in_time
+from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.chunk_files import ChunkFiles, Times
+from mosaico_ros.daemon.leases import chunk_key
+from mosaico_ros.protocol.limits import INT64_MAX
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+
+__all__ = ['Window', 'count_rows', 'cut_to_size', 'scan']
+
+#: Gives the rows of a batch to keep, as a mask; null counts as false.
+RowFilter = Callable[[pa.RecordBatch], pa.Array]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The times [start_ns, end_ns); `None` leaves a side open."""
+
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+    def cut(self, times: Times) -> slice:
+        """Return which of some ascending times lie in the window."""
+        low = 0 if self.start_ns is None else int(np.searchsorted(times, self.start_ns, 'left'))
+        high = len(times)
+        if self.end_ns is not None:
+            high = int(np.searchsorted(times, self.end_ns, 'left'))
+        return slice(low, max(low, high))
+
+    def covers(self, first: int, last: int) -> bool:
+        """Whether times from `first` to `last` all lie in the window."""
+        return (self.start_ns is None or self.start_ns <= first) and (
+            self.end_ns is None or last < self.end_ns
+        )
+
+
+def scan(
+    database: Database,
+    files: ChunkFiles,
+    topic: Row[Any],
+    window: Window,
+    columns: Sequence[str] | None = None,
+    row_filter: RowFilter | None = None,
+    keep: Callable[[Row[Any]], bool] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield a topic's rows in time order; equal times in the order of arrival.
+
+    Chunks that do not overlap are passed on as they are read; those that do are merged, one
+    row group of each in memory.
+
+    Parameters
+    ----------
+    database, files
+        The archive.
+    topic
+        The topic's row.
+    window
+        Times to read.
+    columns
+        Top-level columns or paths into structs; ``timestamp_ns`` must be among them. `None`
+        for all.
+    row_filter
+        Rows to keep.
+    keep
+        Chunks to look at; the others hold no row of interest.
+
+    """
+    chunks = chunks_in_time(database, topic, window.start_ns, window.end_ns)
+    waiting = _Peekable(chunk for chunk in chunks if keep is None or keep(chunk))
+    active: list[_Cursor] = []
+    while True:
+        if not active:
+            if waiting.head is None:
+                return
+            active.append(_Cursor(files, topic, waiting.take(), window, columns, row_filter))
+        active = [cursor for cursor in active if cursor.load()]
+        if not active:
+            continue
+        first = min(cursor.first for cursor in active)
+        if waiting.head is not None and waiting.head.t_min <= first:
+            active.append(_Cursor(files, topic, waiting.take(), window, columns, row_filter))
+            continue
+        horizon = None if waiting.head is None else waiting.head.t_min
+        if len(active) == 1:
+            yield from active[0].take_before(horizon)
+            continue
+        bounds = [cursor.bound for cursor in active if cursor.more]
+        if horizon is not None:
+            bounds.append(horizon)
+        before = min(bounds) if bounds else None
+        active.sort(key=lambda cursor: cursor.number)
+        pieces = [piece for cursor in active for piece in cursor.take_before(before)]
+        if pieces:
+            yield from _sorted(pieces)
+        else:
+            # Equal times fill whole batches: those of the earliest arrival come first.
+            earliest = next(cursor for cursor in active if cursor.first == first)
+            yield from earliest.take_before(None if first == INT64_MAX else first + 1)
+
+
+def count_rows(
+    database: Database, files: ChunkFiles, topic: Row[Any], window: Window
+) -> tuple[int, tuple[int, int] | None]:
+    """Return the number of rows in a window, and the first and last time among them.
+
+    Chunks and row groups inside the window are counted from what the catalog and the footers
+    say; only those on its edges are read, and of them only the times.
+    """
+    total = 0
+    first: int | None = None
+    last: int | None = None
+
+    def add(rows: int, low: int, high: int) -> None:
+        nonlocal total, first, last
+        total += rows
+        first = low if first is None else min(first, low)
+        last = high if last is None else max(last, high)
+
+    for chunk in chunks_in_time(database, topic, window.start_ns, window.end_ns):
+        if window.covers(chunk.t_min, chunk.t_max):
+            add(chunk.rows, chunk.t_min, chunk.t_max)
+            continue
+        key = chunk_key(topic.folder, chunk.number, chunk.encoding)
+        footer = files.footer(key, chunk.encoding)
+        for group in footer.groups_in(window.start_ns, window.end_ns):
+            low, high = int(footer.first[group]), int(footer.last[group])
+            if window.covers(low, high):
+                add(int(footer.rows[group]), low, high)
+                continue
+            for batch in files.batches(key, chunk.encoding, [group], [TIMESTAMP_COLUMN]):
+                times = _times(batch)
+                inside = times[window.cut(times)]
+                if len(inside):
+                    add(len(inside), int(inside[0]), int(inside[-1]))
+    return total, None if first is None or last is None else (first, last)
+
+
+def cut_to_size(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, target_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of about `target_bytes` or less, with exactly the schema given."""
+    for batch in batches:
+        columns = [batch.column(name) for name in schema.names]
+        exact = pa.RecordBatch.from_arrays(columns, schema=schema)
+        size = exact.nbytes
+        if size <= target_bytes or exact.num_rows == 1:
+            yield exact
+            continue
+        rows = max(1, exact.num_rows * target_bytes // size)
+        for start in range(0, exact.num_rows, rows):
+            yield exact.slice(start, rows)
+
+
+class _Peekable:
+    def __init__(self, source: Iterator[Row[Any]]) -> None:
+        self._source = source
+        self.head: Row[Any] | None = next(source, None)
+
+    def take(self) -> Row[Any]:
+        taken, self.head = self.head, next(self._source, None)
+        assert taken is not None
+        return taken
+
+
+@dataclass
+class _Part:
+    batch: pa.RecordBatch
+    times: Times
+    at: int = field(default=0)
+
+
+class _Cursor:
+    """The rows of one chunk inside a window, read on demand."""
+
+    def __init__(
+        self,
+        files: ChunkFiles,
+        topic: Row[Any],
+        chunk: Row[Any],
+        window: Window,
+        columns: Sequence[str] | None,
+        row_filter: RowFilter | None,
+    ) -> None:
+        key = chunk_key(topic.folder, chunk.number, chunk.encoding)
+        footer = files.footer(key, chunk.encoding)
+        groups = footer.groups_in(window.start_ns, window.end_ns)
+        self.number = chunk.number
+        self._window = window
+        self._filter = row_filter
+        self._left = int(footer.rows[groups].sum())
+        self._batches = files.batches(key, chunk.encoding, groups, columns)
+        self._parts: deque[_Part] = deque()
+        #: Rows still to be read are not before this time; only meaningful while `more`.
+        self.bound = int(chunk.t_min)
+
+    @property
+    def more(self) -> bool:
+        """Whether rows are still to be read from the chunk."""
+        return self._left > 0
+
+    @property
+    def first(self) -> int:
+        """Time of the next row; only after a successful :meth:`load`."""
+        part = self._parts[0]
+        return int(part.times[part.at])
+
+    def load(self) -> bool:
+        """Make sure that a row is at hand; `False` if the chunk is used up."""
+        while not self._parts:
+            if not self.more:
+                return False
+            batch = next(self._batches)
+            self._left -= batch.num_rows
+            times = _times(batch)
+            self.bound = int(times[-1])
+            inside = self._window.cut(times)
+            if inside.stop - inside.start != len(times):
+                batch = batch.slice(inside.start, inside.stop - inside.start)
+                times = times[inside]
+            if self._filter is not None and len(times):
+                mask = self._filter(batch)
+                if mask.true_count != len(times):
+                    batch = batch.filter(mask, null_selection_behavior='drop')
+                    times = _times(batch)
+            if len(times):
+                self._parts.append(_Part(batch, times))
+        return True
+
+    def take_before(self, before: int | None) -> Iterator[pa.RecordBatch]:
+        """Yield and remove the rows at hand that are earlier than `before`."""
+        while self._parts:
+            part = self._parts[0]
+            end = len(part.times)
+            if before is not None:
+                end = int(np.searchsorted(part.times, before, 'left'))
+            if end > part.at:
+                whole = part.at == 0 and end == len(part.times)
+                yield part.batch if whole else part.batch.slice(part.at, end - part.at)
+                part.at = end
+            if part.at < len(part.times):
+                return
+            self._parts.popleft()
+
+
+def _times(batch: pa.RecordBatch) -> Times:
+    times: Times = batch.column(TIMESTAMP_COLUMN).to_numpy()
+    return times
+
+
+def _sorted(pieces: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Merge ascending pieces; of equal times the earlier piece comes first."""
+    if len(pieces) == 1:
+        yield pieces[0]
+        return
+    table = pa.Table.from_batches(pieces).combine_chunks()
+    order = np.argsort(table.column(TIMESTAMP_COLUMN).to_numpy(), kind='stable')
+    yield from table.take(pa.array(order)).combine_chunks().to_batches()

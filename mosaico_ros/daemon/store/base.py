@@ -1,0 +1,88 @@
+"""What the daemon needs from a place that holds objects.
+
+Layout, readable by a person and enough to rebuild the catalog::
+
+    store.json                                   id of the archive, layout version
+    sequences/dock_07.<ULID>/
+        sequence.json                            name, creation time, user metadata
+        sessions/<ULID>.json                     creation and completion time, its topics
+        topics/arm.imu.<ULID>/
+            topic.json                           tag, format, user metadata; when sealed, chunks
+            schema.arrow                         the announced schema, Arrow IPC
+            00000001.parquet                     a chunk; rows sorted by timestamp_ns
+    tombstones/<folder name>.json                deleted: a rebuild must not bring it back
+
+Folder names hold the user's name for people and a ULID for uniqueness; a ``.`` parts them,
+which no name contains.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from mosaico_ros.daemon.catalog.ulid import new_ulid
+
+__all__ = ['Store', 'put_json', 'sequence_folder', 'tombstone_key', 'topic_folder']
+
+_NAME_LENGTH = 120
+
+
+class Store(Protocol):
+    """Objects by key; a key is a relative path of plain components."""
+
+    @property
+    def id(self) -> str:
+        """Identity of the store, equal to the catalog's."""
+
+    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Store an object; when this returns it is complete and survives a crash."""
+
+    def open(self, key: str) -> pa.NativeFile:
+        """Open an object for random reads.
+
+        Raises
+        ------
+        NotFoundError
+            If it does not exist (any more).
+
+        """
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys directly inside a folder; nothing if there is none."""
+
+    def delete(self, key: str) -> None:
+        """Remove one object; nothing happens if it does not exist."""
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with everything inside; nothing happens if it does not exist."""
+
+    def remove_leftovers(self) -> None:
+        """Remove what writers that are gone have left half written."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+def put_json(store: Store, key: str, value: dict[str, Any]) -> None:
+    """Store a JSON object, indented for people."""
+    store.put(key, json.dumps(value, indent=1, sort_keys=False).encode() + b'\n')
+
+
+def sequence_folder(name: str) -> str:
+    """Return a new folder for a sequence."""
+    return f'sequences/{name[:_NAME_LENGTH]}.{new_ulid()}'
+
+
+def topic_folder(sequence: str, path: str) -> str:
+    """Return a new folder for a topic, inside its sequence's folder."""
+    readable = path.replace('/', '.')[:_NAME_LENGTH]
+    return f'{sequence}/topics/{readable}.{new_ulid()}'
+
+
+def tombstone_key(folder: str) -> str:
+    """Return the key of the tombstone of a folder; its last component is unique."""
+    return f'tombstones/{folder.rsplit("/", 1)[-1]}.json'

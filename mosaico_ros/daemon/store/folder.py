@@ -1,0 +1,207 @@
+"""A store in a folder of a local file system."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+
+__all__ = ['FolderStore']
+
+_LAYOUT = 1
+_FULL_DISK = {28, 122}  # ENOSPC, EDQUOT
+
+
+class FolderStore:
+    """Objects as files below one folder.
+
+    An object is written under a temporary name, synced, renamed and its folder synced: after
+    a crash it is there as a whole or not at all. Temporary files live in a folder per running
+    process, which holds a lock on it, so that leftovers are told from work in progress.
+
+    Parameters
+    ----------
+    root
+        The folder; created if it does not exist.
+
+    Raises
+    ------
+    UnavailableError
+        If the folder cannot be created, read or written.
+    FailedPreconditionError
+        If it was laid out by a newer release.
+
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = Path(root).expanduser().absolute()
+        self._count = itertools.count()
+        self._synced: set[Path] = set()
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._work, self._work_lock = self._new_work_folder()
+            self._id = self._read_or_make_id()
+        except OSError as error:
+            raise UnavailableError(
+                f'The data folder {self._root} cannot be used: {error.strerror or error}',
+                remedy='Choose a folder that this user may read and write.',
+            ) from error
+
+    @property
+    def id(self) -> str:
+        """Identity of the store, equal to the catalog's."""
+        return self._id
+
+    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Store an object; when this returns it is complete and survives a crash."""
+        path = self._path(key)
+        temporary = self._work / str(next(self._count))
+        try:
+            self._make_folder(path.parent)
+            with open(temporary, 'wb', buffering=0) as file:
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except FileNotFoundError as error:
+            temporary.unlink(missing_ok=True)
+            raise NotFoundError(f'{key} cannot be stored: its folder was deleted') from error
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if error.errno in _FULL_DISK:
+                raise ResourceExhaustedError(
+                    f'No space left to store {key}', remedy='Free space in the data folder.'
+                ) from error
+            raise InternalError(f'{key} cannot be stored: {error}') from error
+
+    def open(self, key: str) -> pa.NativeFile:
+        """Open an object for random reads, mapped into memory."""
+        try:
+            return pa.memory_map(str(self._path(key)))
+        except FileNotFoundError as error:
+            raise NotFoundError(f'{key} is not in the store (any more)') from error
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys directly inside a folder; nothing if there is none."""
+        try:
+            names = sorted(entry.name for entry in self._path(folder).iterdir() if entry.is_file())
+        except FileNotFoundError:
+            return
+        for name in names:
+            yield f'{folder}/{name}'
+
+    def delete(self, key: str) -> None:
+        """Remove one object; nothing happens if it does not exist."""
+        self._path(key).unlink(missing_ok=True)
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with everything inside; nothing happens if it does not exist."""
+        path = self._path(folder)
+        # Renamed first: a reader finds a whole object or none, and a crash leaves a leftover.
+        doomed = self._work / f'{next(self._count)}.deleted'
+        try:
+            os.rename(path, doomed)
+        except FileNotFoundError:
+            return
+        self._synced = {known for known in self._synced if not known.is_relative_to(path)}
+        _sync_folder(path.parent)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of processes that have ended."""
+        for folder in (self._root / 'tmp').iterdir():
+            if folder == self._work or not folder.is_dir():
+                continue
+            try:
+                with open(folder / 'lock', 'rb') as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            except FileNotFoundError:  # its owner is just starting, or another one removed it
+                continue
+            except BlockingIOError:
+                continue
+
+    def close(self) -> None:
+        """Remove this process's temporary folder."""
+        shutil.rmtree(self._work, ignore_errors=True)
+        self._work_lock.close()
+
+    def _path(self, key: str) -> Path:
+        parts = key.split('/')
+        if any(part in ('', '.', '..') or '\0' in part or '\\' in part for part in parts):
+            raise InvalidArgumentError(f'{key!r} is not a key of the store')
+        return self._root.joinpath(*parts)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder in self._synced:
+            return
+        missing = []
+        at = folder
+        while not at.exists():
+            missing.append(at)
+            at = at.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in reversed(missing):
+            _sync_folder(made.parent)
+        if len(self._synced) > 10_000:
+            self._synced.clear()
+        self._synced.add(folder)
+
+    def _new_work_folder(self) -> tuple[Path, IO[bytes]]:
+        work = self._root / 'tmp' / uuid.uuid4().hex
+        # The lock is taken before the folder gets its name, so nobody takes it for a leftover.
+        making = self._root / 'tmp' / f'{work.name}.new'
+        making.mkdir(parents=True)
+        lock = open(making / 'lock', 'wb')  # noqa: SIM115 - held until close
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(making, work)
+        return work, lock
+
+    def _read_or_make_id(self) -> str:
+        path = self._root / 'store.json'
+        with open(self._root / 'tmp' / '.lock', 'wb') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                description = {'layout': _LAYOUT, 'store_id': str(uuid.uuid4())}
+                self.put('store.json', json.dumps(description, indent=1).encode() + b'\n')
+            try:
+                description = json.loads(path.read_bytes())
+                layout, store_id = int(description['layout']), str(description['store_id'])
+            except (ValueError, KeyError, TypeError) as error:
+                raise FailedPreconditionError(
+                    f'{path} is not the description of a Mosaico store',
+                    remedy='Choose another data folder, or restore the file.',
+                ) from error
+        if layout > _LAYOUT:
+            raise FailedPreconditionError(
+                f'The data folder {self._root} has layout {layout}, this release knows {_LAYOUT}',
+                remedy='Use the newer release that wrote it.',
+            )
+        return store_id
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,172 @@
+"""Windows in time in which conditions hold: clusters of a topic's rows, and their overlaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mosaico_ros.daemon.query import QueryEngine
+from mosaico_ros.daemon.retrieval import Window
+from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.locators import TopicLocator
+from mosaico_ros.protocol.query import OntologyCondition
+from mosaico_ros.protocol.tags import same_tag
+
+__all__ = ['Cluster', 'ClusterRequest', 'clusterize', 'intersect']
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A stretch of time, both ends inclusive, counted from 0."""
+
+    start_ns: int
+    end_ns: int
+    id: int
+
+
+@dataclass(frozen=True)
+class ClusterRequest:
+    """Which rows of a topic to cluster.
+
+    Parameters
+    ----------
+    locator
+        The topic.
+    conditions
+        What its rows must satisfy; of this topic's tag, at least one.
+    clustering_dt_ns
+        Longest pause inside a cluster; 0 makes one cluster of everything.
+    start_ns, end_ns
+        Rows in [start_ns, end_ns) only.
+
+    """
+
+    locator: TopicLocator
+    conditions: tuple[OntologyCondition, ...]
+    clustering_dt_ns: int = 0
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+
+def clusterize(engine: QueryEngine, request: ClusterRequest) -> Iterator[Cluster]:
+    """Yield the clusters of a topic's matching rows in time order.
+
+    The request is checked at once, rows are read while the result is.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such topic.
+    InvalidArgumentError
+        No conditions, one of another tag, an empty window, or a negative pause.
+
+    """
+    _check(engine, request)
+    return _clusters(engine, request)
+
+
+def _check(engine: QueryEngine, request: ClusterRequest) -> None:
+    tag = engine.tag_of(request.locator)
+    if not request.conditions:
+        raise InvalidArgumentError(
+            f'No conditions are given for {request.locator}',
+            remedy='Give at least one ontology condition; without one every row is in.',
+        )
+    for condition in request.conditions:
+        if not same_tag(tag, condition.tag):
+            raise InvalidArgumentError(
+                f'The condition on {condition.key} is not for {request.locator}, whose tag is '
+                f'{tag}'
+            )
+    if request.clustering_dt_ns < 0:
+        raise InvalidArgumentError('clustering_dt_ns is negative')
+    if (
+        request.start_ns is not None
+        and request.end_ns is not None
+        and request.start_ns >= request.end_ns
+    ):
+        raise InvalidArgumentError(
+            f'The window [{request.start_ns}, {request.end_ns}) is empty',
+            remedy='Give a start before the end.',
+        )
+
+
+def _clusters(engine: QueryEngine, request: ClusterRequest) -> Iterator[Cluster]:
+    window = Window(request.start_ns, request.end_ns)
+    pause = request.clustering_dt_ns
+    count = 0
+    start: int | None = None
+    end = 0
+    for times in engine.matching_times(request.locator, request.conditions, window):
+        if start is None:
+            start = end = int(times[0])
+        # Differences of int64 can exceed it, which unsigned arithmetic holds.
+        unsigned = times.astype(np.uint64)
+        gaps = np.diff(unsigned, prepend=np.int64(end).astype(np.uint64))
+        for at in np.flatnonzero(gaps > pause) if pause else ():
+            last = int(times[at - 1]) if at else end
+            yield Cluster(start, last, count)
+            count += 1
+            start = int(times[at])
+        end = int(times[-1])
+    if start is not None:
+        yield Cluster(start, end, count)
+
+
+def intersect(
+    engine: QueryEngine, requests: list[ClusterRequest], tolerance_ns: int = 0
+) -> Iterator[Cluster]:
+    """Yield the stretches in which clusters of all topics overlap, up to a tolerance.
+
+    A topic without any cluster leaves nothing.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such topic.
+    InvalidArgumentError
+        Fewer than two topics, topics of several sequences, a negative tolerance, or what
+        :func:`clusterize` refuses.
+
+    """
+    if len(requests) < 2:
+        raise InvalidArgumentError(
+            'An intersection needs at least two topics', remedy='Cluster a single topic instead.'
+        )
+    if len({request.locator.sequence for request in requests}) > 1:
+        raise InvalidArgumentError(
+            'The topics of an intersection are of several sequences',
+            remedy='Ask for each sequence on its own.',
+        )
+    if tolerance_ns < 0:
+        raise InvalidArgumentError('intersect_dt_ns is negative')
+    for request in requests:
+        _check(engine, request)
+    return _overlaps([_clusters(engine, request) for request in requests], tolerance_ns)
+
+
+def _overlaps(lists: list[Iterator[Cluster]], tolerance_ns: int) -> Iterator[Cluster]:
+    count = 0
+    current: list[Cluster] = []
+    for clusters in lists:
+        head = next(clusters, None)
+        if head is None:
+            return
+        current.append(head)
+    while True:
+        start = max(cluster.start_ns for cluster in current)
+        end = min(cluster.end_ns for cluster in current)
+        if start <= end:
+            yield Cluster(start, end, count)
+            count += 1
+        elif start <= end + tolerance_ns:
+            half = tolerance_ns // 2
+            yield Cluster(start - half, end + tolerance_ns - half, count)
+            count += 1
+        first = min(range(len(current)), key=lambda index: current[index].end_ns)
+        following = next(lists[first], None)
+        if following is None:
+            return
+        current[first] = following
