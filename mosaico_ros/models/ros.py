@@ -97,9 +97,7 @@ class PointCloud2(Serializable, HeaderMixin):
 
     height: MosaicoType.uint32 = MosaicoField(description='Rows of points; 1 if unordered.')
     width: MosaicoType.uint32 = MosaicoField(description='Points per row.')
-    fields: list[PointField] = MosaicoField(  # type: ignore[assignment]
-        description='Layout of a point.'
-    )
+    fields: list[PointField] = MosaicoField(description='Layout of a point.')
     is_bigendian: MosaicoType.bool = MosaicoField(description='Byte order of the values.')
     point_step: MosaicoType.uint32 = MosaicoField(description='Length of a point, in bytes.')
     row_step: MosaicoType.uint32 = MosaicoField(description='Length of a row, in bytes.')

@@ -376,19 +376,26 @@ def test_unmodeled_rows():
             [
                 pa.field('rate', pa.struct([('x', pa.float32()), ('y', pa.float32())])),
                 pa.field('tags', pa.map_(pa.string(), pa.int32())),
+                pa.field('deep', pa.struct([('m', pa.map_(pa.string(), pa.int8()))])),
                 pa.field('steps', pa.list_(pa.struct([('n', pa.int8())]))),
                 pa.field('id', pa.int32(), nullable=False),
             ]
         ),
     )
     rows = [
-        {'rate': {'x': 0.5, 'y': None}, 'tags': {'a': 1}, 'steps': [{'n': 1}], 'id': 1},
-        {'rate': None, 'tags': None, 'steps': [], 'id': 2},
+        {
+            'rate': {'x': 0.5, 'y': None},
+            'tags': {'a': 1},
+            'deep': {'m': {'q': 2}},
+            'steps': [{'n': 1}],
+            'id': 1,
+        },
+        {'rate': None, 'tags': None, 'deep': None, 'steps': [], 'id': 2},
         {'id': 3},
     ]
     messages = [Message(data=cls(raw_data=row), timestamp_ns=i) for i, row in enumerate(rows)]
     back = [message.data.raw_data for message in decode(cls, encode(cls, messages))]
-    assert back == [*rows[:2], {'rate': None, 'tags': None, 'steps': None, 'id': 3}]
+    assert back == [*rows[:2], {'rate': None, 'tags': None, 'deep': None, 'steps': None, 'id': 3}]
     assert cls.Q.rate.x.gt(1).key == 'gyro_raw.rate.x'
 
 

@@ -151,9 +151,10 @@ def struct_of(model: type[pydantic.BaseModel]) -> pa.StructType:
 
 
 def _arrow_field(model: type, name: str, info: FieldInfo) -> pa.Field:
-    annotation = info.annotation
+    annotation: Any = info.annotation
     if info.metadata:
-        annotation = Annotated[(annotation, *info.metadata)]  # type: ignore[assignment]
+        parts = (annotation, *info.metadata)
+        annotation = Annotated[parts]
     try:
         kind = arrow_type(annotation)
     except InvalidArgumentError as error:

@@ -115,7 +115,7 @@ def builder(model: type[pydantic.BaseModel] | None, names: Sequence[str], nulls:
         lines += [f'        add({members})']
     else:
         slots = vars(pydantic.BaseModel)
-        extra = {} if model.model_config.get('extra') == 'allow' else None
+        extra = '{}' if model.model_config.get('extra') == 'allow' else 'None'
         scope |= {
             'model': model,
             'new': model.__new__,
@@ -129,7 +129,7 @@ def builder(model: type[pydantic.BaseModel] | None, names: Sequence[str], nulls:
             '        o = new(model)',
             f'        fill(o, {members})',
             '        set_fields(o, names.copy())',
-            f'        set_extra(o, {extra!r})',
+            f'        set_extra(o, {extra})',
             '        set_private(o, None)',
         ]
         if model.__pydantic_post_init__:  # private attributes, or a hook of the user's
@@ -211,8 +211,10 @@ def _map_decoder(args: tuple[Any, ...], arrow: pa.MapType) -> Decoder:
 
     def decode(array: pa.Array) -> Decoded:
         rows, nulls = len(array), array.null_count
+        if nulls == rows:
+            return [None] * rows, rows > 0
         bounds = array.offsets.to_numpy()
-        start, end = int(bounds[0]) if rows else 0, int(bounds[-1]) if rows else 0
+        start, end = int(bounds[0]), int(bounds[-1])
         flat_keys, _ = keys(array.keys.slice(start, end - start))
         flat_values, _ = values(array.items.slice(start, end - start))
         ends = (bounds - start).tolist()

@@ -52,6 +52,8 @@ def encoder(annotation: Any, arrow: pa.DataType, path: str) -> Encoder:
         return _converted(lambda member: member.value, arrow, path)
     if pa.types.is_float16(arrow):
         return _converted(np.float16, arrow, path)
+    if _holds_map(arrow):
+        return _converted(lambda value: _with_pairs(value, arrow), arrow, path)
     return _leaf_encoder(arrow, path)
 
 
@@ -73,6 +75,22 @@ def _converted(convert: Callable[[Any], Any], arrow: pa.DataType, path: str) -> 
             raise _refusal(values, arrow, path) from None
 
     return encode
+
+
+def _holds_map(arrow: pa.DataType) -> bool:
+    children = [arrow.field(i).type for i in range(arrow.num_fields)]
+    return pa.types.is_map(arrow) or any(map(_holds_map, children))
+
+
+def _with_pairs(value: Any, arrow: pa.DataType) -> Any:
+    """Turn the dicts that stand for maps into the pairs that Arrow takes, at any depth."""
+    if value is None or not _holds_map(arrow):
+        return value
+    if pa.types.is_map(arrow):
+        return [(key, _with_pairs(item, arrow.item_type)) for key, item in value.items()]
+    if pa.types.is_struct(arrow):
+        return {f.name: _with_pairs(value.get(f.name), f.type) for f in arrow}
+    return [_with_pairs(item, arrow.value_type) for item in value]
 
 
 def _refusal(values: list[Any], arrow: pa.DataType, path: str) -> InvalidArgumentError:
@@ -142,9 +160,9 @@ class MemberEncoders:
             arrays.append(array)
         return arrays, nulls
 
-    def null_rows(self, count: int) -> list[Any]:
-        """Return objects to encode in place of `count` missing ones."""
-        return [self._blank] * count
+    def blanks(self, count: int) -> list[pa.Array]:
+        """Return what the members hold under `count` null parents."""
+        return self([self._blank] * count)[0]
 
     def _check(self, objects: list[Any], kinds: set[type]) -> None:
         for kind in kinds - {self._model, _NONE, _Blank}:
@@ -192,10 +210,10 @@ def _placeholder(annotation: Any, arrow: pa.DataType) -> Any:
 def _struct_encoder(model: type[pydantic.BaseModel], struct: pa.StructType, path: str) -> Encoder:
     members = MemberEncoders(model, struct, path)
     fields = list(struct)
-    nulls_of = _NullCache(lambda count: encode(members.null_rows(count)), fields)
+    nulls_of = _NullCache(members, fields)
 
     def encode(objects: list[Any]) -> pa.Array:
-        if objects.__len__() and objects[0] is None and set(map(type, objects)) == {_NONE}:
+        if objects and objects[0] is None and set(map(type, objects)) == {_NONE}:
             return nulls_of(len(objects))
         arrays, nulls = members(objects)
         mask = None if nulls is None else pa.array(nulls)
@@ -207,19 +225,17 @@ def _struct_encoder(model: type[pydantic.BaseModel], struct: pa.StructType, path
 class _NullCache:
     """All-null structs; most messages leave most headers out, so they are made once and sliced."""
 
-    def __init__(self, blanks: Encoder, fields: list[pa.Field]) -> None:
-        self._blanks, self._fields = blanks, fields
+    def __init__(self, members: MemberEncoders, fields: list[pa.Field]) -> None:
+        self._members, self._fields = members, fields
         self._array: pa.Array | None = None
 
     def __call__(self, count: int) -> pa.Array:
         array = self._array
         if array is None or len(array) < count:
             size = 1 << (count - 1).bit_length()
-            blank = self._blanks(size)
+            absent = pa.array(np.ones(size, bool))
             array = pa.StructArray.from_arrays(
-                [blank.field(i) for i in range(len(self._fields))],
-                fields=self._fields,
-                mask=pa.array(np.ones(size, bool)),
+                self._members.blanks(size), fields=self._fields, mask=absent
             )
             if size <= _CACHED_NULLS:
                 self._array = array

@@ -70,7 +70,8 @@ class Message(BaseModel):
             The tag in the column names is unknown, or there is no record time.
         """
         prefix = f'{topic_name}.'
-        tag, tree = '', {}
+        tag = ''
+        tree: dict[str, Any] = {}
         for column, value in row.items():
             if not str(column).startswith(prefix) or _is_missing(value):
                 continue

@@ -25,16 +25,13 @@ def register(key: str, cls: type[Serializable]) -> None:
     InvalidArgumentError
         The key belongs to another class.
     """
-    holder = _classes.get(key)
-    if holder is not None:
-        taken = _place(holder) != _place(cls)
-    else:
-        package = models.EXPORTS.get(key)
-        taken = package is not None and not cls.__module__.startswith(package)
-    if taken:
-        owner = '.'.join(_place(holder)) if holder else f'mosaico_ros.models.{key}'
+    # A built-in type keeps its tag even when its module is not loaded yet.
+    built_in = cls.__module__.startswith(f'{models.__name__}.')
+    holder = _classes.get(key) if built_in else lookup(key)
+    if holder is not None and _place(holder) != _place(cls):
         raise InvalidArgumentError(
-            f'The ontology tag {key!r} of class {".".join(_place(cls))} belongs to {owner}',
+            f'The ontology tag {key!r} of class {".".join(_place(cls))} belongs to '
+            f'{".".join(_place(holder))}',
             remedy='Rename the class or set its __ontology_tag__.',
         )
     _classes[key] = cls
