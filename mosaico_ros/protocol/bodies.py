@@ -12,7 +12,6 @@ from uuid import UUID
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import (
-    Locator,
     SequenceLocator,
     SessionLocator,
     TopicLocator,
@@ -187,7 +186,7 @@ class InfoCommand:
     `sidecars` (an extension) asks for sidecar columns.
     """
 
-    resource_locator: Locator
+    resource_locator: SequenceLocator | TopicLocator
     timestamp_ns_start: int | None = None
     timestamp_ns_end: int | None = None
     sidecars: bool = False
@@ -290,7 +289,7 @@ class QueryTopicItem:
 class QueryItem:
     """One sequence of a query answer, with at least one topic."""
 
-    sequence: str
+    sequence: SequenceLocator
     topics: list[QueryTopicItem]
 
 

@@ -80,7 +80,7 @@ def _read(value: Any, hint: Any, name: str, where: str) -> Any:
         choices = get_args(hint)
         if value is None and type(None) in choices:
             return None
-        if SessionLocator in choices:
+        if TopicLocator in choices and SequenceLocator in choices:
             return _parsed(locators.parse_resource, value, name, where)
         (hint,) = (choice for choice in choices if choice is not type(None))
         return _read(value, hint, name, where)
