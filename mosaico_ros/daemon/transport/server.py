@@ -1,0 +1,141 @@
+"""The gRPC server around the Flight service: addresses, limits, TLS, start and stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+
+from mosaico_ros.daemon.calls import Calls
+from mosaico_ros.daemon.transport.service import FlightService
+from mosaico_ros.protocol.errors import FailedPreconditionError
+
+__all__ = ['FlightServer', 'ServerOptions']
+
+_log = logging.getLogger(__name__)
+
+# A stored row arrived in a message below the limit; read back it may be a little longer.
+_SEND_MARGIN = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How to serve.
+
+    Parameters
+    ----------
+    host, port
+        Address; port 0 lets the system choose.
+    max_message_bytes
+        Largest message accepted.
+    max_concurrent_rpcs
+        Calls served at once; the next is refused as RESOURCE_EXHAUSTED.
+    compression
+        Compression of record batches on the way out.
+    tls
+        PEM bytes of private key and certificate chain; `None` serves plain text.
+
+    """
+
+    host: str
+    port: int
+    max_message_bytes: int
+    max_concurrent_rpcs: int
+    compression: str = 'none'
+    tls: tuple[bytes, bytes] | None = None
+
+
+class FlightServer:
+    """Serves :class:`Calls` as Arrow Flight."""
+
+    def __init__(self, calls: Calls, options: ServerOptions) -> None:
+        self._options = options
+        # As many threads as calls: a call never waits for a thread behind an idle upload.
+        self._pool = ThreadPoolExecutor(
+            max_workers=options.max_concurrent_rpcs, thread_name_prefix='rpc'
+        )
+        self._service = FlightService(calls, options.compression, options.max_message_bytes)
+        self._server = grpc.server(
+            self._pool,
+            handlers=[self._service.handler()],
+            maximum_concurrent_rpcs=options.max_concurrent_rpcs,
+            options=[
+                ('grpc.max_receive_message_length', options.max_message_bytes),
+                ('grpc.max_send_message_length', options.max_message_bytes + _SEND_MARGIN),
+                # With it a second daemon would share the port and take half of the calls.
+                ('grpc.so_reuseport', 0),
+                # A host that lost power sends no FIN; without pings its uploads stay open.
+                ('grpc.keepalive_time_ms', 30_000),
+                ('grpc.keepalive_timeout_ms', 20_000),
+            ],
+        )
+        self.port = 0
+
+    def bind(self) -> int:
+        """Open the port; calls are answered after :meth:`start`.
+
+        Returns
+        -------
+        int
+            The port.
+
+        Raises
+        ------
+        FailedPreconditionError
+            The address cannot be opened, or the TLS files are unusable; says why.
+
+        """
+        host, port = self._options.host, self._options.port
+        address = f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+        try:
+            if self._options.tls is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                credentials = grpc.ssl_server_credentials([self._options.tls])
+                self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            self.port = 0  # grpcio before 1.60 returned that
+        if not self.port:
+            raise FailedPreconditionError(
+                f'Cannot listen on {address}: {_why(host, port, self._options.tls is not None)}',
+                remedy='Choose another address with --host and --port.',
+            )
+        return self.port
+
+    def start(self) -> None:
+        """Answer calls."""
+        self._server.start()
+
+    def stop(self, grace_seconds: float, seal_seconds: float) -> None:
+        """Refuse new calls, let running ones end, cancel the rest.
+
+        Parameters
+        ----------
+        grace_seconds
+            How long running calls may go on.
+        seal_seconds
+            How long cancelled calls may take to clean up after themselves.
+
+        """
+        self._service.stopping = True
+        self._server.stop(grace_seconds).wait(grace_seconds + 1.0)
+        cleaner = threading.Thread(target=self._pool.shutdown, daemon=True)
+        cleaner.start()
+        cleaner.join(seal_seconds)
+
+
+def _why(host: str, port: int, tls: bool) -> str:
+    """Ask the system why an address cannot be opened; gRPC tells only its log."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return 'the TLS files hold no matching key and certificate' if tls else 'gRPC refused it'

@@ -1,0 +1,270 @@
+"""The Flight service: translates between gRPC messages and :class:`Calls`."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from mosaico_ros.daemon.calls import Calls, Descriptor, Flight, Put
+from mosaico_ros.daemon.transport import messages
+from mosaico_ros.daemon.transport.frames import Frame, read_frame
+from mosaico_ros.daemon.transport.ipc import BatchReader, BatchWriter, encode_schema
+from mosaico_ros.daemon.transport.status import status_of
+from mosaico_ros.protocol.errors import CancelledError, InvalidArgumentError
+
+__all__ = ['FlightService']
+
+_log = logging.getLogger(__name__)
+
+#: After the end of a stream without end marker, how long a killed client may take to be noticed.
+END_GRACE_SECONDS = 0.05
+
+Context = Any  # grpc.ServicerContext; grpcio ships no types
+
+
+class FlightService:
+    """Handlers of all RPCs.
+
+    Parameters
+    ----------
+    calls
+        The daemon.
+    compression
+        Compression of record batches on the way out: ``none``, ``lz4``, ``zstd``.
+    max_message_bytes
+        Largest message in either direction.
+
+    """
+
+    def __init__(self, calls: Calls, compression: str, max_message_bytes: int) -> None:
+        self._calls = calls
+        self._compression = compression
+        self._limit = max_message_bytes
+        #: Set when the server goes down: cancelled uploads are not their clients' doing then.
+        self.stopping = False
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler to register; requests and answers are bytes to gRPC."""
+        return grpc.method_handlers_generic_handler(
+            messages.SERVICE,
+            {
+                'ListActions': grpc.unary_stream_rpc_method_handler(
+                    self._stream('ListActions', self._list_actions)
+                ),
+                'DoAction': grpc.unary_stream_rpc_method_handler(
+                    self._stream('DoAction', self._do_action)
+                ),
+                'ListFlights': grpc.unary_stream_rpc_method_handler(
+                    self._stream('ListFlights', self._list_flights)
+                ),
+                'GetFlightInfo': grpc.unary_unary_rpc_method_handler(
+                    self._unary('GetFlightInfo', self._get_flight_info)
+                ),
+                'GetSchema': grpc.unary_unary_rpc_method_handler(
+                    self._unary('GetSchema', self._get_schema)
+                ),
+                'DoGet': grpc.unary_stream_rpc_method_handler(self._stream('DoGet', self._do_get)),
+                'DoPut': grpc.stream_stream_rpc_method_handler(
+                    self._stream('DoPut', self._do_put)
+                ),
+            },
+        )
+
+    # Every RPC passes through one of the next two; what concerns all calls belongs there.
+
+    def _unary(
+        self, name: str, behaviour: Callable[[bytes], bytes]
+    ) -> Callable[[bytes, Context], bytes]:
+        def handle(request: bytes, context: Context) -> bytes:
+            try:
+                return behaviour(request)
+            except Exception as error:
+                _abort(context, name, error)
+
+        return handle
+
+    def _stream(
+        self, name: str, behaviour: Callable[[Any, Context], Iterator[bytes]]
+    ) -> Callable[[Any, Context], Iterator[bytes]]:
+        def handle(request: Any, context: Context) -> Iterator[bytes]:
+            try:
+                yield from behaviour(request, context)
+            except Exception as error:
+                _abort(context, name, error)
+
+        return handle
+
+    def _list_actions(self, request: bytes, context: Context) -> Iterator[bytes]:
+        _parse(messages.Empty, request)
+        for name, description in self._calls.action_types():
+            yield messages.ActionType(type=name, description=description).SerializeToString()
+
+    def _do_action(self, request: bytes, context: Context) -> Iterator[bytes]:
+        action = _parse(messages.Action, request)
+        for body in self._calls.do_action(action.type, action.body):
+            yield messages.Result(body=body).SerializeToString()
+
+    def _list_flights(self, request: bytes, context: Context) -> Iterator[bytes]:
+        criteria = _parse(messages.Criteria, request)
+        for flight in self._calls.list_flights(criteria.expression):
+            yield _flight_info(flight)
+
+    def _get_flight_info(self, request: bytes) -> bytes:
+        return _flight_info(self._calls.get_flight_info(_descriptor(request)))
+
+    def _get_schema(self, request: bytes) -> bytes:
+        schema = self._calls.get_schema(_descriptor(request))
+        return bytes(messages.SchemaResult(schema=encode_schema(schema)).SerializeToString())
+
+    def _do_get(self, request: bytes, context: Context) -> Iterator[bytes]:
+        ticket = _parse(messages.Ticket, request)
+        schema, batches = self._calls.do_get(ticket.ticket)
+        try:
+            writer = BatchWriter(schema, self._compression, self._limit)
+            yield writer.begin()
+            for batch in batches:
+                yield from writer.write(batch)
+        finally:
+            # A cancelled call drops this generator; files and locks are released now, not at
+            # some later garbage collection.
+            close = getattr(batches, 'close', None)
+            if close is not None:
+                close()
+
+    def _do_put(self, requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
+        first = self._first_frame(requests)
+        reader = BatchReader(first, self._limit)
+        mail: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        put = self._calls.begin_put(_descriptor(bytes(first.descriptor)), reader.schema, mail.put)
+        if not put.acknowledges:
+            self._consume(put, reader, first, requests, context)
+            return
+        # An acknowledgement must not wait for the client's next batch, and gRPC offers no way
+        # to wait for either: the stream is consumed by a thread of its own.
+        failures: list[BaseException] = []
+
+        def consume() -> None:
+            try:
+                self._consume(put, reader, first, requests, context)
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                mail.put(None)
+
+        threading.Thread(target=consume, name='put', daemon=True).start()
+        for news in iter(mail.get, None):
+            yield messages.PutResult(app_metadata=news).SerializeToString()
+        if failures:
+            raise failures[0]
+
+    def _consume(
+        self,
+        put: Put,
+        reader: BatchReader,
+        first: Frame,
+        requests: Iterator[bytes],
+        context: Context,
+    ) -> None:
+        """Feed an upload to its end, and complete it if the end is an orderly one."""
+        try:
+            if len(first.app_metadata):
+                put.append(None, bytes(first.app_metadata))
+            for data in requests:
+                frame = read_frame(data)
+                put.append(reader.read(frame), bytes(frame.app_metadata))
+            ended_at = time.monotonic()
+            put.settle()
+            if not put.ended:
+                _require_orderly_end(context, ended_at)
+            put.finish()
+        except grpc.RpcError:
+            put.interrupt(
+                'the daemon was stopped'
+                if self.stopping
+                else 'the client cancelled the upload or went away'
+            )
+            raise
+        except BaseException as error:
+            put.interrupt(str(error) or type(error).__name__)
+            raise
+
+    @staticmethod
+    def _first_frame(requests: Iterator[bytes]) -> Frame:
+        try:
+            frame = read_frame(next(requests))
+        except StopIteration:
+            raise InvalidArgumentError(
+                'The upload ended before it began', remedy='Send a descriptor and a schema.'
+            ) from None
+        if not len(frame.descriptor):
+            raise InvalidArgumentError(
+                'The upload names no topic', remedy='Send a descriptor in the first message.'
+            )
+        return frame
+
+
+def _require_orderly_end(context: Context, ended_at: float) -> None:
+    """Tell a half-closed stream from one whose client died.
+
+    To gRPC both look the same at first: the requests end. A lost connection is noticed as a
+    cancellation of the call a moment later, so completing waits for that moment.
+    """
+    while context.is_active():
+        left = ended_at + END_GRACE_SECONDS - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(left, 0.005))
+    raise CancelledError('The client went away before the upload ended')
+
+
+def _abort(context: Context, name: str, error: Exception) -> NoReturn:
+    code, details = status_of(error, name)
+    context.abort(code, details)
+    raise AssertionError('abort returned')
+
+
+def _parse(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise InvalidArgumentError(f'The request is not a Flight {kind.DESCRIPTOR.name}') from None
+
+
+def _descriptor(data: bytes) -> Descriptor:
+    message = _parse(messages.FlightDescriptor, data)
+    if message.type == messages.DESCRIPTOR_CMD:
+        return Descriptor(command=message.cmd)
+    if message.type == messages.DESCRIPTOR_PATH:
+        return Descriptor(path=tuple(message.path))
+    raise InvalidArgumentError(
+        'The descriptor is neither a command nor a path', remedy='Send a command descriptor.'
+    )
+
+
+def _flight_info(flight: Flight) -> bytes:
+    descriptor = flight.descriptor
+    if descriptor.command is not None:
+        described = messages.FlightDescriptor(type=messages.DESCRIPTOR_CMD, cmd=descriptor.command)
+    else:
+        described = messages.FlightDescriptor(type=messages.DESCRIPTOR_PATH, path=descriptor.path)
+    info = messages.FlightInfo(
+        schema=encode_schema(flight.schema),
+        flight_descriptor=described,
+        total_records=flight.total_records,
+        total_bytes=flight.total_bytes,
+        app_metadata=flight.app_metadata,
+    )
+    for endpoint in flight.endpoints:
+        info.endpoint.add(
+            ticket=messages.Ticket(ticket=endpoint.ticket),
+            location=[messages.Location(uri=uri) for uri in endpoint.locations],
+            app_metadata=endpoint.app_metadata,
+        )
+    return bytes(info.SerializeToString())
