@@ -1,0 +1,111 @@
+"""The daemon as a whole: an archive, its endpoints, and a server in front of them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import threading
+from pathlib import Path
+
+from mosaico_ros.daemon.archive import Archive
+from mosaico_ros.daemon.endpoints import Endpoints
+from mosaico_ros.daemon.settings import Settings
+from mosaico_ros.daemon.transport.server import FlightServer, ServerOptions
+from mosaico_ros.protocol.errors import FailedPreconditionError
+from mosaico_ros.protocol.server_info import ServerConfig, ServerIdentity, ServerInfo
+
+__all__ = ['Daemon', 'package_version']
+
+_log = logging.getLogger(__name__)
+
+# Together below five seconds, what supervisors and impatient users wait for.
+_GRACE_SECONDS = 1.0
+_SEAL_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
+
+
+class Daemon:
+    """A serving daemon.
+
+    Parameters
+    ----------
+    settings
+        What to serve, and where.
+
+    Raises
+    ------
+    MosaicoError
+        The archive or the port cannot be opened; says which and why.
+
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        tls = _read_tls(settings) if settings.tls else None
+        self._archive = Archive(settings)
+        try:
+            info = ServerInfo.of(
+                ServerConfig(
+                    settings.max_grpc_message_size,
+                    settings.max_grpc_message_size,
+                    settings.target_message_size,
+                ),
+                ServerIdentity('mosaico_ros', package_version()),
+            )
+            self._server = FlightServer(
+                Endpoints(self._archive, info, settings.legacy_clients),
+                ServerOptions(
+                    settings.host,
+                    settings.port,
+                    settings.max_grpc_message_size,
+                    settings.max_concurrent_rpcs,
+                    settings.ipc_compression,
+                    tls,
+                ),
+            )
+            # Before the archive changes anything: a port in use ends it here.
+            self.port = self._server.bind()
+            self._archive.start()
+            self._server.start()
+        except BaseException:
+            self._archive.close()
+            raise
+        _log.info('Serving %s on %s', settings.store_dir, self.url)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        scheme = 'grpc+tls' if self._settings.tls else 'grpc'
+        host = self._settings.host
+        return f'{scheme}://{f"[{host}]" if ":" in host else host}:{self.port}'
+
+    def stop(self) -> None:
+        """Stop serving and close the archive, within five seconds.
+
+        What has not ended by then is left to the end of the process: nothing that was
+        acknowledged depends on it.
+        """
+        self._server.stop(_GRACE_SECONDS, _SEAL_SECONDS)
+        closer = threading.Thread(target=self._archive.close, name='close', daemon=True)
+        closer.start()
+        closer.join(_CLOSE_SECONDS)
+
+
+def package_version() -> str:
+    """Return the version of this package; sources that were never installed have none."""
+    try:
+        return importlib.metadata.version('mosaico_ros')
+    except importlib.metadata.PackageNotFoundError:
+        return '0+source'
+
+
+def _read_tls(settings: Settings) -> tuple[bytes, bytes]:
+    try:
+        return (
+            Path(settings.tls_private_key_file).read_bytes(),
+            Path(settings.tls_cert_file).read_bytes(),
+        )
+    except OSError as error:
+        raise FailedPreconditionError(
+            f'The TLS file {error.filename} cannot be read: {error.strerror}'
+        ) from error

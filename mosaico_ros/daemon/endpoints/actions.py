@@ -1,0 +1,264 @@
+"""The actions: administration, queries and clustering."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mosaico_ros.daemon.archive import Archive
+from mosaico_ros.daemon.windows import Cluster, ClusterRequest
+from mosaico_ros.protocol import bodies, codec, query, shapes
+from mosaico_ros.protocol.envelope import seal
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol.server_info import ServerInfo
+
+__all__ = ['Actions']
+
+Json = dict[str, Any]
+
+# Clients of release 0.3 delete a sequence twice in a row and fail if the second call does.
+_REPEATED_DELETION_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Action:
+    """One action: what its body holds and who answers.
+
+    `answer` returns the response (`None` for void actions), or with `paged` an iterator of
+    responses, each sent as a result of its own.
+    """
+
+    description: str
+    request: type | None
+    answer: Callable[[Any], Any]
+    paged: bool = False
+
+
+class Actions:
+    """All actions of the daemon.
+
+    Parameters
+    ----------
+    archive
+        Where sequences, sessions and topics live.
+    info
+        How the daemon introduces itself.
+    legacy_clients
+        Answer as clients up to 0.4 need it.
+
+    """
+
+    def __init__(self, archive: Archive, info: ServerInfo, legacy_clients: bool) -> None:
+        self._archive = archive
+        self._legacy = legacy_clients
+        self._deleted_at: dict[str, float] = {}
+        sequence, topic = bodies.SequenceRef, bodies.TopicRef
+        self._table: dict[str, _Action] = {
+            'info': _Action(
+                'Version, message sizes and extensions of this daemon',
+                bodies.Empty,
+                lambda _: shapes.to_json(info),
+            ),
+            'version': _Action(
+                'Version of this daemon, for clients up to 0.6',
+                bodies.Empty,
+                lambda _: info.version_json(),
+            ),
+            'sequence_create': _Action(
+                'Create a sequence', bodies.SequenceCreate, self._create_sequence
+            ),
+            'sequence_delete': _Action(
+                'Delete a sequence with everything in it', sequence, self._delete_sequence
+            ),
+            'session_create': _Action(
+                'Open an upload session on a sequence', sequence, self._create_session
+            ),
+            'session_finalize': _Action(
+                'Make a session immutable',
+                bodies.SessionFinalize,
+                lambda r: archive.finalize_session(str(r.session_uuid)),
+            ),
+            'session_delete': _Action(
+                'Delete a session with its topics', bodies.SessionDelete, self._delete_session
+            ),
+            'topic_create': _Action(
+                'Create a topic in an open session', bodies.TopicCreate, self._create_topic
+            ),
+            'topic_delete': _Action(
+                'Delete a topic', topic, lambda r: archive.delete_topic(r.locator)
+            ),
+            'query': _Action('Find sequences and topics', None, self._query),
+            'topic_filter_clusterize': _Action(
+                'Time spans in which rows of a topic satisfy conditions',
+                bodies.Clusterize,
+                self._clusterize,
+                paged=True,
+            ),
+            'topic_filter_intersect': _Action(
+                'Time spans common to the clusters of several topics',
+                bodies.Intersect,
+                self._intersect,
+                paged=True,
+            ),
+        }
+        targets: tuple[tuple[str, type, type], ...] = (
+            ('sequence', sequence, bodies.SequenceNotificationCreate),
+            ('topic', topic, bodies.TopicNotificationCreate),
+        )
+        for kind, ref, create in targets:
+            self._table |= {
+                f'{kind}_notification_create': _Action(
+                    f'Attach a notification to a {kind}', create, self._notify
+                ),
+                f'{kind}_notification_list': _Action(
+                    f'List the notifications of a {kind}', ref, self._notifications
+                ),
+                f'{kind}_notification_purge': _Action(
+                    f'Delete the notifications of a {kind}',
+                    ref,
+                    lambda r: archive.purge_notifications(r.locator),
+                ),
+            }
+
+    def types(self) -> list[tuple[str, str]]:
+        """Name and description of each action."""
+        return [(name, action.description) for name, action in self._table.items()]
+
+    def perform(self, name: str, body: bytes) -> Iterator[bytes]:
+        """Yield the result bodies of an action.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Unknown action, or a malformed body.
+
+        """
+        action = self._table.get(name)
+        if action is None:
+            raise InvalidArgumentError(
+                f'The action {name[:80]!r} is unknown',
+                remedy=f'Known are {", ".join(self._table)}.',
+            )
+        request: Any = codec.decode_object(body, f'the body of {name}')
+        if action.request is not None:
+            request = shapes.from_json(action.request, request, name)
+        answer = action.answer(request)
+        if action.paged:
+            for page in answer:
+                yield seal(name, page)
+        else:
+            yield seal(name, answer)
+
+    def _create_sequence(self, request: bodies.SequenceCreate) -> None:
+        self._archive.create_sequence(
+            request.locator, request.user_metadata, token=request.client_token
+        )
+
+    def _delete_sequence(self, request: bodies.SequenceRef) -> None:
+        name = request.locator.name
+        try:
+            self._archive.delete_sequence(request.locator)
+        except NotFoundError:
+            since = time.monotonic() - self._deleted_at.pop(name, float('-inf'))
+            if not self._legacy or since > _REPEATED_DELETION_SECONDS:
+                raise
+        else:
+            if self._legacy:
+                now = time.monotonic()
+                self._deleted_at = {
+                    other: at
+                    for other, at in self._deleted_at.items()
+                    if now - at <= _REPEATED_DELETION_SECONDS
+                } | {name: now}
+
+    def _create_session(self, request: bodies.SequenceRef) -> Json:
+        uuid, locator = self._archive.create_session(request.locator)
+        # Exactly these keys: published clients fail on one more or one less.
+        return {'uuid': uuid} if self._legacy else {'uuid': uuid, 'locator': str(locator)}
+
+    def _delete_session(self, request: bodies.SessionDelete) -> None:
+        if request.locator is not None:
+            self._archive.delete_session(locator=request.locator)
+        else:
+            self._archive.delete_session(uuid=str(request.session_uuid))
+
+    def _create_topic(self, request: bodies.TopicCreate) -> Json:
+        uuid = self._archive.create_topic(
+            str(request.session_uuid),
+            request.locator,
+            request.ontology_tag,
+            request.serialization_format,
+            request.user_metadata,
+        )
+        return {'uuid': uuid}
+
+    def _notify(
+        self, request: bodies.SequenceNotificationCreate | bodies.TopicNotificationCreate
+    ) -> None:
+        self._archive.notify(request.locator, request.notification_type.value, request.msg)
+
+    def _notifications(self, request: bodies.SequenceRef | bodies.TopicRef) -> Json:
+        return shapes.to_json(
+            bodies.NotificationList(
+                [
+                    bodies.Notification(
+                        str(item.target), item.type, item.message, _utc_text(item.created_at_ns)
+                    )
+                    for item in self._archive.notifications(request.locator)
+                ]
+            )
+        )
+
+    def _query(self, body: Json) -> Json:
+        parsed = query.parse(body)
+        found = self._archive.query(parsed) if parsed else []
+        return shapes.to_json(
+            bodies.QueryAnswer(
+                [
+                    bodies.QueryItem(
+                        item.sequence,
+                        [
+                            bodies.QueryTopicItem(
+                                topic.locator, topic.ontology_tag, topic.timestamp_range
+                            )
+                            for topic in item.topics
+                        ],
+                    )
+                    for item in found
+                ]
+            )
+        )
+
+    def _clusterize(self, request: bodies.Clusterize) -> Iterator[Json]:
+        return map(_cluster_json, self._archive.clusterize(_cluster_request(request)))
+
+    def _intersect(self, request: bodies.Intersect) -> Iterator[Json]:
+        clusters = self._archive.intersect(
+            [_cluster_request(topic) for topic in request.topics], request.intersect_dt_ns
+        )
+        return map(_cluster_json, clusters)
+
+
+def _cluster_request(request: bodies.Clusterize) -> ClusterRequest:
+    window = request.timestamp_range
+    return ClusterRequest(
+        request.locator,
+        query.parse_ontology(request.ontology),
+        request.clustering_dt_ns,
+        None if window is None else window.start_ns,
+        None if window is None else window.end_ns,
+    )
+
+
+def _cluster_json(cluster: Cluster) -> Json:
+    return {'ts': {'start_ns': cluster.start_ns, 'end_ns': cluster.end_ns}, 'id': cluster.id}
+
+
+def _utc_text(ns: int) -> str:
+    """Six fraction digits: more are misread by older Pythons, and zones by all clients."""
+    seconds, fraction = divmod(ns, 1_000_000_000)
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return f'{moment:%Y-%m-%d %H:%M:%S}.{fraction // 1000:06d} UTC'

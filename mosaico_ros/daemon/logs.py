@@ -1,0 +1,59 @@
+"""Log output of the daemon: one line per record on standard error."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import sys
+from typing import TextIO
+
+__all__ = ['configure']
+
+_COLOURS = {'DEBUG': '\x1b[2m', 'WARNING': '\x1b[33m', 'ERROR': '\x1b[31m', 'CRITICAL': '\x1b[31m'}
+_RESET = '\x1b[0m'
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
+        entry = {
+            'time': moment.isoformat(timespec='milliseconds'),
+            'level': record.levelname.lower(),
+            'logger': record.name,
+            'message': record.getMessage(),
+        }
+        if record.exc_info:
+            entry['exception'] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class _ColourFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        colour = _COLOURS.get(record.levelname)
+        return f'{colour}{text}{_RESET}' if colour else text
+
+
+def configure(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Send the package's log records to a stream.
+
+    Parameters
+    ----------
+    level
+        ``error``, ``warning``, ``info`` or ``debug``.
+    style
+        ``plain`` text, ``pretty`` (the same with colours on a terminal) or ``json``.
+    stream
+        Standard error by default.
+
+    """
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    if style == 'json':
+        handler.setFormatter(_JsonFormatter())
+    else:
+        kind = _ColourFormatter if style == 'pretty' and stream.isatty() else logging.Formatter
+        handler.setFormatter(kind('%(asctime)s %(levelname)-7s %(name)s: %(message)s'))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger('mosaico_ros').setLevel(level.upper())
