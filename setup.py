@@ -48,6 +48,7 @@ setup(
         'grpcio>=1.62',
         'mcap-ros2-support>=0.5.5',
         'numpy>=1.26',
+        'pillow>=10.0',
         'protobuf>=4.25',
         'pyarrow>=18.0',
         'pydantic>=2.7',

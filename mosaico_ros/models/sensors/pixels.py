@@ -1,0 +1,210 @@
+"""Pixel layouts, and the way between rows of bytes, numpy arrays and Pillow images."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+_NAMED = re.compile(r'(rgb|bgr|rgba|bgra|mono|bayer_[rgb]{4})(8|16)')
+_GENERIC = re.compile(r'(8|16|32|64)([USF])C([1-9]\d?)')
+_NAMED_CHANNELS = {'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
+# Two bytes per pixel: luma in each, the two chromas taking turns.
+_YUV422 = ('yuv422', 'yuv422_yuy2', 'uyvy', 'yuyv')
+_ENCODING_OF_MODE = {
+    'L': 'mono8',
+    'RGB': 'rgb8',
+    'RGBA': 'rgba8',
+    'F': '32FC1',
+    'I': '32SC1',
+    'I;16': 'mono16',
+}
+
+
+class PixelLayout(NamedTuple):
+    """Type and number of the channels of a pixel."""
+
+    dtype: np.dtype
+    channels: int
+
+    def row_bytes(self, width: int) -> int:
+        """Return the length of a row without padding."""
+        return width * self.channels * self.dtype.itemsize
+
+
+def pixel_layout(encoding: str, is_bigendian: bool | None = None) -> PixelLayout:
+    """Look an encoding of sensor_msgs/image_encodings.hpp up.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The encoding is unknown, or has no whole bytes per channel.
+    """
+    order = '>' if is_bigendian else '<'
+    named = _NAMED.fullmatch(encoding)
+    if named:
+        dtype = np.dtype(f'{order}u{int(named[2]) // 8}')
+        return PixelLayout(dtype, _NAMED_CHANNELS.get(named[1], 1))
+    generic = _GENERIC.fullmatch(encoding)
+    if generic and f'{generic[1]}{generic[2]}' not in ('8F', '64U', '64S', '32U'):
+        kind = {'U': 'u', 'S': 'i', 'F': 'f'}[generic[2]]
+        return PixelLayout(np.dtype(f'{order}{kind}{int(generic[1]) // 8}'), int(generic[3]))
+    if encoding in _YUV422:
+        return PixelLayout(np.dtype('u1'), 2)
+    raise InvalidArgumentError(
+        f'The pixel encoding {encoding!r} is unknown',
+        remedy='Use one of sensor_msgs, such as rgb8, bgr8, mono8, mono16, 16UC1 or 32FC1.',
+    )
+
+
+def encoding_of_array(array: np.ndarray) -> str:
+    """Name the encoding of an array of shape (height, width) or (height, width, channels).
+
+    Three and four channels of 8 or 16 bits are taken as RGB and RGBA.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No encoding has this shape and dtype.
+    """
+    channels = 1 if array.ndim == 2 else array.shape[-1]
+    kind, bits = array.dtype.kind, array.dtype.itemsize * 8
+    if array.ndim in (2, 3):
+        if kind == 'u' and bits in (8, 16) and channels in (1, 3, 4):
+            return {1: 'mono', 3: 'rgb', 4: 'rgba'}[channels] + str(bits)
+        named = f'{bits}{ {"u": "U", "i": "S", "f": "F"}.get(kind, "?") }C{channels}'
+        if named[:-1] not in ('64UC', '64SC', '32UC', '16FC') and '?' not in named:
+            return named
+    raise InvalidArgumentError(
+        f'No pixel encoding fits an array of shape {array.shape} and type {array.dtype}',
+        remedy='Give (height, width[, channels]) of uint8, uint16, int16, int32 or floats.',
+    )
+
+
+def rows_to_array(
+    rows: bytes | memoryview, layout: PixelLayout, width: int, height: int, stride: int
+) -> np.ndarray:
+    """View rows of bytes as an array, the padding left out and nothing copied.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There are fewer bytes than the rows need, or the stride is shorter than a row.
+    """
+    needed = layout.row_bytes(width)
+    if stride < needed or len(rows) < stride * height:
+        raise InvalidArgumentError(
+            f'An image of {width} x {height} pixels needs {height} rows of {needed} bytes, got '
+            f'{len(rows)} bytes in rows of {stride}',
+            remedy='Check width, height, stride and encoding.',
+        )
+    padded = np.frombuffer(rows, np.uint8, stride * height).reshape(height, stride)
+    if stride != needed:
+        padded = np.ascontiguousarray(padded[:, :needed])
+    pixels = padded.reshape(-1).view(layout.dtype)
+    shape = (height, width) if layout.channels == 1 else (height, width, layout.channels)
+    return pixels.reshape(shape)
+
+
+def rows_to_png(rows: bytes, stride: int, height: int) -> bytes:
+    """Pack rows of bytes losslessly: a grey PNG, one of its pixels per byte."""
+    from PIL import Image as PillowImage
+
+    out = io.BytesIO()
+    grey = PillowImage.frombytes('L', (stride, height), rows)
+    grey.save(out, 'PNG', compress_level=1)  # higher levels cost far more time than they save
+    return out.getvalue()
+
+
+def unpack_rows(container: bytes) -> tuple[bytes, int]:
+    """Take the rows of bytes out of a container; return them and their length.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The bytes are no image that Pillow reads.
+    """
+    image = decode_image(container)
+    if image is None:
+        raise InvalidArgumentError(
+            f'The {len(container)} bytes of the image are in no format that Pillow reads',
+            remedy='Check the format field.',
+        )
+    if image.mode in ('L', '1', 'P'):
+        return image.tobytes(), image.width
+    rows = np.asarray(image)
+    return rows.tobytes(), rows.nbytes // max(image.height, 1)
+
+
+def decode_image(container: bytes) -> PillowImage.Image | None:
+    """Decode an encoded image; None if Pillow cannot read it."""
+    from PIL import Image as PillowImage
+
+    try:
+        image = PillowImage.open(io.BytesIO(container))
+        image.load()
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises for broken files
+        return None
+    return image
+
+
+def array_to_pillow(array: np.ndarray, encoding: str) -> PillowImage.Image:
+    """Convert pixels to a Pillow image: colours to 8 bits, one channel at its full depth.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Pillow has no mode for the encoding.
+    """
+    from PIL import Image as PillowImage
+
+    array = array.astype(array.dtype.newbyteorder('='), copy=False)
+    if array.ndim == 2:
+        if array.dtype in (np.int16, np.int8):
+            array = array.astype(np.int32)
+        elif array.dtype == np.float64:
+            array = array.astype(np.float32)
+        return PillowImage.fromarray(array)
+    if array.shape[2] not in (3, 4) or array.dtype not in (np.uint8, np.uint16):
+        raise InvalidArgumentError(
+            f'Pillow has no mode for the encoding {encoding!r}',
+            remedy='Use to_numpy() and choose how to show it.',
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if encoding.startswith('bgr'):
+        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
+    return PillowImage.fromarray(np.ascontiguousarray(array))
+
+
+def pillow_to_array(
+    image: PillowImage.Image, encoding: str | None = None
+) -> tuple[np.ndarray, str]:
+    """Convert a Pillow image to pixels of an encoding, by default the one closest to its mode.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The image does not convert to the encoding.
+    """
+    encoding = encoding or _ENCODING_OF_MODE.get(image.mode, 'rgb8')
+    layout = pixel_layout(encoding)
+    mode = next((m for m, e in _ENCODING_OF_MODE.items() if pixel_layout(e) == layout), None)
+    if mode is None and layout.dtype.itemsize == 1:
+        mode = {3: 'RGB', 4: 'RGBA'}.get(layout.channels)
+    if mode is None or mode == 'I;16' != image.mode:
+        raise InvalidArgumentError(
+            f'An image of mode {image.mode!r} does not convert to the encoding {encoding!r}',
+            remedy='Convert it to an array and use Image.from_numpy.',
+        )
+    array = np.asarray(image if image.mode == mode else image.convert(mode))
+    if encoding.startswith('bgr'):
+        array = array[..., [2, 1, 0, 3][: layout.channels]]
+    return np.ascontiguousarray(array, dtype=layout.dtype), encoding
