@@ -23,6 +23,7 @@ from ..cdr.columns import (
     bytes_array,
     fixed_list_array,
     list_array,
+    null_array,
     number_array,
     struct_array,
 )
@@ -101,7 +102,7 @@ def members(
         elif target.name in source.members:
             children.append(convert(source.members[target.name], target.type))
         else:
-            children.append(pa.nulls(len(source), target.type))
+            children.append(null_array(len(source), target.type))
     return struct_array(len(source), children, kind, valid)
 
 
@@ -122,7 +123,7 @@ class Copy(Word):
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         if self.optional and not has(scope, self.path):
-            return pa.nulls(len(scope), kind)
+            return null_array(len(scope), kind)
         path = next((p for p in (self.path, *self.others) if has(scope, p)), self.path)
         return convert(lookup(scope, path), kind, self.when(scope) if self.when else None)
 
@@ -236,7 +237,7 @@ class Nothing(Word):
     """Null, although the message has a member of that name."""
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
-        return pa.nulls(len(scope), kind)
+        return null_array(len(scope), kind)
 
 
 @dataclass(frozen=True)
@@ -321,7 +322,7 @@ class Header(Word):
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         if not has(scope, self.path):
-            return pa.nulls(len(scope), kind)
+            return null_array(len(scope), kind)
         words = {'timestamp': time('stamp'), 'sample_counter': Copy('seq', optional=True)}
         header = group(scope, self.path)
         stamped = (_leaf(header, 'stamp.sec') != 0) | (_leaf(header, 'stamp.nanosec') != 0)

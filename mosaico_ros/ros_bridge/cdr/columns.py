@@ -132,6 +132,14 @@ def struct_array(
     return pa.Array.from_buffers(kind, length, [bitmap(valid)], children=children)
 
 
+def null_array(length: int, kind: pa.DataType) -> pa.Array:
+    """Array of nulls whose members, where it is a struct, keep what their fields promise.
+
+    ``pa.nulls`` makes the members null too, and Parquet refuses that for not-nullable ones.
+    """
+    return pa.array([None], kind).take(pa.array(np.zeros(length, np.int64)))
+
+
 # --- the derived form: every field of the message -----------------------------------------------
 
 
