@@ -137,7 +137,8 @@ def _start_recorder(
         'commit_period_sec': 2.0,
         # Every node has these two; they are not the robot's.
         'exclude_topics': '[/rosout, /parameter_events]',
-        'metadata': json.dumps({'purpose': 'demo', 'robot': 'rover-7'}),
+        # Quoted once more: rcl reads a bare object as YAML.
+        'metadata': json.dumps(json.dumps({'purpose': 'demo', 'robot': 'rover-7'})),
     }
     flags = [part for key, value in parameters.items() for part in ('-p', f'{key}:={value}')]
     recorder = children.start(

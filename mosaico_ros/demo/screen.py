@@ -19,6 +19,8 @@ from mosaico_ros.demo.motion import SPIKE_THRESHOLD
 from mosaico_ros.demo.proof import Proof, WindowProof
 from mosaico_ros.nodes.reports import size_text
 
+# From this width on the tables show full type names.
+_WIDE = 104
 QUERY = f'IMU.acceleration.y > {SPIKE_THRESHOLD:g}'
 
 
@@ -52,7 +54,11 @@ def totals(state: Mapping[str, Any]) -> str:
     lost = sum((topic['lost'] or 0) + topic['dropped'] for topic in topics)
     unknown = any(topic['lost'] is None for topic in topics)
     losses = 'loss unknown to this rmw' if unknown else f'{lost} lost'
-    return f'{received:,} messages, {size_text(size)}, {losses}'.replace(',', ' ', 1)
+    return f'{_count(received)} messages, {size_text(size)}, {losses}'
+
+
+def _count(value: int) -> str:
+    return f'{value:_}'.replace('_', ' ')
 
 
 class JsonScreen:
@@ -84,7 +90,7 @@ class TextScreen:
     def __init__(self) -> None:
         console = Console(highlight=False)
         # Without a terminal there is no width to fit into; 80 columns would break the tables.
-        self._console = console if console.is_terminal else Console(highlight=False, width=110)
+        self._console = console if console.is_terminal else Console(highlight=False, width=_WIDE)
         self._live: Live | None = None
         self._seconds = 0.0
         self._next_line = 0.0
@@ -149,7 +155,7 @@ class TextScreen:
 
 
 def _table(*columns: str, left: int = 1) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style='dim', pad_edge=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style='dim', pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify='left' if number < left else 'right', no_wrap=True)
     return table
@@ -169,15 +175,15 @@ def _print_sequence(console: Console, proof: Proof) -> None:
         f'\n[bold]In the archive[/]  {proof.sequence}: {size_text(proof.size_bytes)} stored, '
         f'{span:.2f} s from {_clock(proof.first_ns)} to {_clock(proof.last_ns)} UTC'
     )
-    table = _table('topic', 'ROS type', 'ontology', 'count', 'rate', 'stored', 'span', left=3)
+    table = _table('topic', 'type', 'count', 'rate', 'size', 'span', left=2)
+    wide = console.width >= _WIDE
     for topic in proof.topics:
         first, last = topic.first_ns or 0, topic.last_ns or 0
         begin = (first - proof.first_ns) / 1e9
         table.add_row(
             topic.name,
-            topic.type.replace('/msg/', '/'),
-            topic.ontology,
-            str(topic.stored),
+            topic.type.replace('/msg/', '/') if wide else topic.type.rpartition('/')[2],
+            _count(topic.stored),
             f'{topic.rate_hz:.1f} Hz',
             size_text(topic.size_bytes),
             f'{begin:.2f} – {(last - proof.first_ns) / 1e9:.2f} s' if first else '-',
@@ -190,11 +196,16 @@ def _print_counts(console: Console, proof: Proof) -> None:
         '\n[bold]Published = stored[/]  counts, and a SHA-256 over every value of every message,'
         "\nfrom the robot's ledger and again from what the SDK reads back"
     )
-    table = _table('topic', 'published', 'stored', 'values', '', left=1)
+    table = _table('topic', 'stored as', 'published', 'stored', 'values', '', left=2)
     for topic in proof.topics:
         values = 'equal' if topic.values_equal else '[red]differ[/]'
         table.add_row(
-            topic.name, str(topic.published), str(topic.stored), values, _verdict(topic.ok)
+            topic.name,
+            topic.ontology,
+            _count(topic.published),
+            _count(topic.stored),
+            values,
+            _verdict(topic.ok),
         )
     console.print(table)
 
@@ -266,8 +277,8 @@ def _print_verdict(console: Console, proof: Proof) -> None:
     if proof.ok:
         count = sum(topic.published for topic in proof.topics)
         console.print(
-            f'\n[bold green]Nothing was lost.[/] All {count} messages of {len(proof.topics)} '
-            f'topics came back with equal values, and both spikes were found.'
+            f'\n[bold green]Nothing was lost.[/] All {_count(count)} messages of '
+            f'{len(proof.topics)} topics came back with equal values; both spikes were found.'
         )
         return
     console.print('\n[bold red]The archive does not hold what the robot published:[/]')

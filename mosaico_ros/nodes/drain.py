@@ -39,7 +39,9 @@ class Inbox:
     Attributes
     ----------
     stamps
-        Receive stamps of the middleware, ns since the epoch, one per payload.
+        When each payload could be had, ns since the epoch: the receive stamp of the middleware,
+        or 1 ns after its predecessor's where that is later. Strictly increasing, so that time
+        order is the order of delivery.
     payloads
         CDR bytes with their 4-byte encapsulation header.
     since
@@ -163,8 +165,6 @@ class Tap:
         self._budget = budget
         self._lock = lock
         self._node = node
-        self._last_publisher: Any = None
-        self._last_key: bytes | None = None
         self.next_look = 0.0
         self._interval = 0.0
         callback: Callable[..., None] = self._parked_callback if self.parked else self._receive
@@ -210,11 +210,16 @@ class Tap:
         account = inbox.account
         size = len(payload)
         stamp = info.get('received_timestamp') or time.time_ns()
+        # A sample that had to be sent again carries a later stamp than its successors, and yet
+        # comes before them. They could not be had before it: its time is theirs.
+        last = account.last_stamp_ns
+        if last is None:
+            account.first_stamp_ns = stamp
+        elif stamp <= last:
+            stamp = last + 1
+        account.last_stamp_ns = stamp
         account.received += 1
         account.received_bytes += size
-        if account.first_stamp_ns is None:
-            account.first_stamp_ns = stamp
-        account.last_stamp_ns = stamp
         gid = info.get('publisher_gid')
         account.gaps.saw(
             info.get('publication_sequence_number'), None if gid is None else bytes(gid['data'])

@@ -118,7 +118,9 @@ class ArchiveSink(threading.Thread):
                 self._write(client, session)
             # The daemon has acknowledged the end of every stream.
             for channel in self._channels.values():
-                channel.account.stored = channel.account.sent - channel.account.too_large
+                account = channel.account
+                if not account.problem:
+                    account.stored = account.sent - account.too_large
         except BaseException as error:
             self._note_durable()
             self.failure = error
@@ -161,10 +163,10 @@ class ArchiveSink(threading.Thread):
 
     def _store(self, session: Any, parcel: Parcel) -> bool:
         account = parcel.account
+        if account.problem:
+            return False
         channel = self._channels.get(account.name)
         if channel is None:
-            if account.problem:
-                return False
             try:
                 channel = self._channels[account.name] = self._channel(session, account)
             except _CONNECTION_LOST:
@@ -178,11 +180,8 @@ class ArchiveSink(threading.Thread):
         account.malformed += channel.decoder.malformed - before
         if not batch.num_rows:
             return False
-        try:
-            channel.writer.push_batch(batch)
-        except BaseException:
-            self.failed_topic = account.name
-            raise
+        if not self._try(channel, lambda: channel.writer.push_batch(batch)):
+            return False
         account.sent += batch.num_rows
         account.too_large = channel.writer.dropped_record_count
         account.stored = channel.writer.durable_rows
@@ -203,14 +202,27 @@ class ArchiveSink(threading.Thread):
         committed = False
         for channel in self._channels.values():
             account = channel.account
-            if account.sent > channel.committed:
-                self.failed_topic = account.name
-                channel.writer.commit(wait=False)
-                self.failed_topic = None
+            if account.sent > channel.committed and not account.problem:
+                committed |= self._try(channel, channel.writer.commit)
                 channel.committed = account.sent
-                committed = True
             account.stored = channel.writer.durable_rows
         return committed
+
+    def _try(self, channel: _Channel, step: Callable[[], object]) -> bool:
+        """Do something with a topic's stream; a refusal ends this topic, not the recording."""
+        account = channel.account
+        try:
+            step()
+        except _CONNECTION_LOST:
+            self.failed_topic = account.name
+            raise
+        except MosaicoError as error:
+            account.problem = str(error)
+            account.stored = channel.writer.durable_rows
+            with contextlib.suppress(MosaicoError):
+                channel.writer.close_after(error)
+            return False
+        return True
 
     def _note_durable(self) -> None:
         for channel in self._channels.values():

@@ -1,0 +1,254 @@
+"""Real daemons, real ROS processes: own ports, own data folders, one ROS domain per worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE = 30.0
+
+
+def wait_for(ready: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Poll until `ready` returns something true; return that."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        value = ready()
+        if value:
+            return value
+        time.sleep(0.02)
+    pytest.fail(f'{what} did not happen within {patience:g} s')
+
+
+@pytest.fixture(scope='session', name='wait_for')
+def _wait_for() -> Callable[..., Any]:
+    return wait_for
+
+
+@pytest.fixture(scope='session')
+def domain() -> int:
+    """A ROS domain that no other worker and no default installation uses."""
+    worker = os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')
+    return 50 + int(worker) % 40
+
+
+@pytest.fixture
+def ros_environment(domain: int, tmp_path: Path) -> dict[str, str]:
+    """Environment of every ROS process of a test."""
+    return {
+        **os.environ,
+        'ROS_DOMAIN_ID': str(domain),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_LOG_DIR': str(tmp_path / 'ros_log'),
+        'ROS_PYTHON_CHECK_FIELDS': '1',
+        'PYTHONUNBUFFERED': '1',
+    }
+
+
+@dataclass
+class Daemon:
+    """A `mosaicod run` process on its own port and folder."""
+
+    data_dir: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Daemon:
+        command = ['mosaico_ros.cli.mosaicod', 'run', '--port', str(self.port)]
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', *command, '--data-dir', str(self.data_dir)],
+            stdin=subprocess.DEVNULL,
+        )
+        return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def client(self) -> Any:
+        from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+
+        return MosaicoClient.connect('127.0.0.1', self.port, timeout=10)
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    # Short leases: a test that kills the daemon waits for one to lapse.
+    monkeypatch.setenv('MOSAICOD_LEASE_SECONDS', '2')
+    served = Daemon(tmp_path / 'archive', unused_port()).start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@dataclass
+class RecorderProcess:
+    """The recorder as its own process, reporting as JSON."""
+
+    process: subprocess.Popen[str]
+    said: list[dict[str, Any]] = field(default_factory=list)
+    errors: Path = Path()
+
+    def events(self) -> list[str]:
+        return [entry['event'] for entry in self.said if 'event' in entry]
+
+    def state(self) -> dict[str, Any]:
+        return next((entry for entry in reversed(self.said) if 'state' in entry), {})
+
+    def topic(self, name: str) -> dict[str, Any]:
+        topics = {topic['name']: topic for topic in self.state().get('topics', ())}
+        return topics.get(name, {})
+
+    def wait_recording(self, *topics: str) -> None:
+        """Wait until it has subscribed to the topics."""
+        for name in topics:
+            wait_for(
+                lambda name=name: any(
+                    event.startswith(f'recording {name} ') for event in self.events()
+                ),
+                f'subscription to {name}',
+            )
+
+    def wait_received(self, name: str, count: int) -> None:
+        wait_for(
+            lambda: self.topic(name).get('received', 0) >= count, f'{count} messages on {name}'
+        )
+
+    def finish(self, *signals: signal.Signals, patience: float = PATIENCE) -> int:
+        """Send signals 50 ms apart and wait for the end; return the exit code."""
+        for number in signals:
+            self.process.send_signal(number)
+            time.sleep(0.05)
+        code = self.process.wait(patience)
+        wait_for(lambda: 'failure' in self.state(), 'the last report', 5.0)
+        return code
+
+
+@pytest.fixture
+def start_recorder(
+    daemon: Daemon, ros_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., RecorderProcess]]:
+    """Start recorders by parameters: ``start_recorder(topics='[/imu]')``."""
+    import threading
+
+    started: list[RecorderProcess] = []
+
+    def start(**parameters: Any) -> RecorderProcess:
+        values = {
+            'port': daemon.port,
+            'report': 'json',
+            'report_period_sec': 0.1,
+            'commit_period_sec': 0.5,
+            'flush_period_sec': 0.2,
+            **parameters,
+        }
+        flags = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
+        errors = tmp_path / f'recorder_{len(started)}.err'
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'mosaico_ros.nodes.recorder', '--ros-args', *flags],
+            env=ros_environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors.open('w'),
+            text=True,
+        )
+        recorder = RecorderProcess(process, errors=errors)
+        started.append(recorder)
+
+        def read() -> None:
+            assert process.stdout is not None
+            for line in process.stdout:
+                with contextlib.suppress(json.JSONDecodeError):
+                    recorder.said.append(json.loads(line))
+
+        threading.Thread(target=read, daemon=True).start()
+        wait_for(
+            lambda: (
+                process.poll() is not None
+                or any(event.startswith('recording into ') for event in recorder.events())
+            ),
+            'the start of the recorder',
+        )
+        return recorder
+
+    yield start
+    for recorder in started:
+        if recorder.process.poll() is None:
+            recorder.process.kill()
+            recorder.process.wait()
+
+
+class Robot:
+    """Publishers of the test itself, in an own ROS context."""
+
+    def __init__(self, domain: int) -> None:
+        import rclpy
+        from rclpy.context import Context
+
+        self._context = Context()
+        rclpy.init(args=[], context=self._context, domain_id=domain)
+        self._node = rclpy.create_node(f'test_robot_{os.getpid()}', context=self._context)
+
+    def publisher(self, message_type: type[Any], topic: str, qos: Any = 100) -> Any:
+        return self._node.create_publisher(message_type, topic, qos)
+
+    def wait_matched(self, *publishers: Any) -> None:
+        for publisher in publishers:
+            wait_for(publisher.get_subscription_count, f'a subscriber of {publisher.topic_name}')
+
+    def publish(self, publisher: Any, messages: Sequence[Any], period: float = 0.0) -> None:
+        """Publish messages and wait until every reader has acknowledged them."""
+        from rclpy.duration import Duration
+
+        for message in messages:
+            publisher.publish(message)
+            if period:
+                time.sleep(period)
+        assert publisher.wait_for_all_acked(Duration(seconds=10))
+
+    def close(self) -> None:
+        import rclpy
+
+        self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+
+@pytest.fixture
+def robot(
+    domain: int, monkeypatch: pytest.MonkeyPatch, ros_environment: dict[str, str]
+) -> Iterator[Robot]:
+    pytest.importorskip('rclpy')
+    for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR'):
+        monkeypatch.setenv(name, ros_environment[name])
+    built = Robot(domain)
+    try:
+        yield built
+    finally:
+        built.close()
