@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, Optional
 
 from mosaicolabs import (
     IMU,
@@ -30,7 +30,7 @@ class DriveState(Serializable):
     gear: MosaicoType.int8 = MosaicoField(description='Gear engaged; -1 is reverse.')
     torque: MosaicoType.float32 = MosaicoField(description='Motor torque in N m.')
     faults: MosaicoType.list_(MosaicoType.string) = MosaicoField(description='Active faults.')
-    note: MosaicoType.string = MosaicoField(default=None, description='Free text.')
+    note: Optional[MosaicoType.string] = MosaicoField(default=None, description='Free text.')
 
 
 def describe(client: MosaicoClient, name: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def write_read_query_delete(client: MosaicoClient, name: str) -> dict[str, Any]:
         start_timestamp_ns=start + 100 * 5_000_000, end_timestamp_ns=start + 110 * 5_000_000
     )
     by_value = client.query(
-        Query(
+        query=Query(
             QuerySequence().with_name(name),
             QueryOntologyCatalog(
                 IMU.Q.acceleration.x.gt(24.95), DriveState.Q.torque.between(5.0, 6.0)

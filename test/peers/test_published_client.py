@@ -33,7 +33,7 @@ def test_it_writes_reads_queries_and_deletes(daemon: Any, peer: Callable[..., An
     assert described['timestamp_ns_min'] == START
     assert described['timestamp_ns_max'] == START + 299 * 5_000_000
     assert [session['locked'] for session in described['sessions']] == [True]
-    assert described['sessions'][0]['topics'] == ['peer_run/imu', 'peer_run/base/drive']
+    assert described['sessions'][0]['topics'] == ['/imu', '/base/drive']
     assert described['updated_timestamps'][0] >= described['created_timestamp'] > START
     imu, drive = described['topics']['/imu'], described['topics']['/base/drive']
     assert imu['user_metadata'] == {'mount': 'wrist'}
