@@ -16,7 +16,7 @@ from mosaico_ros.protocol.errors import (
 )
 from mosaico_ros.protocol.server_info import ServerConfig, ServerInfo
 
-__all__ = ['connect']
+__all__ = ['connect', 'probe']
 
 _POLL_S = 0.025
 _LEGACY_SIZES = ServerConfig(*[16 * 1024 * 1024] * 3)
@@ -47,7 +47,7 @@ def connect(endpoint: Endpoint, timeout: float) -> Connection:
         connection = Connection(endpoint)
         try:
             left = max(deadline - time.monotonic(), 0.1)
-            connection.server = _probe(connection, left)
+            connection.server = probe(connection, left)
             return connection
         except (UnavailableError, DeadlineExceededError) as error:
             connection.close()
@@ -61,7 +61,8 @@ def connect(endpoint: Endpoint, timeout: float) -> Connection:
         time.sleep(_POLL_S)
 
 
-def _probe(connection: Connection, timeout: float) -> ServerInfo:
+def probe(connection: Connection, timeout: float | None = None) -> ServerInfo:
+    """Ask the daemon what it is; errors as in :func:`connect`."""
     try:
         answer = connection.action('info', {}, timeout=timeout)
     except (

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mosaico_ros.client.comm.connecting import connect
+from mosaico_ros.client.comm.connecting import connect, probe
 from mosaico_ros.client.comm.connection import Connection, Endpoint, GRPCCompression
 from mosaico_ros.client.comm.notifications import Notification
 from mosaico_ros.client.enums import GRPCCompressionAlgorithm, SessionLevelErrorPolicy
@@ -126,9 +126,15 @@ class MosaicoClient:
         )
 
     def info(self) -> ServerInfo:
-        """Return what the daemon said about itself when the connection was made."""
-        assert self._connection.server is not None
-        return self._connection.server
+        """Ask the daemon for its version, message sizes and extensions.
+
+        Raises
+        ------
+        UnavailableError
+            The daemon is gone.
+
+        """
+        return probe(self._connection)
 
     def version(self) -> str:
         """Return the daemon's version text."""

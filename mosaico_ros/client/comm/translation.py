@@ -23,8 +23,8 @@ _NAMED = re.compile(
     r'(?:(?:Flight|gRPC) returned (?P<kind>[a-z -]+?) error|Flight (?P<other>cancelled call'
     r'|RPC failed)),? with message: '
 )
-# Arrow appends these; "Detail" and "Client context" only repeat what precedes them.
-_DEBUG_TAIL = re.compile(r'\. (?:gRPC client debug context|Client context|Detail): .*', re.DOTALL)
+# Arrow appends this to the status of a stream; it only repeats what precedes it.
+_DEBUG_TAIL = re.compile(r'\. gRPC client debug context: .*', re.DOTALL)
 
 _CODES = {
     'invalid argument': ErrorCode.INVALID_ARGUMENT,

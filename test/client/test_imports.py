@@ -1,0 +1,91 @@
+"""What importing costs, and which module paths lead where."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+FORBIDDEN = ('rclpy', 'grpc', 'sqlalchemy', 'alembic', 'pandas', 'rich', 'rosbags', 'mcap')
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_usual_import_is_quick_and_loads_neither_ros_nor_the_server():
+    # The best of three: other tests share the processors, and the bar is about the code.
+    code = f"""
+        import sys, time
+        begin = time.perf_counter()
+        from mosaico_ros import MosaicoClient, IMU, QueryTopic
+        print(time.perf_counter() - begin)
+        loaded = [name for name in {FORBIDDEN!r} if name in sys.modules]
+        assert not loaded, loaded
+        assert not any(name.startswith('mosaico_ros.daemon') for name in sys.modules)
+    """
+    seconds = min(float(run(code)) for _ in range(3))
+    assert seconds < 0.6
+
+
+def test_every_public_name_is_there():
+    run("""
+        import mosaico_ros
+        for name in mosaico_ros.__all__:
+            getattr(mosaico_ros, name)
+        assert set(mosaico_ros.__all__) <= set(dir(mosaico_ros))
+    """)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    run("""
+        import mosaico_ros
+        try:
+            mosaico_ros.Nonsense
+        except AttributeError as error:
+            assert 'Nonsense' in str(error)
+        else:
+            raise SystemExit('no error')
+    """)
+
+
+def test_published_module_paths_lead_to_the_same_classes():
+    run("""
+        import mosaico_ros
+        from mosaico_ros.comm.mosaico_client import MosaicoClient
+        from mosaico_ros.comm import GRPCCompression, Notification
+        from mosaico_ros.enum import SessionLevelErrorPolicy
+        from mosaico_ros.handlers import TopicWriter
+        from mosaico_ros.handlers.sequence_handler import SequenceHandler
+        from mosaico_ros.logging_config import get_logger
+        from mosaico_ros.models.query import QueryTopic
+        from mosaico_ros.models.query.builders import QueryTopic as Deep
+        from mosaico_ros.query import QueryResponse
+        from mosaico_ros.platform.server_config import ServerInfo
+
+        assert MosaicoClient is mosaico_ros.MosaicoClient
+        assert QueryTopic is Deep is mosaico_ros.QueryTopic
+        assert TopicWriter is mosaico_ros.TopicWriter
+        assert SequenceHandler is mosaico_ros.SequenceHandler
+        assert SessionLevelErrorPolicy is mosaico_ros.SessionLevelErrorPolicy
+        assert ServerInfo is mosaico_ros.ServerInfo
+        assert MosaicoClient.__module__ == 'mosaico_ros.client.comm.mosaico_client'
+        import mosaico_ros.models.query.builders as module
+        assert module.__spec__.name == module.__name__ == 'mosaico_ros.client.query.builders'
+    """)
+
+
+def test_an_alias_invents_no_modules():
+    run("""
+        for name in ('mosaico_ros.comm.nonsense', 'mosaico_ros.nonsense', 'mosaico_ros.bridges.x'):
+            try:
+                __import__(name)
+            except ModuleNotFoundError as error:
+                assert error.name == name, error.name
+            else:
+                raise SystemExit(name)
+    """)
