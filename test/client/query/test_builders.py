@@ -13,8 +13,9 @@ def test_all_sections_together():
     query = Query(
         QuerySequence().with_name_match('drive').with_user_metadata('site.hall', eq='B'),
         QueryTopic().with_name('front/imu/').with_ontology_tag('IMU'),
-        QueryOntologyCatalog(IMU.Q.acceleration.x.gt(5), include_timestamp_range=True)
-        .with_expression(IMU.Q.acceleration.y.between(-1, 1)),
+        QueryOntologyCatalog(
+            IMU.Q.acceleration.x.gt(5), include_timestamp_range=True
+        ).with_expression(IMU.Q.acceleration.y.between(-1, 1)),
     )
     body = query.to_dict()
     assert body == {

@@ -23,9 +23,12 @@ from mosaico_ros.client.query.text import QueryTextError, parse
                 }
             },
         ),
-        ('IMU.timestamp_ns outside 1 and 2', {'ontology': {'IMU.timestamp_ns': {'$outside': [1, 2]}}}),
+        (
+            'IMU.timestamp_ns outside 1 and 2',
+            {'ontology': {'IMU.timestamp_ns': {'$outside': [1, 2]}}},
+        ),
         ('GPS.status.status in [1, 2]', {'ontology': {'GPS.status.status': {'$in': [1, 2]}}}),
-        ("String.data in ('a', \"b\")", {'ontology': {'String.data': {'$in': ['a', 'b']}}}),
+        ('String.data in (\'a\', "b")', {'ontology': {'String.data': {'$in': ['a', 'b']}}}),
         ("String.data match 'it\\'s'", {'ontology': {'String.data': {'$match': "*it's*"}}}),
         ('RobotJoint.positions[?] > 1', {'ontology': {'RobotJoint.positions[?]': {'$gt': 1}}}),
         ('RobotJoint.positions[!] > 1', {'ontology': {'RobotJoint.positions[!]': {'$gt': 1}}}),
