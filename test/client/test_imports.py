@@ -18,17 +18,17 @@ def run(code: str) -> str:
 
 
 def test_the_usual_import_is_quick_and_loads_neither_ros_nor_the_server():
-    # The best of three: other tests share the processors, and the bar is about the code.
+    # Processor time and the best of five: other tests share the machine with this one.
     code = f"""
         import sys, time
-        begin = time.perf_counter()
+        begin = time.process_time()
         from mosaico_ros import MosaicoClient, IMU, QueryTopic
-        print(time.perf_counter() - begin)
+        print(time.process_time() - begin)
         loaded = [name for name in {FORBIDDEN!r} if name in sys.modules]
         assert not loaded, loaded
         assert not any(name.startswith('mosaico_ros.daemon') for name in sys.modules)
     """
-    seconds = min(float(run(code)) for _ in range(3))
+    seconds = min(float(run(code)) for _ in range(5))
     assert seconds < 0.6
 
 

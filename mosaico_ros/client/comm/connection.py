@@ -152,7 +152,7 @@ class Connection:
 
     def list_paths(self) -> Iterator[tuple[str, ...]]:
         """Yield the path of every Flight that the daemon lists."""
-        with translated():
+        with translated(peer=str(self.endpoint)):
             for info in self._client().list_flights(options=self._options):
                 if info.descriptor.descriptor_type == flight.DescriptorType.PATH:
                     yield tuple(part.decode() for part in info.descriptor.path)
@@ -167,12 +167,12 @@ class Connection:
     ) -> flight.FlightInfo:
         """Resolve a sequence or topic, optionally cut to [start_ns, end_ns)."""
         command = InfoCommand(locator, start_ns, end_ns, sidecars)
-        with translated():
+        with translated(peer=str(self.endpoint)):
             return self._client().get_flight_info(_command(command), self._options)
 
     def schema(self, locator: TopicLocator) -> pa.Schema:
         """Return the stored schema of a topic; empty if nothing was uploaded yet."""
-        with translated():
+        with translated(peer=str(self.endpoint)):
             return self._client().get_schema(_command(InfoCommand(locator)), self._options).schema
 
     def open_put(
@@ -185,7 +185,7 @@ class Connection:
 
     def open_get(self, ticket: flight.Ticket) -> flight.FlightStreamReader:
         """Open a download."""
-        with translated():
+        with translated(peer=str(self.endpoint)):
             return self._client().do_get(ticket, self._options)
 
     def close(self) -> None:
@@ -212,7 +212,7 @@ class Connection:
         if timeout is not None:
             options = flight.FlightCallOptions(timeout=timeout, headers=self._headers)
         request = flight.Action(name, codec.encode(body))
-        with translated():
+        with translated(peer=str(self.endpoint)):
             return [
                 result.body.to_pybytes() for result in self._client().do_action(request, options)
             ]

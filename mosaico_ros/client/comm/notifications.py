@@ -47,13 +47,13 @@ class Notification:
     def from_dict(cls, data: dict[str, Any]) -> Notification:
         """Read one entry of a ``*_notification_list`` answer."""
         locator = parse_resource(data['name'])
-        is_topic = isinstance(locator, TopicLocator)
+        topic = locator if isinstance(locator, TopicLocator) else None
         return cls(
-            sequence_name=locator.sequence if is_topic else str(locator),
+            sequence_name=topic.sequence if topic else str(locator),
             type=NotificationType(data['notification_type']),
             message=data['msg'],
             created_datetime=_parse_time(data['created_datetime']),
-            topic_name=locator.topic_name if is_topic else None,
+            topic_name=topic.topic_name if topic else None,
         )
 
 

@@ -56,7 +56,7 @@ _TYPES: tuple[tuple[type[BaseException], ErrorCode], ...] = (
 )
 
 
-def translate(error: BaseException, place: str = '') -> MosaicoError:
+def translate(error: BaseException, place: str = '', peer: str = '') -> MosaicoError:
     """Return the library's error for one of pyarrow, with the daemon's own text.
 
     Parameters
@@ -65,6 +65,8 @@ def translate(error: BaseException, place: str = '') -> MosaicoError:
         What pyarrow raised.
     place
         Put before the text where the daemon cannot know it, for example the topic of an upload.
+    peer
+        Address of the daemon, told where it cannot be reached.
 
     """
     text = str(error)
@@ -75,15 +77,17 @@ def translate(error: BaseException, place: str = '') -> MosaicoError:
     else:
         code = next((code for kind, code in _TYPES if isinstance(error, kind)), ErrorCode.INTERNAL)
     text = _DEBUG_TAIL.sub('', text)
+    if peer and code is ErrorCode.UNAVAILABLE:
+        text = f'The daemon at {peer} cannot be reached: {text}'
     return error_for_code(code)(f'{place}: {text}' if place else text)
 
 
 @contextmanager
-def translated(place: str = '') -> Iterator[None]:
+def translated(place: str = '', peer: str = '') -> Iterator[None]:
     """Raise what pyarrow raises inside the block as errors of the library."""
     try:
         yield
     except MosaicoError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise translate(error, place) from error
+        raise translate(error, place, peer) from error

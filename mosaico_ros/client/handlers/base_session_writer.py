@@ -339,7 +339,7 @@ class BaseSessionWriter(ABC):
         for writer in self._writers.values():
             self._quietly(
                 f'close the topic {writer.name}',
-                lambda writer=writer: writer.close_after(error, keep_rows=keep),  # type: ignore[misc]
+                lambda writer=writer: writer.close_after(error, keep_rows=keep),
             )
             self._connection.flusher.remove(writer)
         if keep:

@@ -62,7 +62,7 @@ class TopicWriter:
         self._rows_pushed = 0
         self._open = True
         self._ignored = 0
-        self._late_error: BaseException | None = None
+        self._late_error: Exception | None = None
 
     @property
     def status(self) -> TopicWriterStatus:
@@ -324,7 +324,7 @@ class TopicWriter:
 
     def _take_late_error(self) -> Exception | None:
         late, self._late_error = self._late_error, None
-        return late if isinstance(late, Exception) else None
+        return late
 
     def _send_rows(self, *, commit: bool = False) -> None:
         refused: InvalidArgumentError | None = None
@@ -348,7 +348,7 @@ class TopicWriter:
             self._status = TopicWriterStatus.RecordTooLarge
             self._notify(text)
 
-    def _finish(self, failure: BaseException | None) -> None:
+    def _finish(self, failure: Exception | None) -> None:
         try:
             if self._ignored > _NOTIFIED_ERRORS:
                 more = self._ignored - _NOTIFIED_ERRORS

@@ -312,7 +312,7 @@ class QueryResponse:
 def _distance(
     topic: QueryResponseItemTopic, by_tag: dict[str, int] | None, default: int | None
 ) -> int | None:
-    return (by_tag or {}).get(topic.ontology_tag, default)  # type: ignore[arg-type]
+    return (by_tag or {}).get(topic.ontology_tag, default)
 
 
 def _intersect(

@@ -211,7 +211,7 @@ class _Parser:
             raise self._error(path, f'{path.text} is a list: write {path.text}[0], [?] or [!]')
         if isinstance(node, Members):
             raise self._error(path, f'{path.text} has parts: {", ".join(dir(node))}')
-        return getattr(node, name)(value)  # type: ignore[no-any-return]
+        return getattr(node, name)(value)
 
     def _value(self) -> Any:
         token = self._take()

@@ -321,6 +321,17 @@ def test_threads_share_a_client_and_a_writer(client, name, make_imu, make_gps):
         assert client.topic_handler(name, f'gps{number}').to_arrow().num_rows == 500
 
 
+def await_daemon(client: MosaicoClient) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            client.info()
+            return True
+        except UnavailableError:
+            time.sleep(0.1)
+    return False
+
+
 def test_a_daemon_that_dies_is_noticed_while_writing(daemon, name, make_imu):
     def record(client: MosaicoClient) -> None:
         with client.sequence_create(name) as sequence:
@@ -339,7 +350,7 @@ def test_a_daemon_that_dies_is_noticed_while_writing(daemon, name, make_imu):
         assert f'{name}/imu' in str(caught.value)
         assert '100 of' in str(caught.value)
         daemon.start(daemon.port)
-        client.info()  # the same client finds the daemon again
+        assert await_daemon(client)  # the same client finds it again
         assert client.topic_handler(name, 'imu').message_count >= 100
 
 
