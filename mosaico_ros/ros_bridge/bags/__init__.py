@@ -1,0 +1,172 @@
+"""Recordings as groups of payloads per topic: ``.mcap``, ``.db3``, ``.bag``, rosbag2 folders."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+
+from . import mcap, ros1, sqlite
+from .metadata import read_metadata
+from .records import Bag as Bag, BagTopic as BagTopic, MessageGroup as MessageGroup
+
+_SUFFIXES = ('.mcap', '.db3', '.bag')
+
+
+def open_bag(path: str | Path) -> Bag:
+    """Open a recording.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file (``.mcap``, ``.db3``, ``.bag``, or one of these with ``.zstd`` behind it), or a
+        folder that rosbag2 wrote, with or without ``metadata.yaml``, split or not. What a file is
+        is decided by its first bytes, not by its name.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing is there.
+    InvalidArgumentError
+        If it is not a bag.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _FolderBag(path)
+    if not path.is_file():
+        raise NotFoundError(f'there is no file or folder {path}')
+    return _open_file(path)
+
+
+def bag_files(path: Path) -> list[Path]:
+    """Files that make up a recording, in order."""
+    if path.is_file():
+        return [path]
+    metadata = path / 'metadata.yaml'
+    if metadata.is_file():
+        # Older versions of rosbag2 wrote the folder's own name into the paths.
+        names = [Path(name).name for name in read_metadata(metadata).files]
+        missing = [name for name in names if not (path / name).is_file()]
+        if missing:
+            raise NotFoundError(f'{metadata} names {missing[0]}, which is not there')
+        return [path / name for name in names]
+    pattern = re.compile(rf'({"|".join(map(re.escape, _SUFFIXES))})(\.zstd)?$')
+    files = [file for file in path.iterdir() if pattern.search(file.name) and file.is_file()]
+    return sorted(files, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sort key under which ``bag_10`` follows ``bag_9``."""
+    parts = re.split(r'(\d+)', path.name)
+    return [(int(part), '') if part.isdigit() else (-1, part) for part in parts]
+
+
+def _open_file(path: Path, compression: str = '') -> Bag:
+    try:
+        with path.open('rb') as file:
+            magic = file.read(16)
+    except OSError as error:
+        raise InvalidArgumentError(f'{path} cannot be read ({error.strerror})') from error
+    if magic.startswith(mcap.MAGIC):
+        return mcap.McapBag(path)
+    if magic == sqlite.MAGIC:
+        return sqlite.SqliteBag(path, compression)
+    if magic.startswith(ros1.MAGIC):
+        return ros1.Ros1Bag(path)
+    if magic.startswith(b'\x28\xb5\x2f\xfd'):
+        return _PackedBag(path, compression)
+    raise InvalidArgumentError(
+        f'{path} is not a bag', remedy='expected an .mcap, .db3 or .bag file, or a rosbag2 folder'
+    )
+
+
+class _PackedBag(Bag):
+    """A file compressed as a whole; unpacked beside the system's temporary files while open."""
+
+    def __init__(self, path: Path, compression: str) -> None:
+        super().__init__(path)
+        import pyarrow as pa
+
+        self._folder = tempfile.TemporaryDirectory(prefix='mosaico_bag_')
+        try:
+            plain = Path(self._folder.name) / path.stem
+            with pa.input_stream(str(path), compression='zstd') as source, plain.open('wb') as out:
+                while block := source.read(1 << 22):
+                    out.write(block)
+            self._inner = _open_file(plain, compression)
+        except OSError as error:
+            self._folder.cleanup()
+            raise InvalidArgumentError(f'{path} cannot be unpacked ({error})') from error
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self.topics = self._inner.topics
+        self.problems = self._inner.problems
+        self.distro = self._inner.distro
+
+    def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
+        return self._inner.groups(wanted)
+
+    def close(self) -> None:
+        self._inner.close()
+        self._folder.cleanup()
+
+
+class _FolderBag(Bag):
+    """A folder that rosbag2 wrote: one file after the other as one recording."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        files = bag_files(path)
+        if not files:
+            raise InvalidArgumentError(
+                f'{path} is not a bag: it holds no .mcap, .db3 or .bag file'
+            )
+        metadata = path / 'metadata.yaml'
+        described = read_metadata(metadata) if metadata.is_file() else None
+        self._bags: list[Bag] = []
+        try:
+            for file in files:
+                self._bags.append(_open_file(file, described.compression if described else ''))
+                self._merge(self._bags[-1])
+        except BaseException:
+            self.close()
+            raise
+        self.distro = (described.distro if described else None) or self.distro
+
+    def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
+        for bag in self._bags:
+            told = len(bag.problems)
+            yield from bag.groups(lambda topic: self._belongs(topic) and wanted(topic))
+            self._tell(bag, told)
+
+    def close(self) -> None:
+        for bag in self._bags:
+            bag.close()
+
+    def _belongs(self, topic: BagTopic) -> bool:
+        # An unfinished file tells its topics only while it is read.
+        return self.topics.setdefault(topic.name, topic).msgtype == topic.msgtype
+
+    def _tell(self, bag: Bag, since: int) -> None:
+        self.problems += [f'{bag.path.name}: {problem}' for problem in bag.problems[since:]]
+
+    def _merge(self, bag: Bag) -> None:
+        self.distro = self.distro or bag.distro
+        self._tell(bag, 0)
+        for name, topic in bag.topics.items():
+            known = self.topics.get(name)
+            if known is None:
+                self.topics[name] = topic
+            elif known.msgtype != topic.msgtype:
+                self.problems.append(
+                    f'{bag.path.name}: {name} skipped, its type is {topic.msgtype} and was '
+                    f'{known.msgtype} before'
+                )
+            elif known.count is not None:
+                count = None if topic.count is None else known.count + topic.count
+                self.topics[name] = replace(known, count=count)

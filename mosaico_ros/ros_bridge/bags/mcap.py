@@ -1,0 +1,367 @@
+"""MCAP files, walked chunk by chunk with the arrays of their message indexes.
+
+The file is read once, front to back. The index records that follow a chunk say where its messages
+lie, so that no record is parsed in Python; what no index covers (definitions, chunks without
+index, messages outside chunks) is scanned record by record. Nothing depends on the summary at
+the end: it only tells topics and counts beforehand.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+from ..cdr.decoder import Payloads
+from ..cdr.rows import Rows
+from ..definitions import full_name
+from .metadata import distro_of
+from .records import Bag, BagTopic, Collector, MessageGroup
+
+MAGIC = b'\x89MCAP0\r\n'
+_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 0x03, 0x04, 0x05, 0x06, 0x07
+_STATISTICS, _METADATA, _DATA_END = 0x0B, 0x0C, 0x0F
+_RECORD = struct.Struct('<BQ')
+_FOOTER = struct.Struct('<BQQQI')
+#: Fixed part of a message record: opcode, length, channel, sequence, log and publish time.
+_MESSAGE_DTYPE = np.dtype(
+    {
+        'names': ['opcode', 'length', 'channel', 'time'],
+        'formats': ['u1', '<u8', '<u2', '<i8'],
+        'offsets': [0, 1, 9, 15],
+        'itemsize': 31,
+    }
+)
+#: Bytes of a message record's content that are not payload.
+_MESSAGE_HEAD = 22
+#: Larger records than this are taken for damage.
+_LARGEST = 4 << 30
+
+
+@dataclass(frozen=True)
+class _Channel:
+    topic: BagTopic | None
+    schema: int
+
+
+class McapBag(Bag):
+    """One ``.mcap`` file.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the file does not begin as MCAP files do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._size = path.stat().st_size
+        self._schemas: dict[int, tuple[str, str, bytes]] = {}
+        self._channels: dict[int, _Channel] = {}
+        self._counts: dict[int, int] = {}
+        with path.open('rb') as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise InvalidArgumentError(f'{path} is not an MCAP file')
+            self._read_summary(file)
+
+    def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
+        collector = Collector()
+        with self.path.open('rb', buffering=1 << 20) as file:
+            file.seek(len(MAGIC))
+            chunk: np.ndarray | None = None
+            indexes: list[bytes] = []
+            while True:
+                opcode, content = self._record(file)
+                if opcode == _INDEX and chunk is not None:
+                    indexes.append(content)
+                    continue
+                if chunk is not None:
+                    yield from self._chunk_messages(chunk, indexes, wanted, collector)
+                    chunk, indexes = None, []
+                if opcode == _CHUNK:
+                    chunk = self._unpacked(content)
+                elif opcode == _MESSAGE:
+                    head = _RECORD.pack(opcode, len(content))
+                    record = np.frombuffer(head + content, np.uint8)
+                    at = np.zeros(1, np.int64)
+                    yield from self._messages(record, at, wanted, collector)
+                elif opcode in (_DATA_END, None):
+                    break
+                else:
+                    self._define(opcode, content)
+        yield from collector.rest()
+
+    # --- records --------------------------------------------------------------------------------
+
+    def _record(self, file: BinaryIO) -> tuple[int | None, bytes]:
+        """Next record; opcode None at the end of the file, however it ends."""
+        head = file.read(_RECORD.size)
+        if len(head) < _RECORD.size:
+            self.problems.append('the file was not finished: it has no end of data')
+            return None, b''
+        opcode, length = _RECORD.unpack(head)
+        content = b'' if length > _LARGEST else file.read(length)
+        if len(content) < length:
+            self.problems.append(
+                f'the file ends inside a record of {length} bytes at byte '
+                f'{self._size - len(content)}; what lies before is kept'
+            )
+            if opcode == _CHUNK:
+                return opcode, content
+            return None, b''
+        return opcode, content
+
+    def _define(self, opcode: int, content: bytes) -> None:
+        """Take in a schema, a channel, the statistics or the recorder's metadata."""
+        view = _Fields(content)
+        try:
+            if opcode == _SCHEMA:
+                key = view.number('<H')
+                self._schemas[key] = (view.text(), view.text(), view.blob())
+            elif opcode == _CHANNEL:
+                key, schema = view.number('<H'), view.number('<H')
+                name, encoding = view.text(), view.text()
+                self._add_channel(key, schema, name, encoding, view.strings())
+            elif opcode == _STATISTICS:
+                view.at = 42
+                pairs = np.frombuffer(view.blob(), np.dtype([('key', '<u2'), ('count', '<u8')]))
+                self._counts = dict(
+                    zip(pairs['key'].tolist(), pairs['count'].tolist(), strict=True)
+                )
+            elif opcode == _METADATA and view.text() == 'rosbag2':
+                self.distro = distro_of(view.strings().get('serialized_metadata', ''))
+        except (struct.error, ValueError) as error:
+            self.problems.append(f'a record of type 0x{opcode:02x} is damaged ({error})')
+
+    def _add_channel(
+        self, key: int, schema: int, name: str, encoding: str, extra: dict[str, str]
+    ) -> None:
+        if key in self._channels:
+            return
+        topic = None
+        msgtype, form, text = self._schemas.get(schema, ('', '', b''))
+        if encoding not in ('cdr', 'ros1'):
+            self.problems.append(
+                f'{name}: skipped, messages are encoded as {encoding or "nothing"!r}, '
+                'which is not a ROS serialization'
+            )
+        elif not msgtype:
+            self.problems.append(f'{name}: skipped, the file does not say its message type')
+        else:
+            try:
+                topic = BagTopic(
+                    name,
+                    full_name(msgtype),
+                    text.decode() if form in ('ros2msg', 'ros2idl', 'ros1msg') else None,
+                    ros1=encoding == 'ros1',
+                    qos=extra.get('offered_qos_profiles'),
+                )
+            except (InvalidArgumentError, UnicodeDecodeError) as error:
+                self.problems.append(f'{name}: skipped, {error}')
+        self._channels[key] = _Channel(topic, schema)
+        if topic is not None:
+            known = self.topics.setdefault(name, topic)
+            if known.msgtype != topic.msgtype:
+                self.problems.append(
+                    f'{name}: messages of type {topic.msgtype} skipped, '
+                    f'the topic began as {known.msgtype}'
+                )
+                self._channels[key] = _Channel(None, schema)
+
+    def _read_summary(self, file: BinaryIO) -> None:
+        """Topics and counts from the end of the file, if it has one."""
+        tail = _FOOTER.size + len(MAGIC)
+        if self._size < 2 * tail:
+            return
+        file.seek(-tail, os.SEEK_END)
+        footer = file.read(tail)
+        opcode, _, start, _, _ = _FOOTER.unpack(footer[: _FOOTER.size])
+        if opcode != 0x02 or not footer.endswith(MAGIC) or not 0 < start < self._size:
+            return
+        file.seek(start)
+        stop = self._size - tail
+        summary = file.read(stop - start)
+        at = 0
+        while at + _RECORD.size <= len(summary):
+            opcode, length = _RECORD.unpack_from(summary, at)
+            at += _RECORD.size
+            if opcode in (_SCHEMA, _CHANNEL, _STATISTICS):
+                self._define(opcode, summary[at : at + length])
+            at += length
+        for key, channel in self._channels.items():
+            if channel.topic is not None and self._counts:
+                topic = self.topics[channel.topic.name]
+                count = (topic.count or 0) + self._counts.get(key, 0)
+                self.topics[topic.name] = replace(topic, count=count)
+
+    # --- chunks ---------------------------------------------------------------------------------
+
+    def _unpacked(self, content: bytes) -> np.ndarray:
+        """Records of a chunk; what cannot be unpacked is reported and empty."""
+        nothing = np.empty(0, np.uint8)
+        try:
+            view = _Fields(content)
+            view.at = 16
+            size, crc = view.number('<Q'), view.number('<I')
+            compression = view.text()
+            view.number('<Q')
+        except (struct.error, ValueError):
+            self.problems.append('a chunk is damaged: its head cannot be read')
+            return nothing
+        packed = np.frombuffer(content, np.uint8)[view.at :]
+        if not compression:
+            records = packed
+        elif compression not in ('zstd', 'lz4') or size > _LARGEST:
+            self.problems.append(f'a chunk compressed with {compression!r} cannot be unpacked')
+            return nothing
+        else:
+            try:
+                unpacked = pa.Codec(compression).decompress(pa.py_buffer(packed), size)
+            except (OSError, pa.ArrowException) as error:
+                self.problems.append(
+                    f'a chunk cannot be unpacked ({error}): its messages are lost'
+                )
+                return nothing
+            records = np.frombuffer(unpacked, np.uint8)
+        if crc and len(records) == size and zlib.crc32(records.data) != crc:
+            self.problems.append('a chunk does not match its checksum: its messages are suspect')
+        return records
+
+    def _chunk_messages(
+        self,
+        chunk: np.ndarray,
+        indexes: list[bytes],
+        wanted: Callable[[BagTopic], bool],
+        collector: Collector,
+    ) -> Iterator[MessageGroup]:
+        starts = self._indexed(chunk, indexes)
+        # Whatever the index does not cover is scanned: definitions, and messages it forgot.
+        if len(starts):
+            ends = starts + _RECORD.size + _head(chunk, starts)['length'].astype(np.int64)
+            edges = np.concatenate([[0], ends]), np.concatenate([starts, [len(chunk)]])
+            gaps = np.flatnonzero(edges[0] < edges[1])
+            found = [self._scan(chunk, int(edges[0][i]), int(edges[1][i])) for i in gaps.tolist()]
+            forgotten = [at for part in found for at in part]
+            if forgotten:
+                starts = np.sort(np.concatenate([starts, np.array(forgotten, np.int64)]))
+        else:
+            starts = np.array(self._scan(chunk, 0, len(chunk)), np.int64)
+        if len(starts):
+            yield from self._messages(chunk, starts, wanted, collector)
+
+    def _indexed(self, chunk: np.ndarray, indexes: list[bytes]) -> np.ndarray:
+        """Verified starts of the message records that the index names, in file order."""
+        entries = [
+            np.frombuffer(content[6 : len(content) - (len(content) - 6) % 16], '<u8')[1::2]
+            for content in indexes
+        ]
+        if not entries:
+            return np.empty(0, np.int64)
+        starts = np.unique(np.concatenate(entries).astype(np.int64))
+        if starts.size == 0 or starts[0] < 0:
+            return np.empty(0, np.int64)
+        inside = starts[-1] + _MESSAGE_DTYPE.itemsize <= len(chunk)
+        if inside:
+            heads = _head(chunk, starts)
+            ends = starts + _RECORD.size + heads['length'].astype(np.int64)
+            sound = (
+                (heads['opcode'] == _MESSAGE)
+                & (heads['length'] >= _MESSAGE_HEAD)
+                & (heads['length'] <= len(chunk))
+                & (ends <= np.append(starts[1:], len(chunk)))
+            )
+            if sound.all():
+                return starts
+        self.problems.append('a chunk contradicts its index: its records were scanned instead')
+        return np.empty(0, np.int64)
+
+    def _scan(self, chunk: np.ndarray, at: int, stop: int) -> list[int]:
+        """Starts of the message records in a stretch; other records are taken in."""
+        view = chunk.data
+        starts = []
+        while at + _RECORD.size <= stop:
+            opcode, length = _RECORD.unpack_from(view, at)
+            end = at + _RECORD.size + length
+            if end > stop:
+                self.problems.append('a chunk ends inside a record; what lies before is kept')
+                break
+            if opcode == _MESSAGE:
+                if length >= _MESSAGE_HEAD:
+                    starts.append(at)
+            else:
+                self._define(opcode, bytes(view[at + _RECORD.size : end]))
+            at = end
+        return starts
+
+    def _messages(
+        self,
+        chunk: np.ndarray,
+        starts: np.ndarray,
+        wanted: Callable[[BagTopic], bool],
+        collector: Collector,
+    ) -> Iterator[MessageGroup]:
+        heads = _head(chunk, starts)
+        channels = heads['channel']
+        for key in np.unique(channels).tolist():
+            channel = self._channels.get(key)
+            if channel is None:
+                self._channels[key] = _Channel(None, 0)
+                self.problems.append(f'messages of channel {key} skipped: it is not defined')
+                continue
+            if channel.topic is None or not wanted(channel.topic):
+                continue
+            mine = channels == key
+            payloads = Payloads(
+                chunk,
+                starts[mine] + _MESSAGE_DTYPE.itemsize,
+                heads['length'][mine].astype(np.int64) - _MESSAGE_HEAD,
+            )
+            times = np.ascontiguousarray(heads['time'][mine])
+            yield from collector.add(channel.topic.name, times, payloads)
+
+
+def _head(chunk: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Fixed parts of message records, as a structured array."""
+    rows = Rows(chunk, starts, np.full(len(starts), _MESSAGE_DTYPE.itemsize))
+    return np.ascontiguousarray(rows.matrix(0, _MESSAGE_DTYPE.itemsize)).view(_MESSAGE_DTYPE)[:, 0]
+
+
+class _Fields:
+    """Cursor over the content of a record."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.at = 0
+
+    def number(self, form: str) -> int:
+        value: int = struct.unpack_from(form, self.content, self.at)[0]
+        self.at += struct.calcsize(form)
+        return value
+
+    def blob(self) -> bytes:
+        size = self.number('<I')
+        value = self.content[self.at : self.at + size]
+        if len(value) < size:
+            raise ValueError('it ends early')
+        self.at += size
+        return value
+
+    def text(self) -> str:
+        return self.blob().decode()
+
+    def strings(self) -> dict[str, str]:
+        inner = _Fields(self.blob())
+        pairs = {}
+        while inner.at < len(inner.content):
+            key = inner.text()
+            pairs[key] = inner.text()
+        return pairs

@@ -1,0 +1,86 @@
+"""ROS 1 bags, read by rosbags; the payloads are decoded as they are, without a detour over CDR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+from ..cdr.decoder import Payloads
+from ..definitions import full_name
+from .records import GROUP_BYTES, GROUP_MESSAGES, Bag, BagTopic, Collector, MessageGroup
+
+MAGIC = b'#ROSBAG V'
+
+
+class Ros1Bag(Bag):
+    """One ``.bag`` file.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If rosbags cannot open it (an unfinished bag needs ``rosbag reindex`` first).
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        from rosbags.rosbag1 import Reader, ReaderError
+
+        self.distro = 'noetic'
+        self._reader = Reader(path)
+        try:
+            self._reader.open()
+        except ReaderError as error:
+            raise InvalidArgumentError(
+                f'{path} cannot be read as a ROS 1 bag ({error})',
+                remedy='if it was not closed properly, run `rosbag reindex` on it',
+            ) from error
+        for connection in self._reader.connections:
+            name, msgtype = connection.topic, full_name(connection.msgtype)
+            known = self.topics.get(name)
+            if known is not None and known.msgtype != msgtype:
+                self.problems.append(
+                    f'{name}: messages of type {msgtype} skipped, the topic is {known.msgtype}'
+                )
+                continue
+            count = connection.msgcount + (known.count or 0 if known else 0)
+            text = connection.msgdef.data
+            self.topics[name] = BagTopic(name, msgtype, text, ros1=True, count=count)
+
+    def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
+        connections = [
+            connection
+            for connection in self._reader.connections
+            if self.topics[connection.topic].msgtype == full_name(connection.msgtype)
+            and wanted(self.topics[connection.topic])
+        ]
+        if not connections:
+            return
+        collector = Collector()
+        batch: dict[str, tuple[list[int], list[bytes]]] = {}
+        count = nbytes = 0
+        for connection, time, data in self._reader.messages(connections):
+            times, payloads = batch.setdefault(connection.topic, ([], []))
+            times.append(time)
+            payloads.append(data)
+            count += 1
+            nbytes += len(data)
+            if count >= GROUP_MESSAGES or nbytes >= GROUP_BYTES:
+                yield from _collected(batch, collector)
+                batch = {}
+                count = nbytes = 0
+        yield from _collected(batch, collector)
+        yield from collector.rest()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _collected(
+    batch: dict[str, tuple[list[int], list[bytes]]], collector: Collector
+) -> Iterator[MessageGroup]:
+    for name, (times, payloads) in batch.items():
+        yield from collector.add(name, np.array(times, np.int64), Payloads.join(payloads))

@@ -1,0 +1,132 @@
+"""rosbag2's SQLite files (``.db3``)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+
+from mosaico_ros.protocol.errors import InvalidArgumentError
+
+from ..cdr.decoder import Payloads
+from ..definitions import full_name
+from .metadata import distro_of
+from .records import GROUP_BYTES, GROUP_MESSAGES, Bag, BagTopic, Collector, MessageGroup
+
+MAGIC = b'SQLite format 3\0'
+
+
+class SqliteBag(Bag):
+    """One ``.db3`` file.
+
+    Parameters
+    ----------
+    compression : str
+        Codec of each single message (``zstd``), or empty.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is not a database, or not one of rosbag2's.
+    """
+
+    def __init__(self, path: Path, compression: str = '') -> None:
+        super().__init__(path)
+        self._compression = compression
+        self._keys: dict[int, str] = {}
+        uri = f'file:{quote(str(path.absolute()))}?mode=ro'
+        # The injector opens in one thread and reads in another; never two at a time.
+        self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            self._read_topics()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            self._database.close()
+            raise InvalidArgumentError(f'{path} is not a rosbag2 database ({error})') from error
+
+    def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
+        keys = [key for key, name in self._keys.items() if wanted(self.topics[name])]
+        collector = Collector()
+        marks = ','.join('?' * len(keys))
+        # Row order is recording order, and the only one that reads the file front to back.
+        rows = self._database.execute(
+            f'SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({marks}) '
+            'ORDER BY id',
+            keys,
+        )
+        batch: dict[int, tuple[list[int], list[bytes]]] = {key: ([], []) for key in keys}
+        count = nbytes = 0
+        try:
+            for key, time, data in rows:
+                times, payloads = batch[key]
+                times.append(time)
+                payloads.append(data)
+                count += 1
+                nbytes += len(data)
+                if count >= GROUP_MESSAGES or nbytes >= GROUP_BYTES:
+                    yield from self._collected(batch, collector)
+                    batch = {key: ([], []) for key in keys}
+                    count = nbytes = 0
+        except sqlite3.DatabaseError as error:
+            self.problems.append(f'the database is damaged ({error}); what was read is kept')
+        yield from self._collected(batch, collector)
+        yield from collector.rest()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _collected(
+        self, batch: dict[int, tuple[list[int], list[bytes]]], collector: Collector
+    ) -> Iterator[MessageGroup]:
+        for key, (times, payloads) in batch.items():
+            if payloads:
+                if self._compression:
+                    payloads = [self._unpacked(payload) for payload in payloads]
+                stamps = np.array(times, np.int64)
+                yield from collector.add(self._keys[key], stamps, Payloads.join(payloads))
+
+    def _unpacked(self, payload: bytes) -> bytes:
+        stream = pa.CompressedInputStream(pa.BufferReader(payload), self._compression)
+        return bytes(stream.read())
+
+    def _read_topics(self) -> None:
+        database = self._database
+        tables = {name for (name,) in database.execute('SELECT name FROM sqlite_master')}
+        columns = {row[1] for row in database.execute('PRAGMA table_info(topics)')}
+        definitions = {}
+        if 'message_definitions' in tables:
+            definitions = dict(
+                database.execute(
+                    'SELECT topic_type, encoded_message_definition FROM message_definitions'
+                )
+            )
+        counts = dict(
+            database.execute('SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id')
+        )
+        qos = 'offered_qos_profiles' if 'offered_qos_profiles' in columns else "''"
+        for key, name, msgtype, encoding, profiles in database.execute(
+            f'SELECT id, name, type, serialization_format, {qos} FROM topics'
+        ):
+            if encoding != 'cdr':
+                self.problems.append(f'{name}: skipped, messages are encoded as {encoding!r}')
+                continue
+            try:
+                topic = BagTopic(
+                    name,
+                    full_name(msgtype),
+                    definitions.get(msgtype) or None,
+                    count=counts.get(key, 0),
+                    qos=profiles or None,
+                )
+            except InvalidArgumentError as error:
+                self.problems.append(f'{name}: skipped, {error}')
+                continue
+            self.topics[name] = topic
+            self._keys[key] = name
+        if 'metadata' in tables:
+            for (text,) in database.execute('SELECT metadata FROM metadata ORDER BY id DESC'):
+                self.distro = distro_of(text)
+                break

@@ -1,0 +1,305 @@
+"""Reading recordings: what other writers wrote, and what accidents left of it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from mcap.writer import CompressionType, IndexType, Writer as McapWriter
+
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.ros_bridge.bags import bag_files, open_bag
+from mosaico_ros.ros_bridge.definitions import find_definition, typestore
+
+SAMPLES = Path(__file__).parents[2] / '..' / 'shared' / 'samples' / 'bags'
+STRING = 'std_msgs/msg/String'
+
+
+@pytest.fixture
+def samples() -> Path:
+    if not SAMPLES.is_dir():
+        pytest.skip(f'the sample recordings are not at {SAMPLES}')
+    return SAMPLES
+
+
+def payload(text: str) -> bytes:
+    raw = text.encode() + b'\0'
+    return b'\0\1\0\0' + len(raw).to_bytes(4, 'little') + raw
+
+
+def messages(path, wanted=lambda topic: True):
+    """All messages by topic as (time, payload), and the bag's problems."""
+    found: dict[str, list[tuple[int, bytes]]] = {}
+    with open_bag(path) as bag:
+        for group in bag.groups(wanted):
+            data = group.payloads.buffer
+            for time, at, size in zip(
+                group.timestamps.tolist(),
+                group.payloads.offsets.tolist(),
+                group.payloads.lengths.tolist(),
+                strict=True,
+            ):
+                found.setdefault(group.topic, []).append((time, data[at : at + size].tobytes()))
+    return found, bag.problems
+
+
+def write_mcap(path: Path, count: int = 500, **options) -> dict[str, list[tuple[int, bytes]]]:
+    """A recording of two string topics, the second with some large messages."""
+    expected: dict[str, list[tuple[int, bytes]]] = {'/a': [], '/b': []}
+    with path.open('wb') as file:
+        writer = McapWriter(file, chunk_size=options.pop('chunk_size', 4096), **options)
+        writer.start(profile='ros2')
+        schema = writer.register_schema(STRING, 'ros2msg', b'string data\n')
+        channels = {name: writer.register_channel(name, 'cdr', schema) for name in expected}
+        for i in range(count):
+            name = '/a' if i % 3 else '/b'
+            data = payload(f'{name} {i} ' + 'x' * (50_000 if i % 100 == 0 else i % 17))
+            expected[name].append((1000 + i, data))
+            writer.add_message(channels[name], 1000 + i, data, 900 + i)
+        writer.finish()
+    return expected
+
+
+@pytest.mark.parametrize('compression', list(CompressionType))
+@pytest.mark.parametrize('indexes', [IndexType.ALL, IndexType.NONE])
+def test_mcap_chunks(tmp_path, compression, indexes):
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path, compression=compression, index_types=indexes)
+    assert messages(path) == (expected, [])
+
+
+def test_mcap_without_chunks(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path, use_chunking=False)
+    assert messages(path) == (expected, [])
+
+
+def test_mcap_without_summary(tmp_path):
+    """Topics are found in the chunks when nothing tells them beforehand."""
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path, use_statistics=False, repeat_channels=False, repeat_schemas=False)
+    assert messages(path) == (expected, [])
+
+
+def test_only_wanted_topics_are_read(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path)
+    assert messages(path, lambda topic: topic.name == '/b')[0] == {'/b': expected['/b']}
+
+
+def test_counts_are_known_beforehand(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path)
+    with open_bag(path) as bag:
+        assert {t.name: t.count for t in bag.topics.values()} == {
+            name: len(rows) for name, rows in expected.items()
+        }
+        assert bag.message_count == 500
+
+
+@pytest.mark.parametrize('compression', [CompressionType.NONE, CompressionType.ZSTD])
+@pytest.mark.parametrize('part', [0.2, 0.5, 0.9, 0.999])
+def test_mcap_cut_short(tmp_path, compression, part):
+    """What lies before the cut is kept, and the cut is said."""
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path, compression=compression)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(len(raw) * part)])
+    found, problems = messages(path)
+    assert problems or found == expected  # the very end holds the summary only
+    for name, rows in found.items():
+        assert rows == expected[name][: len(rows)]
+    kept = sum(map(len, found.values()))
+    if compression is CompressionType.NONE:
+        assert kept > 500 * (part - 0.25)
+
+
+def _records(raw: bytes):
+    """Opcode, content start and length of every top-level record."""
+    at = 8
+    while at < len(raw) - 8:
+        opcode, length = struct.unpack_from('<BQ', raw, at)
+        yield opcode, at + 9, length
+        at += 9 + length
+
+
+def test_mcap_with_a_lying_index(tmp_path):
+    """Offsets that point nowhere, and an index that forgets messages: all are still found."""
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path, compression=CompressionType.NONE)
+    raw = bytearray(path.read_bytes())
+    indexes = [(at, n) for opcode, at, n in _records(raw) if opcode == 0x07 and n >= 6 + 32]
+    at, _ = indexes[0]
+    raw[at + 14 : at + 22] = struct.pack('<Q', 1 << 62)
+    at, _ = indexes[3]
+    raw[at + 14 : at + 22] = struct.pack('<Q', 5)
+    at, _ = indexes[-1]
+    raw[at + 14 : at + 22] = raw[at + 30 : at + 38]  # the second message twice, the first never
+    path.write_bytes(raw)
+    found, problems = messages(path)
+    assert found == expected
+    assert len(problems) == 2
+
+
+def test_mcap_with_a_spoiled_chunk(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    expected = write_mcap(path, compression=CompressionType.ZSTD)
+    raw = bytearray(path.read_bytes())
+    chunks = [(at, n) for opcode, at, n in _records(raw) if opcode == 0x06]
+    at, n = chunks[2]
+    raw[at + n // 2 : at + n // 2 + 8] = b'\xff' * 8
+    path.write_bytes(raw)
+    found, problems = messages(path)
+    assert any('chunk' in problem for problem in problems)
+    stored = {row for rows in found.values() for row in rows}
+    intact = {row for rows in expected.values() for row in rows}
+    assert len(stored & intact) >= len(intact) - len(intact) // 4
+
+
+def test_channels_that_are_not_ros_are_named(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start()
+        schema = writer.register_schema(STRING, 'ros2msg', b'string data\n')
+        channel = writer.register_channel('/ros', 'cdr', schema)
+        other = writer.register_channel('/web', 'json', schema)
+        bare = writer.register_channel('/bare', 'cdr', 0)
+        for key in (channel, other, bare):
+            writer.add_message(key, 1, payload('x'), 1)
+        writer.finish()
+    found, problems = messages(path)
+    assert list(found) == ['/ros']
+    assert [problem.split(':')[0] for problem in problems] == ['/web', '/bare']
+
+
+def test_random_damage_never_raises(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    write_mcap(path, count=60, compression=CompressionType.NONE, chunk_size=512)
+    raw = path.read_bytes()
+    rng = np.random.default_rng(7)
+    for _ in range(150):
+        damaged = bytearray(raw)
+        for at in rng.integers(8, len(raw), rng.integers(1, 6)).tolist():
+            damaged[at] = int(rng.integers(256))
+        path.write_bytes(damaged)
+        messages(path)
+
+
+# --- other kinds --------------------------------------------------------------------------------
+
+
+def write_rosbag2(folder: Path) -> list[tuple[int, bytes]]:
+    from rosbags.rosbag2 import Writer
+
+    rows = [(5 + i, payload(f'text {i}')) for i in range(300)]
+    with Writer(folder, version=9) as writer:
+        connection = writer.add_connection('/chat', STRING, typestore=typestore('jazzy'))
+        for time, data in rows:
+            writer.write(connection, time, data)
+    return rows
+
+
+def test_sqlite_folder_and_file(tmp_path):
+    rows = write_rosbag2(tmp_path / 'talk')
+    assert messages(tmp_path / 'talk') == ({'/chat': rows}, [])
+    (file,) = bag_files(tmp_path / 'talk')
+    assert file.suffix == '.db3'
+    assert messages(file) == ({'/chat': rows}, [])
+
+
+@pytest.mark.parametrize('mode', ['FILE', 'MESSAGE'])
+def test_compressed_sqlite(tmp_path, mode):
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, Writer
+
+    rows = [(5 + i, payload(f'text {i}')) for i in range(50)]
+    writer = Writer(tmp_path / 'talk', version=9)
+    writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection('/chat', STRING, typestore=typestore('jazzy'))
+        for time, data in rows:
+            writer.write(connection, time, data)
+    assert messages(tmp_path / 'talk') == ({'/chat': rows}, [])
+
+
+def test_split_folder_without_metadata_is_read_in_natural_order(tmp_path):
+    for part in range(11):
+        with (tmp_path / f'talk_{part}.mcap').open('wb') as file:
+            writer = McapWriter(file)
+            writer.start(profile='ros2')
+            schema = writer.register_schema(STRING, 'ros2msg', b'string data\n')
+            channel = writer.register_channel('/chat', 'cdr', schema)
+            writer.add_message(channel, part, payload(str(part)), part)
+            writer.finish()
+    found, problems = messages(tmp_path)
+    assert found == {'/chat': [(part, payload(str(part))) for part in range(11)]}
+    assert not problems
+    with open_bag(tmp_path) as bag:
+        assert bag.message_count == 11
+
+
+def test_ros1_bag(tmp_path):
+    from rosbags.rosbag1 import Writer
+
+    store = typestore('noetic')
+    with Writer(tmp_path / 'old.bag') as writer:
+        connection = writer.add_connection('/chat', STRING, typestore=store)
+        for i in range(20):
+            raw = store.serialize_ros1(store.types[STRING](f'text {i}'), STRING)
+            writer.write(connection, 7 + i, raw)
+    found, _ = messages(tmp_path / 'old.bag')
+    assert [time for time, _ in found['/chat']] == list(range(7, 27))
+    with open_bag(tmp_path / 'old.bag') as bag:
+        assert bag.topics['/chat'].ros1
+        assert bag.distro == 'noetic'
+
+
+def test_what_is_not_a_bag(tmp_path):
+    (tmp_path / 'notes.mcap').write_text('not at all')
+    (tmp_path / 'other.db3').write_bytes(b'SQLite format 3\0' + b'\0' * 200)
+    (tmp_path / 'empty').mkdir()
+    for name in ('notes.mcap', 'other.db3', 'empty'):
+        with pytest.raises(InvalidArgumentError, match=name):
+            open_bag(tmp_path / name)
+    with pytest.raises(NotFoundError, match=r'nothing\.bag'):
+        open_bag(tmp_path / 'nothing.bag')
+    (tmp_path / 'zipped.mcap.zstd').write_bytes(
+        pa.Codec('zstd').compress(b'just text', asbytes=True)
+    )
+    with pytest.raises(InvalidArgumentError):
+        open_bag(tmp_path / 'zipped.mcap.zstd')
+
+
+def test_samples_of_other_writers(samples):
+    """Every message that rosbags reads, in the same order, byte by byte."""
+    from rosbags.rosbag2 import Reader
+
+    for name in ('cdr_test_mcap', 'rosbag2_test_sqlite3'):
+        expected: dict[str, list[tuple[int, bytes]]] = {}
+        with Reader(samples / name) as reader:
+            for connection, time, data in reader.messages():
+                expected.setdefault(connection.topic, []).append((time, bytes(data)))
+        assert messages(samples / name) == (expected, []), name
+    # rosbags yields nothing for these two, which hold the same data in different storages.
+    talk, problems = messages(samples / 'talker_mcap')
+    assert (talk, problems) == messages(samples / 'talker_sqlite3')
+    assert {name: len(rows) for name, rows in talk.items()} == {'/rosout': 10, '/topic': 10}
+    assert sum(map(len, messages(samples / 'rosbag2_test_sqlite3')[0].values())) == 4695
+    assert len(messages(samples / 'split_mcap')[0]['/chatter']) == 3177
+    assert len(messages(samples / 'fake_joint_state')[0]['/fake_joints_state']) == 2725
+
+
+def test_a_definition_that_does_not_parse_costs_its_channel_only(samples):
+    with open_bag(samples / 'service_events_mcap') as bag:
+        parsed, refused = [], []
+        for topic in bag.topics.values():
+            try:
+                find_definition(topic.msgtype, topic.definition)
+                parsed.append(topic.name)
+            except InvalidArgumentError:
+                refused.append(topic.name)
+    assert '/test_topic1' in parsed
+    assert '/test_service1/_service_event' in refused
