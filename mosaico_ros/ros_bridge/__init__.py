@@ -10,12 +10,24 @@ if TYPE_CHECKING:
         ROSAdapterBase as ROSAdapterBase,
         register_default_adapter as register_default_adapter,
     )
+    from .injector import (
+        InjectionReport as InjectionReport,
+        InjectionStatus as InjectionStatus,
+        RosbagInjector as RosbagInjector,
+        ROSInjectionConfig as ROSInjectionConfig,
+    )
+    from .registry import ROSTypeRegistry as ROSTypeRegistry
     from .ros_message import ROSHeader as ROSHeader, ROSMessage as ROSMessage
     from .topic_decoder import TopicDecoder as TopicDecoder
 
 _MODULES = {
     'ROSAdapterBase': '.adapter_base',
     'register_default_adapter': '.adapter_base',
+    'InjectionReport': '.injector',
+    'InjectionStatus': '.injector',
+    'ROSInjectionConfig': '.injector',
+    'RosbagInjector': '.injector',
+    'ROSTypeRegistry': '.registry',
     'ROSHeader': '.ros_message',
     'ROSMessage': '.ros_message',
     'TopicDecoder': '.topic_decoder',

@@ -178,9 +178,9 @@ def parse_definition(text: str, msgtype: str) -> Types:
     except Exception as error:
         # The parser raises its own error for what it rejects and, on the odd text that it
         # stumbles over, whatever the stumble was.
-        cause = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        cause = str(error).splitlines()[-1][:80] if str(error) else type(error).__name__
         raise InvalidArgumentError(
-            f'the definition of {msgtype} cannot be parsed ({cause})'
+            f'the definition of {msgtype} cannot be parsed (near {cause})'
         ) from error
     return types
 

@@ -95,12 +95,7 @@ class TopicDecoder:
         self._untranslated: Counter[str] = Counter()
         self._adapter = adapter or registered_adapter(self.definition.msgtype)
         self._map = None if self._adapter else self._bound_map()
-        if self._adapter is not None:
-            self.ontology_type: type[Serializable] = self._adapter.ontology_data_type()
-        elif self._map is not None:
-            self.ontology_type = self._map.ontology_type
-        else:
-            self.ontology_type = _derived_class(self.definition, serialization_format)
+        self.ontology_type = self._choose_type(serialization_format)
         self.schema: pa.Schema = writer_schema(self.ontology_type)
         self._struct: pa.StructType = self.ontology_type.arrow_struct()
 
@@ -203,6 +198,13 @@ class TopicDecoder:
             except Exception as error:
                 self._untranslated[str(error)] += 1
         return encode(self.ontology_type, messages)
+
+    def _choose_type(self, serialization_format: SerializationFormat | None) -> type[Serializable]:
+        if self._adapter is not None:
+            return self._adapter.ontology_data_type()
+        if self._map is not None:
+            return self._map.ontology_type
+        return _derived_class(self.definition, serialization_format)
 
     def _bound_map(self) -> ColumnMap | None:
         """The built-in map, if it fits the definition at hand (types change between releases)."""

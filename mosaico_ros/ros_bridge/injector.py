@@ -1,0 +1,468 @@
+"""Recordings into the archive: read, decode and send side by side, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+from mosaico_ros.client.enums import (
+    SerializationFormat,
+    SessionLevelErrorPolicy,
+    TopicLevelErrorPolicy,
+)
+from mosaico_ros.client.logging_config import get_logger
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+
+from .bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
+from .registry import ROSTypeRegistry
+from .topic_decoder import TopicDecoder
+from .topic_filter import TopicFilter
+
+if TYPE_CHECKING:
+    from rosbags.typesys import Stores
+
+    from mosaico_ros.client.handlers.base_session_writer import BaseSessionWriter
+    from mosaico_ros.client.handlers.topic_writer import TopicWriter
+
+    from .adapter_base import ROSAdapterBase
+
+_log = get_logger(__name__)
+
+#: Bytes of payload that may wait between reading and decoding.
+_READ_AHEAD_BYTES = 64 << 20
+
+
+class InjectionStatus(Enum):
+    """How an injection ended."""
+
+    COMPLETED = 'completed'
+    CANCELLED = 'cancelled'
+    DRY_RUN = 'dry_run'
+
+
+@dataclass
+class ROSInjectionConfig:
+    """What to load, and where to.
+
+    Attributes
+    ----------
+    file_path : Path
+        Bag file or rosbag2 folder; see `mosaico_ros.ros_bridge.bags.open_bag`.
+    sequence_name : str
+        Sequence to create.
+    metadata : dict
+        User metadata of the sequence; facts about the bag are added under ``_bag_``.
+    topic_metadata : dict, optional
+        Topic name to further metadata of that topic.
+    update_if_exists : bool
+        Add the topics to a sequence that exists, instead of failing.
+    host, port : str, int
+        The daemon.
+    on_error : SessionLevelErrorPolicy
+        Whether a failed injection leaves what it has written (``Report``) or nothing.
+    topics_on_error : TopicLevelErrorPolicy or dict
+        What a failing topic does to the others; one policy, or one by topic (default ``Raise``).
+    serialization_formats : dict, optional
+        Message type to storage format, for types without an ontology class.
+    log_level : str
+        Verbosity of ``mosaico_ros``'s loggers.
+    mosaico_api_key, tls_cert_path, enable_tls
+        As in `MosaicoClient.connect`.
+    dry_run : bool
+        Open the bag and choose types, but connect to nothing; see `RosbagInjector.report`.
+    ros_distro : rosbags.typesys.Stores or str, optional
+        Type set for messages that neither the bag nor an installed package defines; default is
+        the distribution that the bag names, else the latest.
+    custom_msgs : list, optional
+        ``(package, folder or .msg file, distribution or None)`` to register.
+    registry : ROSTypeRegistry, optional
+        Definitions shared with other injections.
+    topics : list of str, optional
+        Patterns; see `TopicFilter`.
+    adapter_overrides : dict, optional
+        Topic name to the per-message adapter to use for it.
+    checksum : bool
+        Store the bag's SHA-256 in the sequence metadata (reads the bag once more).
+    """
+
+    file_path: Path
+    sequence_name: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    topic_metadata: dict[str, dict[str, Any]] | None = None
+    update_if_exists: bool = False
+    host: str = 'localhost'
+    port: int = 6726
+    on_error: SessionLevelErrorPolicy = SessionLevelErrorPolicy.Report
+    topics_on_error: TopicLevelErrorPolicy | dict[str, TopicLevelErrorPolicy] = (
+        TopicLevelErrorPolicy.Raise
+    )
+    serialization_formats: dict[str, SerializationFormat] | None = None
+    log_level: str = 'INFO'
+    mosaico_api_key: str | None = None
+    tls_cert_path: str | None = None
+    enable_tls: bool = False
+    dry_run: bool = False
+    ros_distro: Stores | str | None = None
+    custom_msgs: list[tuple[str, str | Path, Stores | str | None]] | None = None
+    registry: ROSTypeRegistry | None = None
+    topics: list[str] | None = None
+    adapter_overrides: dict[str, type[ROSAdapterBase[Any]]] | None = None
+    checksum: bool = True
+
+
+@dataclass
+class TopicReport:
+    """What became of one topic.
+
+    The bag says that it holds ``expected`` messages, ``read`` came out of it, ``stored`` reached
+    the archive; ``malformed`` counts the difference by reason. ``skipped`` says why nothing of
+    the topic was loaded. ``start_ns`` and ``end_ns`` are record times.
+    """
+
+    name: str
+    msgtype: str
+    ontology: str = ''
+    expected: int | None = None
+    read: int = 0
+    stored: int = 0
+    nbytes: int = 0
+    start_ns: int | None = None
+    end_ns: int | None = None
+    malformed: dict[str, int] = field(default_factory=dict)
+    invalid_text: int = 0
+    skipped: str | None = None
+
+
+@dataclass
+class InjectionReport:
+    """What became of a bag; ``problems`` concern the bag itself."""
+
+    sequence_name: str
+    topics: dict[str, TopicReport] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    expected: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def stored(self) -> int:
+        """Messages in the archive."""
+        return sum(topic.stored for topic in self.topics.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Payload bytes read."""
+        return sum(topic.nbytes for topic in self.topics.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is in the archive."""
+        return not self.problems and not any(
+            topic.skipped or topic.read != topic.stored for topic in self.topics.values()
+        )
+
+
+class RosbagInjector:
+    """Loads one recording into a sequence.
+
+    Parameters
+    ----------
+    config : ROSInjectionConfig
+        What to load.
+    progress : callable, optional
+        Called with the `InjectionReport` after every group of messages.
+
+    Attributes
+    ----------
+    report : InjectionReport
+        Complete when `run` has returned or raised.
+    """
+
+    def __init__(
+        self,
+        config: ROSInjectionConfig,
+        progress: Callable[[InjectionReport], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._progress = progress
+        self._chosen = TopicFilter(config.topics)
+        registry = config.registry or ROSTypeRegistry()
+        for package, path, store in config.custom_msgs or ():
+            registry.register_directory(package, path, store)
+        self._extra = registry.definitions(config.ros_distro)
+        self._lanes: dict[str, _Lane] = {}
+        self.report = InjectionReport(config.sequence_name)
+
+    def run(self) -> InjectionStatus:
+        """Load the bag.
+
+        Returns
+        -------
+        InjectionStatus
+            ``CANCELLED`` after Ctrl-C; what was stored until then follows ``on_error``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such file.
+        InvalidArgumentError
+            If it is not a bag, or no topic in it can be loaded.
+        AlreadyExistsError
+            If the sequence exists.
+        UnavailableError
+            If the daemon cannot be reached, or is lost on the way.
+        """
+        get_logger().setLevel(self._config.log_level.upper())
+        begin = time.monotonic()
+        try:
+            with open_bag(self._config.file_path) as bag:
+                self._prepare(bag)
+                if self._config.dry_run:
+                    return InjectionStatus.DRY_RUN
+                self._load(bag)
+        except KeyboardInterrupt:
+            return InjectionStatus.CANCELLED
+        finally:
+            self.report.seconds = time.monotonic() - begin
+        return InjectionStatus.COMPLETED
+
+    # --- before the first message ---------------------------------------------------------------
+
+    def _prepare(self, bag: Bag) -> None:
+        """Choose topics and their decoders, as far as the bag tells them beforehand."""
+        for topic in bag.topics.values():
+            self._wanted(bag, topic)
+        self.report.problems += bag.problems
+        for pattern in self._chosen.unused:
+            _log.warning('the pattern %r matches no topic of %s', pattern, bag.path)
+        lanes = self._lanes.values()
+        if bag.topics and not any(lane.decoder for lane in lanes):
+            reasons = [f'{lane.report.name}: {lane.report.skipped}' for lane in lanes]
+            raise InvalidArgumentError(
+                f'{bag.path} holds no topic to load' + ''.join(f'\n  {r}' for r in reasons),
+                remedy='' if reasons else f'it has {", ".join(sorted(bag.topics))}',
+            )
+        counts = [bag.topics[name].count for name, lane in self._lanes.items() if lane.decoder]
+        if counts and None not in counts:
+            self.report.expected = sum(filter(None, counts))
+
+    def _wanted(self, bag: Bag, topic: BagTopic) -> bool:
+        if topic.name in self._lanes:
+            return self._lanes[topic.name].decoder is not None
+        if not self._chosen(topic.name):
+            return False
+        lane = _Lane(TopicReport(topic.name, topic.msgtype, expected=topic.count))
+        self._lanes[topic.name] = lane
+        self.report.topics[topic.name] = lane.report
+        try:
+            lane.decoder = TopicDecoder(
+                topic.msgtype,
+                topic.definition,
+                distro=self._distro(bag, topic),
+                ros1=topic.ros1,
+                adapter=(self._config.adapter_overrides or {}).get(topic.name),
+                extra=self._extra,
+                serialization_format=(self._config.serialization_formats or {}).get(topic.msgtype),
+                topic=topic.name,
+            )
+        except (NotFoundError, InvalidArgumentError) as error:
+            lane.report.skipped = str(error)
+            _log.warning('topic %s is skipped: %s', topic.name, error)
+            return False
+        lane.report.ontology = lane.decoder.ontology_type.ontology_tag()
+        lane.metadata = self._topic_metadata(bag, topic, lane.decoder)
+        return True
+
+    def _distro(self, bag: Bag, topic: BagTopic) -> Stores | str | None:
+        if self._config.ros_distro is not None:
+            return self._config.ros_distro
+        return 'noetic' if topic.ros1 else bag.distro
+
+    def _topic_metadata(self, bag: Bag, topic: BagTopic, decoder: TopicDecoder) -> dict[str, Any]:
+        metadata = decoder.metadata()
+        metadata['_ros_']['source_file'] = bag.path.name
+        if topic.qos:
+            metadata['_ros_']['offered_qos_profiles'] = topic.qos
+        return {**(self._config.topic_metadata or {}).get(topic.name, {}), **metadata}
+
+    def _sequence_metadata(self, bag: Bag) -> dict[str, Any]:
+        files = bag_files(bag.path)
+        facts: dict[str, Any] = {
+            'name': bag.path.name,
+            'size_bytes': sum(path.stat().st_size for path in files),
+        }
+        if self._config.checksum:
+            facts['sha256'] = _sha256(files)
+        if bag.distro:
+            facts['ros_distro'] = bag.distro
+        return {'rosbag_injection': bag.path.name, **self._config.metadata, '_bag_': facts}
+
+    # --- the messages ---------------------------------------------------------------------------
+
+    def _load(self, bag: Bag) -> None:
+        config = self._config
+        with MosaicoClient.connect(
+            config.host,
+            config.port,
+            enable_tls=config.enable_tls,
+            tls_cert_path=config.tls_cert_path,
+            api_key=config.mosaico_api_key,
+        ) as client:
+            told = len(bag.problems)
+            reader = _ReadAhead(bag, lambda topic: self._wanted(bag, topic))
+            try:
+                if config.update_if_exists and client.sequence_exists(config.sequence_name):
+                    session: BaseSessionWriter = client.sequence_update(
+                        config.sequence_name, on_error=config.on_error
+                    )
+                else:
+                    session = client.sequence_create(
+                        config.sequence_name, self._sequence_metadata(bag), config.on_error
+                    )
+                with session:
+                    for group in reader:
+                        self._store(session, group)
+                self._close_books()
+            finally:
+                reader.stop()
+                self.report.problems += bag.problems[told:]
+
+    def _store(self, session: BaseSessionWriter, group: MessageGroup) -> None:
+        lane = self._lanes[group.topic]
+        assert lane.decoder is not None
+        report = lane.report
+        report.read += len(group.payloads)
+        report.nbytes += group.nbytes
+        if lane.writer is None and report.skipped is None:
+            self._open_lane(session, lane)
+        if lane.writer is not None and lane.writer.is_active:
+            with lane.writer as writer:
+                batch = lane.decoder.decode(group.timestamps, group.payloads)
+                writer.push_batch(batch)
+                self._note_times(report, group)
+            report.stored = writer.rows_pushed - writer.dropped_record_count
+        if self._progress is not None:
+            self._progress(self.report)
+
+    def _open_lane(self, session: BaseSessionWriter, lane: _Lane) -> None:
+        assert lane.decoder is not None
+        name = lane.report.name
+        policies = self._config.topics_on_error
+        policy = (
+            policies.get(name, TopicLevelErrorPolicy.Raise)
+            if isinstance(policies, dict)
+            else policies
+        )
+        path = topic_path(name)
+        if path != name.strip('/'):
+            lane.metadata['_ros_']['topic'] = name
+        lane.writer = session.topic_create(path, lane.metadata, lane.decoder.ontology_type, policy)
+        if lane.writer is None:
+            lane.report.skipped = 'the daemon refused the topic'
+
+    @staticmethod
+    def _note_times(report: TopicReport, group: MessageGroup) -> None:
+        first, last = int(group.timestamps.min()), int(group.timestamps.max())
+        report.start_ns = first if report.start_ns is None else min(report.start_ns, first)
+        report.end_ns = last if report.end_ns is None else max(report.end_ns, last)
+
+    def _close_books(self) -> None:
+        for lane in self._lanes.values():
+            if lane.decoder is None:
+                continue
+            lane.report.malformed = dict(lane.decoder.problems)
+            lane.report.invalid_text = lane.decoder.invalid_text
+            if lane.writer is not None:
+                lane.report.stored = lane.writer.rows_pushed - lane.writer.dropped_record_count
+            if lane.report.malformed:
+                _log.warning(
+                    'topic %s: %d malformed messages left out (%s)',
+                    lane.report.name,
+                    lane.decoder.malformed,
+                    '; '.join(f'{reason}: {n}' for reason, n in lane.report.malformed.items()),
+                )
+
+
+@dataclass
+class _Lane:
+    """One topic on its way."""
+
+    report: TopicReport
+    decoder: TopicDecoder | None = None
+    writer: TopicWriter | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class _ReadAhead:
+    """Reads groups in a thread, so that files are read and unpacked while others are encoded."""
+
+    def __init__(self, bag: Bag, wanted: Callable[[BagTopic], bool]) -> None:
+        self._groups = bag.groups(wanted)
+        self._queue: queue.SimpleQueue[MessageGroup | BaseException | None] = queue.SimpleQueue()
+        self._room = threading.Condition()
+        self._waiting = 0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._read, name='bag-reader', daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[MessageGroup]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            with self._room:
+                self._waiting -= item.nbytes
+                self._room.notify()
+            yield item
+
+    def stop(self) -> None:
+        """Give up what is not read yet."""
+        with self._room:
+            self._stopped = True
+            self._room.notify()
+        self._thread.join()
+
+    def _read(self) -> None:
+        try:
+            for group in self._groups:
+                with self._room:
+                    while self._waiting >= _READ_AHEAD_BYTES and not self._stopped:
+                        self._room.wait()
+                    if self._stopped:
+                        return
+                    self._waiting += group.nbytes
+                self._queue.put(group)
+            self._queue.put(None)
+        except BaseException as error:
+            self._queue.put(error)
+
+
+def topic_path(name: str) -> str:
+    """Topic name that the archive accepts: what it forbids becomes an underscore."""
+    return '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', part) for part in name.split('/') if part)
+
+
+def sequence_name_for(path: Path) -> str:
+    """Sequence name made of a bag's file name."""
+    stem = path.name
+    for suffix in ('.zstd', '.mcap', '.db3', '.bag'):
+        stem = stem.removesuffix(suffix)
+    return re.sub(r'[^A-Za-z0-9_-]', '_', stem).lstrip('_-') or 'bag'
+
+
+def _sha256(files: list[Path]) -> str:
+    """Digest of the files end to end, as hexadecimal text."""
+    digest = hashlib.sha256()
+    block = bytearray(1 << 22)
+    for path in files:
+        with path.open('rb', buffering=0) as file:
+            while count := file.readinto(block):
+                digest.update(memoryview(block)[:count])
+    return digest.hexdigest()
