@@ -1,0 +1,276 @@
+"""``mosaico ingest`` as a user runs it: the real command, a real daemon, our SDK to read back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcap.writer import Writer as McapWriter
+
+from mosaico_ros import MosaicoClient
+from mosaico_ros.ros_bridge.definitions import typestore
+
+SAMPLES = Path(__file__).parents[2] / '..' / 'shared' / 'samples' / 'bags'
+
+
+@pytest.fixture
+def samples() -> Path:
+    if not SAMPLES.is_dir():
+        pytest.skip(f'the sample recordings are not at {SAMPLES}')
+    return SAMPLES.resolve()
+
+
+@pytest.fixture
+def client(daemon: Any) -> Iterator[MosaicoClient]:
+    with MosaicoClient.connect(daemon.host, daemon.port) as client:
+        yield client
+
+
+@pytest.fixture
+def ingest(daemon: Any) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        connection = ['--host', daemon.host, '--port', str(daemon.port)]
+        return subprocess.run(
+            [
+                *(sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest'),
+                *map(str, arguments),
+                *connection,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, 'COLUMNS': '200'},
+        )
+
+    return run
+
+
+def rows(client: MosaicoClient, sequence: str, topic: str) -> list[dict[str, Any]]:
+    handler = client.topic_handler(sequence, topic)
+    assert handler is not None
+    return handler.to_arrow().to_pylist()
+
+
+def test_4695_messages_equal_what_rosbags_reads(samples, ingest, client):
+    """Field by field, through catalog, Parquet and the wire, against rosbags' own reading."""
+    from rosbags.rosbag2 import Reader
+
+    bag = samples / 'rosbag2_test_sqlite3'
+    done = ingest(bag)
+    assert done.returncode == 0, done.stderr
+    assert '4,695 messages' in done.stdout
+
+    store = typestore('latest')
+    expected: dict[str, list[tuple[int, Any]]] = {}
+    with Reader(bag) as reader:
+        for connection, time, raw in reader.messages():
+            message = store.deserialize_cdr(raw, connection.msgtype)
+            expected.setdefault(connection.topic, []).append((time, message))
+    assert sum(map(len, expected.values())) == 4695
+
+    checks = {'/imu': _check_imu, '/battery': _check_battery, '/pose': _check_pose}
+    assert set(expected) == set(checks)
+    for topic, check in checks.items():
+        stored = rows(client, 'rosbag2_test_sqlite3', topic)
+        assert len(stored) == len(expected[topic]) == 1565
+        for row, (time, message) in zip(stored, expected[topic], strict=True):
+            assert row['timestamp_ns'] == time
+            _check_header(row['header'], message.header)
+            check(row, message)
+
+
+def _check_header(header, ros):
+    assert header['frame_id'] == ros.frame_id
+    assert header['timestamp'] == {
+        'seconds': ros.stamp.sec,
+        'nanoseconds': ros.stamp.nanosec,
+    }
+
+
+def _check_vector(row, ros, covariance=None, names='xyz'):
+    assert [row[name] for name in names] == [getattr(ros, name) for name in names]
+    known = covariance is not None and (covariance > 0).any()
+    assert row['covariance'] == (covariance.tolist() if known else None)
+
+
+def _check_imu(row, ros):
+    _check_vector(row['acceleration'], ros.linear_acceleration, ros.linear_acceleration_covariance)
+    _check_vector(row['angular_velocity'], ros.angular_velocity, ros.angular_velocity_covariance)
+    _check_vector(row['orientation'], ros.orientation, ros.orientation_covariance, 'xyzw')
+
+
+def _check_pose(row, ros):
+    _check_vector(row['position'], ros.pose.position)
+    _check_vector(row['orientation'], ros.pose.orientation, names='xyzw')
+
+
+def _check_battery(row, ros):
+    for name in (
+        *('voltage', 'percentage', 'present', 'location', 'serial_number'),
+        *('power_supply_status', 'power_supply_health', 'power_supply_technology'),
+    ):
+        assert row[name] == getattr(ros, name)
+    for name in ('temperature', 'current', 'charge', 'capacity', 'design_capacity'):
+        value = getattr(ros, name)
+        assert row[name] == (value if value == value else None)
+    for name in ('cell_voltage', 'cell_temperature'):
+        assert row[name] == (getattr(ros, name).tolist() or None)
+
+
+def test_the_sequence_knows_its_bag(samples, ingest, client):
+    bag = samples / 'fake_joint_state' / 'fake_joint_state.bag'
+    done = ingest(bag, '--name', 'arm', '--metadata', '{"site": "lab"}', '--json')
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told['sequence'], told['messages'], told['complete']) == ('arm', 2725, True)
+
+    sequence = client.sequence_handler('arm')
+    assert sequence is not None
+    assert sequence.user_metadata == {
+        'rosbag_injection': 'fake_joint_state.bag',
+        'site': 'lab',
+        '_bag_': {
+            'name': 'fake_joint_state.bag',
+            'size_bytes': bag.stat().st_size,
+            'sha256': hashlib.sha256(bag.read_bytes()).hexdigest(),
+            'ros_distro': 'noetic',
+        },
+    }
+    topic = client.topic_handler('arm', '/fake_joints_state')
+    assert topic is not None
+    about = topic.user_metadata['_ros_']
+    assert about['msgtype'] == 'sensor_msgs/msg/JointState'
+    assert about['source_file'] == 'fake_joint_state.bag'
+    assert 'float64[] position' in about['msgdef']
+    # ROS 1 headers count their messages.
+    counters = [row['header']['sample_counter'] for row in rows(client, 'arm', topic.name)]
+    assert counters == list(range(counters[0], counters[0] + 2725))
+
+
+def test_split_folder_becomes_one_sequence(samples, ingest, client):
+    assert ingest(samples / 'split_mcap').returncode == 0
+    stored = rows(client, 'split_mcap', '/chatter')
+    assert len(stored) == 3177
+    times = [row['timestamp_ns'] for row in stored]
+    assert times == sorted(times)
+
+
+def write_bag(path: Path, payloads: dict[str, list[bytes]]) -> Path:
+    """Strings on several topics, 10 ms apart."""
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data\n')
+        for name, rows in payloads.items():
+            channel = writer.register_channel(name, 'cdr', schema)
+            for i, data in enumerate(rows):
+                writer.add_message(channel, 10**18 + i * 10**7, data, 0)
+        writer.finish()
+    return path
+
+
+def text(value: str) -> bytes:
+    raw = value.encode() + b'\0'
+    return b'\0\1\0\0' + len(raw).to_bytes(4, 'little') + raw
+
+
+def test_broken_messages_are_counted_and_cost_only_themselves(tmp_path, ingest, client):
+    bag = write_bag(tmp_path / 'worn.mcap', {'/talk': [text('a'), b'\0\1\0\0\xff', text('b')]})
+    done = ingest(bag)
+    assert done.returncode == 3
+    assert '/talk: 1 messages left out, payload ends before its last field' in done.stderr
+    assert [row['data'] for row in rows(client, 'worn', '/talk')] == ['a', 'b']
+
+
+def test_a_channel_with_unreadable_definition_is_skipped_loudly(samples, ingest, client):
+    done = ingest(samples / 'service_events_mcap')
+    assert done.returncode == 3
+    assert '/test_service1/_service_event: skipped' in done.stderr
+    assert len(rows(client, 'service_events_mcap', '/test_topic1')) == 1
+
+
+def test_topics_are_chosen_by_patterns_in_order(tmp_path, ingest, client):
+    names = ['/arm/talk', '/arm/debug/talk', '/base/talk']
+    bag = write_bag(tmp_path / 'many.mcap', {name: [text(name)] for name in names})
+    done = ingest(bag, '--topics', '/arm/*', '--topics', '!*debug*')
+    assert done.returncode == 0
+    sequence = client.sequence_handler('many')
+    assert sequence is not None
+    assert [name.strip('/') for name in sequence.topics] == ['arm/talk']
+
+
+def test_names_that_the_archive_forbids_are_mended_and_remembered(tmp_path, ingest, client):
+    bag = write_bag(tmp_path / 'my bag (1).mcap', {'/cam.front/talk me': [text('x')]})
+    assert ingest(bag).returncode == 0
+    topic = client.topic_handler('my_bag__1_', 'cam_front/talk_me')
+    assert topic is not None
+    assert topic.user_metadata['_ros_']['topic'] == '/cam.front/talk me'
+
+
+def test_update_adds_topics_to_a_sequence(tmp_path, ingest, client):
+    first = write_bag(tmp_path / 'a.mcap', {'/a': [text('1')]})
+    second = write_bag(tmp_path / 'b.mcap', {'/b': [text('2')]})
+    assert ingest(first, '--name', 'both').returncode == 0
+    refused = ingest(second, '--name', 'both')
+    assert refused.returncode == 1
+    assert 'both' in refused.stderr
+    assert ingest(second, '--name', 'both', '--update-if-exists').returncode == 0
+    sequence = client.sequence_handler('both')
+    assert sequence is not None
+    assert sorted(name.strip('/') for name in sequence.topics) == ['a', 'b']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'said'),
+    [
+        (['notes.txt'], 1, 'is not a bag'),
+        (['missing.mcap'], 1, 'there is no file'),
+        ([], 2, 'PATHS'),
+        (['a.mcap', 'b.mcap', '--name', 'one'], 2, '--name'),
+        (['a.mcap', '--metadata', '[1]'], 2, 'JSON object'),
+        (['a.mcap', '--topics', '/nothing'], 1, 'no topic to load'),
+    ],
+)
+def test_mistakes_have_one_clear_error(tmp_path, ingest, arguments, code, said):
+    (tmp_path / 'notes.txt').write_text('remember the milk')
+    write_bag(tmp_path / 'a.mcap', {'/a': [text('1')]})
+    done = ingest(*(tmp_path / a if '.' in a else a for a in arguments))
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_no_daemon_is_said_plainly(tmp_path):
+    bag = write_bag(tmp_path / 'a.mcap', {'/a': [text('1')]})
+    done = subprocess.run(
+        [sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest', str(bag), '--port', '1'],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    assert '127.0.0.1:1' in done.stderr
+
+
+def test_dry_run_connects_to_nothing(samples):
+    done = subprocess.run(
+        [
+            *(sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest', '--dry-run'),
+            *('--port', '1', '--json', str(samples / 'rosbag2_test_sqlite3')),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    told = {topic['name']: topic for topic in json.loads(done.stdout)['topics']}
+    assert told['/imu']['ontology'] == 'IMU'
+    assert told['/imu']['expected'] == 1565
