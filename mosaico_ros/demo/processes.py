@@ -120,13 +120,15 @@ class Children:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A second Ctrl-C must not leave the rest running.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A Ctrl-C while stopping must not leave the rest running.
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
         try:
             for child in reversed(self._children):
                 child.stop(patience=10.0)
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
 
 def _read(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> None:

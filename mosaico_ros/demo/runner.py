@@ -57,17 +57,21 @@ class RecorderWatch:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that it leaves no processes behind either."""
+def _one_interrupt() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM interrupt, and no further one disturb the cleaning up."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def run(options: DemoOptions, screen: Screen) -> int:
@@ -90,7 +94,7 @@ def run(options: DemoOptions, screen: Screen) -> int:
     domain, port = free_domain(), free_port(DEFAULT_PORT)
     environment = child_environment(os.environ, domain, log_dir)
     screen.begin(options.seconds)
-    with _sigterm_interrupts(), Children(environment, log_dir) as children:
+    with _one_interrupt(), Children(environment, log_dir) as children:
         daemon, client = _start_daemon(children, options.data_dir, port, screen)
         with client:
             watch = RecorderWatch()

@@ -259,6 +259,11 @@ class Recorder:
             return self._fail()
         for name in self._discovery.never_seen():
             self._reporter.event(f'{name} was asked for, but nobody published it', warning=True)
+        if self._sink.empty:
+            self._reporter.event(
+                f'nothing was received: no recording {self._sink.sequence_name} is left behind',
+                warning=True,
+            )
         state = self.state('closed')
         self._reporter.final(state, '')
         return PARTIAL if any(topic.problem for topic in state.topics) else DONE

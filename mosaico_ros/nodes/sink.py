@@ -76,6 +76,8 @@ class ArchiveSink(threading.Thread):
         The sequence written, once `ready` is set.
     failure
         Why the sink gave up, or None.
+    empty
+        True if nothing came, so that the sequence was removed again.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class ArchiveSink(threading.Thread):
         self.ready = threading.Event()
         self.failure: BaseException | None = None
         self.failed_topic: str | None = None
+        self.empty = False
 
     def put(self, parcel: Parcel) -> None:
         """Queue a parcel; never blocks. The caller bounds the memory."""
@@ -113,9 +116,16 @@ class ArchiveSink(threading.Thread):
     def run(self) -> None:
         """Write until told to finish, or until the daemon is lost."""
         try:
-            with self._connect() as client, self._open(client) as session:
+            with self._connect() as client, contextlib.ExitStack() as closing:
+                session = self._open(client, closing)
                 self.ready.set()
                 self._write(client, session)
+                if not self._channels:
+                    # The daemon finalizes no session without topics; better no recording at all
+                    # than one that looks interrupted.
+                    closing.pop_all()
+                    client.sequence_delete(self.sequence_name)
+                    self.empty = True
             # The daemon has acknowledged the end of every stream.
             for channel in self._channels.values():
                 account = channel.account
@@ -127,19 +137,19 @@ class ArchiveSink(threading.Thread):
         finally:
             self.ready.set()
 
-    def _open(self, client: MosaicoClient) -> contextlib.AbstractContextManager[Any]:
-        stack = contextlib.ExitStack()
+    def _open(self, client: MosaicoClient, closing: contextlib.ExitStack) -> Any:
         for attempt in range(1, _NAME_ATTEMPTS + 1):
             name = self._name if attempt == 1 else f'{self._name}_{attempt}'
             try:
-                session = stack.enter_context(client.sequence_create(name, self._metadata))
+                session = closing.enter_context(client.sequence_create(name, self._metadata))
             except AlreadyExistsError:
-                if attempt == _NAME_ATTEMPTS:
-                    raise
                 continue
             self.sequence_name = name
-            break
-        return _entered(stack, session)
+            return session
+        raise AlreadyExistsError(
+            f'the sequences {self._name} to {self._name}_{_NAME_ATTEMPTS} exist already',
+            remedy='choose another name, or put {date} and {time} into it',
+        )
 
     def _write(self, client: MosaicoClient, session: Any) -> None:
         next_commit = time.monotonic() + self._commit_period
@@ -228,9 +238,3 @@ class ArchiveSink(threading.Thread):
         for channel in self._channels.values():
             with contextlib.suppress(Exception):
                 channel.account.stored = channel.writer.durable_rows
-
-
-@contextlib.contextmanager
-def _entered(stack: contextlib.ExitStack, session: Any) -> Any:
-    with stack:
-        yield session

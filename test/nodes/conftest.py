@@ -98,14 +98,33 @@ def unused_port() -> int:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    # Short leases: a test that kills the daemon waits for one to lapse.
-    monkeypatch.setenv('MOSAICOD_LEASE_SECONDS', '2')
-    served = Daemon(tmp_path / 'archive', unused_port()).start()
+def free_port() -> int:
+    """A port on which nobody listens."""
+    return unused_port()
+
+
+@contextlib.contextmanager
+def _serving(data_dir: Path) -> Iterator[Daemon]:
+    served = Daemon(data_dir, unused_port()).start()
     try:
         yield served
     finally:
         served.stop()
+
+
+@pytest.fixture(scope='session')
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that the tests of a worker share."""
+    with _serving(tmp_path_factory.mktemp('archive')) as served:
+        yield served
+
+
+@pytest.fixture
+def mortal_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    """A daemon to be killed; with short leases, because the test waits for one to lapse."""
+    monkeypatch.setenv('MOSAICOD_LEASE_SECONDS', '2')
+    with _serving(tmp_path / 'archive') as served:
+        yield served
 
 
 @dataclass
@@ -155,7 +174,7 @@ class RecorderProcess:
 def start_recorder(
     daemon: Daemon, ros_environment: dict[str, str], tmp_path: Path
 ) -> Iterator[Callable[..., RecorderProcess]]:
-    """Start recorders by parameters: ``start_recorder(topics='[/imu]')``."""
+    """Start recorders by parameters: ``start_recorder(topics=['/imu'])``."""
     import threading
 
     started: list[RecorderProcess] = []
@@ -169,7 +188,12 @@ def start_recorder(
             'flush_period_sec': 0.2,
             **parameters,
         }
-        flags = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
+        # JSON is YAML, with the quotes that texts need.
+        flags = [
+            part
+            for name, value in values.items()
+            for part in ('-p', f'{name}:={json.dumps(value)}')
+        ]
         errors = tmp_path / f'recorder_{len(started)}.err'
         process = subprocess.Popen(
             [sys.executable, '-m', 'mosaico_ros.nodes.recorder', '--ros-args', *flags],

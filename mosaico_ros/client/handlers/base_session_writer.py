@@ -157,9 +157,9 @@ class BaseSessionWriter(ABC):
         self,
         topic_name: str,
         metadata: dict[str, Any] | None = ...,
-        ontology_type: type[Serializable] | None = ...,
-        on_error: Literal[TopicLevelErrorPolicy.Raise] = ...,
         *,
+        ontology_type: type[Serializable],
+        on_error: Literal[TopicLevelErrorPolicy.Raise] = ...,
         schema: pa.Schema | None = ...,
     ) -> TopicWriter: ...
 
@@ -168,7 +168,18 @@ class BaseSessionWriter(ABC):
         self,
         topic_name: str,
         metadata: dict[str, Any] | None = ...,
-        ontology_type: type[Serializable] | None = ...,
+        *,
+        ontology_type: type[Serializable],
+        on_error: TopicLevelErrorPolicy,
+        schema: pa.Schema | None = ...,
+    ) -> TopicWriter | None: ...
+
+    @overload
+    def topic_create(
+        self,
+        topic_name: str,
+        metadata: dict[str, Any] | None,
+        ontology_type: type[Serializable],
         on_error: TopicLevelErrorPolicy = ...,
         *,
         schema: pa.Schema | None = ...,

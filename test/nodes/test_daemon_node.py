@@ -1,0 +1,62 @@
+"""The daemon as a ROS node."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+
+SCRIPTS = Path(__file__).parents[2] / 'scripts'
+
+
+def start(environment: dict[str, str], *parameters: str) -> subprocess.Popen[str]:
+    flags = [part for parameter in parameters for part in ('-p', parameter)]
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPTS / 'daemon'), '--ros-args', *flags],
+        env={**environment, 'PYTHONPATH': ':'.join(filter(None, sys.path))},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize('signals', [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)], ids=str)
+def test_it_serves_until_a_signal_and_ends_cleanly(
+    ros_environment: dict[str, str], tmp_path: Path, free_port: int, signals: Any
+) -> None:
+    node = start(ros_environment, f'port:={free_port}', f'data_dir:={tmp_path / "archive"}')
+    try:
+        with MosaicoClient.connect('127.0.0.1', free_port, timeout=20) as client:
+            assert client.list_sequences() == []
+        for number in signals:
+            node.send_signal(number)
+            time.sleep(0.05)
+        assert node.wait(10) == 0
+    finally:
+        node.kill()
+    assert (tmp_path / 'archive').is_dir()
+
+
+def test_a_port_in_use_is_said(
+    ros_environment: dict[str, str], tmp_path: Path, daemon: Any
+) -> None:
+    node = start(ros_environment, f'port:={daemon.port}', f'data_dir:={tmp_path / "archive"}')
+    _, errors = node.communicate(timeout=30)
+    assert node.returncode == 1
+    assert str(daemon.port) in errors
+    assert 'Traceback' not in errors
+
+
+def test_a_wrong_parameter_is_refused_by_name(ros_environment: dict[str, str]) -> None:
+    node = start(ros_environment, 'max_chunk_age_seconds:=0.0')
+    _, errors = node.communicate(timeout=30)
+    assert node.returncode == 2
+    assert 'max_chunk_age_seconds' in errors
