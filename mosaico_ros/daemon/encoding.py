@@ -134,7 +134,10 @@ class ChunkEncoder:
 
     def _probe_parquet(self) -> list[str] | None:
         """Return Parquet's column paths, or `None` if the schema does not survive Parquet."""
-        if any(_needs_arrow(column.type) for column in self.schema):
+        if any(
+            _needs_arrow(column.type, column.nullable and pt.is_struct(column.type))
+            for column in self.schema
+        ):
             return None
         try:
             data = _write_parquet(self.schema.empty_table(), ROW_GROUP_ROWS, {})
@@ -325,18 +328,27 @@ def _leaf_values(array: pa.Array) -> Iterator[pa.Array]:
         yield array
 
 
-def _needs_arrow(arrow_type: pa.DataType) -> bool:
-    """Types whose round trip through Parquet fails for some values, not for the schema."""
+def _needs_arrow(arrow_type: pa.DataType, absent: bool = False) -> bool:
+    """Types whose round trip through Parquet fails for some values, not for the schema.
+
+    Parquet knows no lists of fixed size: one that is absent because what holds it is comes
+    back with the wrong length. `absent` says whether that can happen.
+    """
     if isinstance(arrow_type, pa.BaseExtensionType):
-        return _needs_arrow(arrow_type.storage_type)
-    if pt.is_fixed_size_list(arrow_type) and arrow_type.list_size == 0:
+        return _needs_arrow(arrow_type.storage_type, absent)
+    if pt.is_fixed_size_list(arrow_type) and (absent or arrow_type.list_size == 0):
         return True
     if pt.is_dictionary(arrow_type):
         return arrow_type.ordered or not (
             pt.is_string(arrow_type.value_type) and arrow_type.index_type == pa.int32()
         )
-    if pt.is_nested(arrow_type) and not pt.is_union(arrow_type):
+    if pt.is_struct(arrow_type):
         return any(
-            _needs_arrow(arrow_type.field(index).type) for index in range(arrow_type.num_fields)
+            _needs_arrow(field.type, absent or (field.nullable and pt.is_struct(field.type)))
+            for field in (arrow_type.field(index) for index in range(arrow_type.num_fields))
         )
+    if pt.is_map(arrow_type):
+        return _needs_arrow(arrow_type.key_type, True) or _needs_arrow(arrow_type.item_type, True)
+    if is_list(arrow_type):
+        return _needs_arrow(arrow_type.value_type, True)
     return False

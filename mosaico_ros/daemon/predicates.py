@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from mosaico_ros.daemon.columns import Kind, is_list, kind_of_type
 from mosaico_ros.daemon.comparisons import compare, holds, operands_for
-from mosaico_ros.daemon.statistics import TEXT_PREFIX, LeafStatistics
+from mosaico_ros.daemon.statistics import LeafStatistics, rounded_up
 from mosaico_ros.protocol.metadata import is_sidecar
 from mosaico_ros.protocol.query import (
     Condition,
@@ -96,15 +96,20 @@ class ResolvedCondition:
         Only if :attr:`bounded`.
         """
         low_limit, high_limit = self._limits()
+        open_above = sa.and_(high.is_(None), low.isnot(None))
         if self.operator is Operator.OUTSIDE:
-            return sa.or_(low < low_limit, high > high_limit)
+            above = high > high_limit
+            if self.kind is Kind.TEXT:
+                above = sa.or_(above, open_above)
+            return sa.or_(low < low_limit, above)
         conditions: list[sa.ColumnElement[bool]] = []
         if high_limit is not None:
             strict = self.operator is Operator.LT
             conditions.append(low < high_limit if strict else low <= high_limit)
         if low_limit is not None:
             strict = self.operator is Operator.GT
-            conditions.append(high > low_limit if strict else high >= low_limit)
+            above = high > low_limit if strict else high >= low_limit
+            conditions.append(sa.or_(above, open_above) if self.kind is Kind.TEXT else above)
         # All null or NaN: no bounds, no match.
         return sa.and_(*conditions) if conditions else low.isnot(None)
 
@@ -115,18 +120,19 @@ class ResolvedCondition:
         text = self.kind is Kind.TEXT
         low: Any = found.min_text if text else found.min_num
         high: Any = found.max_text if text else found.max_num
-        if low is None or high is None:
+        if low is None:
             return False
         low_limit, high_limit = self._limits()
+        # Text may have no bound above.
         if self.operator is Operator.OUTSIDE:
-            return bool(low < low_limit or high > high_limit)
+            return bool(low < low_limit or high is None or high > high_limit)
         if high_limit is not None and (
             low > high_limit or (low == high_limit and self.operator is Operator.LT)
         ):
             return False
-        return low_limit is None or bool(
-            high > low_limit or (high == low_limit and self.operator is not Operator.GT)
-        )
+        if low_limit is None or high is None:
+            return True
+        return bool(high > low_limit or (high == low_limit and self.operator is not Operator.GT))
 
     def must_match(self, low: Any, high: Any, exact: bool) -> bool:
         """Whether a chunk with these bounds certainly holds a matching row.
@@ -157,7 +163,7 @@ class ResolvedCondition:
         assert self.operands is not None
         if isinstance(self.operands[0], Pattern):
             prefix = self.operands[0].literal_prefix.partition('\0')[0]
-            return (prefix, prefix + chr(0x10FFFF) * (TEXT_PREFIX + 1)) if prefix else (None, None)
+            return (prefix, rounded_up(prefix)) if prefix else (None, None)
         text = self.kind is Kind.TEXT
         down = (lambda value: value) if text else _double_below
         up = (lambda value: value) if text else _double_above

@@ -17,7 +17,14 @@ import pyarrow.types as pt
 
 from mosaico_ros.daemon.columns import Kind, Leaf
 
-__all__ = ['LeafStatistics', 'from_array', 'from_footer', 'number_bounds', 'text_bounds']
+__all__ = [
+    'LeafStatistics',
+    'from_array',
+    'from_footer',
+    'number_bounds',
+    'rounded_up',
+    'text_bounds',
+]
 
 TEXT_PREFIX = 64
 _HIGHEST = 0x10FFFF
@@ -35,7 +42,7 @@ class LeafStatistics:
         Bounds of numbers, booleans and times; infinite where nothing is known, `None` where
         every value is null or NaN, and for text.
     min_text, max_text
-        Bounds of text.
+        Bounds of text; without the upper one alone, nothing is known above.
     exact
         Whether both bounds are values that occur.
     nulls
@@ -63,36 +70,34 @@ def number_bounds(low: Any, high: Any) -> tuple[float, float, bool]:
     return down, up, exact
 
 
-def text_bounds(low: str, high: str) -> tuple[str, str, bool]:
-    """Cut a pair of texts to a bounded prefix, the upper one rounded up.
+def text_bounds(low: str, high: str) -> tuple[str, str | None, bool]:
+    """Cut a pair of texts to a bounded prefix, the upper one rounded up if it can be.
 
     The result holds no NUL, which PostgreSQL cannot store.
     """
     down, up = _prefix(low), _prefix(high)
     exact = down == low and up == high
-    return down, up if up == high else _rounded_up(up), exact
+    return down, up if up == high else rounded_up(up), exact
 
 
 def _prefix(text: str) -> str:
     return text[:TEXT_PREFIX].partition('\0')[0]
 
 
-def _rounded_up(prefix: str) -> str:
-    """Return a text above everything that begins with `prefix`."""
+def rounded_up(prefix: str) -> str | None:
+    """Return a text above everything that begins with `prefix`; there may be none."""
     for at in range(len(prefix) - 1, -1, -1):
         code = ord(prefix[at]) + 1
         if code == 0xD800:
             code = 0xE000  # surrogates are no text
         if code <= _HIGHEST:
             return prefix[:at] + chr(code)
-    # Only highest characters, or nothing before a NUL: one more than can be there.
-    return chr(_HIGHEST) * (TEXT_PREFIX + 1)
+    return None
 
 
 def _unknown(leaf: Leaf, nulls: int) -> LeafStatistics:
     if leaf.kind is Kind.TEXT:
-        highest = chr(_HIGHEST) * (TEXT_PREFIX + 1)
-        return LeafStatistics(leaf.path, None, None, '', highest, False, nulls)
+        return LeafStatistics(leaf.path, None, None, '', None, False, nulls)
     return LeafStatistics(leaf.path, -math.inf, math.inf, None, None, False, nulls)
 
 

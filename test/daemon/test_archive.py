@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from mosaico_ros.protocol.errors import (
+    AbortedError,
     AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -44,13 +45,13 @@ def test_of_racing_creators_exactly_one_wins(filled):
         try:
             filled.archive.create_sequence(RUN, {})
         except AlreadyExistsError as error:
-            assert 'run' in str(error)
-            return 'lost'
+            return str(error)
         return 'won'
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(create, range(8)))
-    assert sorted(outcomes) == ['lost'] * 7 + ['won']
+    assert outcomes.count('won') == 1
+    assert all('run' in outcome for outcome in outcomes if outcome != 'won')
 
 
 def test_creation_with_the_same_token_can_be_repeated(filled):
@@ -178,7 +179,7 @@ def test_deleting_a_topic_during_its_upload_ends_the_upload(filled):
     upload.commit()
     filled.archive.delete_topic(locator)
     upload.append(rows(3).to_batches()[0])
-    with pytest.raises((NotFoundError, Exception), match='run/imu|deleted'):
+    with pytest.raises((NotFoundError, AbortedError), match=r'run/imu|deleted'):
         upload.finish()
     with pytest.raises(NotFoundError):
         filled.archive.describe_topic(locator)
