@@ -88,6 +88,8 @@ def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    # gRPC's own lines about a port in use say less than our error.
+    os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
     from mosaico_ros.daemon.app import Daemon, package_version
 
     daemon = Daemon(settings)

@@ -91,7 +91,7 @@ class BatchReader:
     """
 
     def __init__(self, first: Frame, max_batch_bytes: int) -> None:
-        if not first.header or read_facts(first.header).kind is not MessageKind.SCHEMA:
+        if not len(first.header) or read_facts(first.header).kind is not MessageKind.SCHEMA:
             raise InvalidArgumentError('The stream does not begin with a schema', remedy=_REMEDY)
         self._limit = max_batch_bytes
         self._feed = _Feed()
@@ -118,7 +118,9 @@ class BatchReader:
             Its compressed buffers would become too large.
 
         """
-        if not frame.header:
+        if not len(frame.header):
+            if len(frame.body):
+                raise InvalidArgumentError('A body arrived without its header', remedy=_REMEDY)
             return None
         facts = read_facts(frame.header)
         if facts.kind not in (MessageKind.BATCH, MessageKind.DICTIONARY):

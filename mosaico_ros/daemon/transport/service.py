@@ -23,8 +23,11 @@ __all__ = ['FlightService']
 
 _log = logging.getLogger(__name__)
 
-#: After the end of a stream without end marker, how long a killed client may take to be noticed.
-END_GRACE_SECONDS = 0.05
+# How long completing an unmarked upload waits for the news that its client died instead.
+# Measured over killed clients: 0.3 ms, and 8 ms with two busy Python threads. Each pause gives
+# the thread that takes gRPC's events a turn, so that a busy interpreter stretches the wait.
+_END_SECONDS = 0.04
+_END_PAUSES = 4
 
 Context = Any  # grpc.ServicerContext; grpcio ships no types
 
@@ -184,7 +187,7 @@ class FlightService:
             if not put.ended:
                 _require_orderly_end(context, ended_at)
             put.finish()
-        except grpc.RpcError:
+        except (grpc.RpcError, CancelledError):
             put.interrupt(
                 'the daemon was stopped'
                 if self.stopping
@@ -216,11 +219,12 @@ def _require_orderly_end(context: Context, ended_at: float) -> None:
     To gRPC both look the same at first: the requests end. A lost connection is noticed as a
     cancellation of the call a moment later, so completing waits for that moment.
     """
+    pauses = 0
     while context.is_active():
-        left = ended_at + END_GRACE_SECONDS - time.monotonic()
-        if left <= 0:
+        if pauses >= _END_PAUSES and time.monotonic() - ended_at >= _END_SECONDS:
             return
-        time.sleep(min(left, 0.005))
+        time.sleep(_END_SECONDS / 10)
+        pauses += 1
     raise CancelledError('The client went away before the upload ended')
 
 
