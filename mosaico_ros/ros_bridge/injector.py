@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -23,6 +23,7 @@ from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 
 from .bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
+from .lane_workers import LaneWorkers
 from .registry import ROSTypeRegistry
 from .topic_decoder import TopicDecoder
 from .topic_filter import TopicFilter
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from .adapter_base import ROSAdapterBase
 
 _log = get_logger(__name__)
-
-#: Bytes of payload that may wait between reading and decoding.
-_READ_AHEAD_BYTES = 64 << 20
 
 
 class InjectionStatus(Enum):
@@ -178,7 +176,8 @@ class RosbagInjector:
     config : ROSInjectionConfig
         What to load.
     progress : callable, optional
-        Called with the `InjectionReport` after every group of messages.
+        Called with the `InjectionReport` after every group of messages, from any thread, one call
+        at a time.
 
     Attributes
     ----------
@@ -193,6 +192,7 @@ class RosbagInjector:
     ) -> None:
         self._config = config
         self._progress = progress
+        self._progress_lock = threading.Lock()
         self._chosen = TopicFilter(config.topics)
         registry = config.registry or ROSTypeRegistry()
         for package, path, store in config.custom_msgs or ():
@@ -223,11 +223,16 @@ class RosbagInjector:
         get_logger().setLevel(self._config.log_level.upper())
         begin = time.monotonic()
         try:
-            with open_bag(self._config.file_path) as bag:
-                self._prepare(bag)
+            with (
+                open_bag(self._config.file_path) as bag,
+                ThreadPoolExecutor(1, 'bag-digest') as background,
+            ):
                 if self._config.dry_run:
+                    self._prepare(bag)
                     return InjectionStatus.DRY_RUN
-                self._load(bag)
+                metadata = background.submit(self._sequence_metadata, bag)
+                self._prepare(bag)
+                self._load(bag, metadata)
         except KeyboardInterrupt:
             return InjectionStatus.CANCELLED
         finally:
@@ -307,7 +312,7 @@ class RosbagInjector:
 
     # --- the messages ---------------------------------------------------------------------------
 
-    def _load(self, bag: Bag) -> None:
+    def _load(self, bag: Bag, metadata: Future[dict[str, Any]]) -> None:
         config = self._config
         with MosaicoClient.connect(
             config.host,
@@ -316,24 +321,25 @@ class RosbagInjector:
             tls_cert_path=config.tls_cert_path,
             api_key=config.mosaico_api_key,
         ) as client:
+            if config.update_if_exists and client.sequence_exists(config.sequence_name):
+                session: BaseSessionWriter = client.sequence_update(
+                    config.sequence_name, on_error=config.on_error
+                )
+            else:
+                session = client.sequence_create(
+                    config.sequence_name, metadata.result(), config.on_error
+                )
             told = len(bag.problems)
-            reader = _ReadAhead(bag, lambda topic: self._wanted(bag, topic))
             try:
-                if config.update_if_exists and client.sequence_exists(config.sequence_name):
-                    session: BaseSessionWriter = client.sequence_update(
-                        config.sequence_name, on_error=config.on_error
-                    )
-                else:
-                    session = client.sequence_create(
-                        config.sequence_name, self._sequence_metadata(bag), config.on_error
-                    )
-                with session:
-                    for group in reader:
-                        self._store(session, group)
-                self._close_books()
+                with (
+                    session,
+                    LaneWorkers(lambda group: self._store(session, group), self._seal) as workers,
+                ):
+                    for group in bag.groups(lambda topic: self._wanted(bag, topic)):
+                        workers.put(group)
             finally:
-                reader.stop()
                 self.report.problems += bag.problems[told:]
+                self._close_books()
 
     def _store(self, session: BaseSessionWriter, group: MessageGroup) -> None:
         lane = self._lanes[group.topic]
@@ -350,7 +356,14 @@ class RosbagInjector:
                 self._note_times(report, group)
             report.stored = writer.rows_pushed - writer.dropped_record_count
         if self._progress is not None:
-            self._progress(self.report)
+            with self._progress_lock:
+                self._progress(self.report)
+
+    def _seal(self, topic: str) -> None:
+        """Wait until the daemon has stored and locked the topic; the others' go on meanwhile."""
+        writer = self._lanes[topic].writer
+        if writer is not None:
+            writer.close()
 
     def _open_lane(self, session: BaseSessionWriter, lane: _Lane) -> None:
         assert lane.decoder is not None
@@ -399,49 +412,6 @@ class _Lane:
     decoder: TopicDecoder | None = None
     writer: TopicWriter | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-
-
-class _ReadAhead:
-    """Reads groups in a thread, so that files are read and unpacked while others are encoded."""
-
-    def __init__(self, bag: Bag, wanted: Callable[[BagTopic], bool]) -> None:
-        self._groups = bag.groups(wanted)
-        self._queue: queue.SimpleQueue[MessageGroup | BaseException | None] = queue.SimpleQueue()
-        self._room = threading.Condition()
-        self._waiting = 0
-        self._stopped = False
-        self._thread = threading.Thread(target=self._read, name='bag-reader', daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[MessageGroup]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            with self._room:
-                self._waiting -= item.nbytes
-                self._room.notify()
-            yield item
-
-    def stop(self) -> None:
-        """Give up what is not read yet."""
-        with self._room:
-            self._stopped = True
-            self._room.notify()
-        self._thread.join()
-
-    def _read(self) -> None:
-        try:
-            for group in self._groups:
-                with self._room:
-                    while self._waiting >= _READ_AHEAD_BYTES and not self._stopped:
-                        self._room.wait()
-                    if self._stopped:
-                        return
-                    self._waiting += group.nbytes
-                self._queue.put(group)
-            self._queue.put(None)
-        except BaseException as error:
-            self._queue.put(error)
 
 
 def topic_path(name: str) -> str:
