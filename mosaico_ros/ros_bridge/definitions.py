@@ -182,7 +182,10 @@ def parse_definition(text: str, msgtype: str) -> Types:
         raise InvalidArgumentError(
             f'the definition of {msgtype} cannot be parsed (near {cause})'
         ) from error
-    return types
+    return {
+        name: (constants, [(field, _with_wstring(desc)) for field, desc in fields])
+        for name, (constants, fields) in types.items()
+    }
 
 
 @lru_cache
@@ -226,6 +229,14 @@ def _references(fields: list) -> list[str]:
         if kind == 2:
             names.append(content)
     return names
+
+
+def _with_wstring(desc: Any) -> Any:
+    """rosbags' ``.msg`` parser takes ``wstring`` for a message of the same package."""
+    kind, content = desc
+    if int(kind) == 2 and content.endswith('/wstring'):
+        return (1, ('wstring', 0))
+    return (kind, (_with_wstring(content[0]), content[1])) if int(kind) > 2 else desc
 
 
 def _with_uint8(desc: Any) -> Any:

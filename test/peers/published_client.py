@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Optional
+from typing import Any
 
 from mosaicolabs import (
     IMU,
@@ -30,7 +30,7 @@ class DriveState(Serializable):
     gear: MosaicoType.int8 = MosaicoField(description='Gear engaged; -1 is reverse.')
     torque: MosaicoType.float32 = MosaicoField(description='Motor torque in N m.')
     faults: MosaicoType.list_(MosaicoType.string) = MosaicoField(description='Active faults.')
-    note: Optional[MosaicoType.string] = MosaicoField(default=None, description='Free text.')
+    note: MosaicoType.string | None = MosaicoField(default=None, description='Free text.')
 
 
 def describe(client: MosaicoClient, name: str) -> dict[str, Any]:

@@ -46,6 +46,10 @@ def serialize(node, value, wire: Wire) -> bytes:
     def write(node, value):
         if isinstance(node, Primitive):
             put(node.code, value)
+        elif isinstance(node, Text) and node.wide:
+            units = np.frombuffer(value.encode('utf-16-le'), '<u2').tolist()
+            for unit in (len(units), *units):
+                put('u4', unit)
         elif isinstance(node, Text):
             raw = value.encode() + (b'\0' if wire.terminated else b'')
             put('u4', len(raw))

@@ -74,4 +74,4 @@ def column_map(msgtype: str) -> ColumnMap | None:
 
 def mapped_types() -> list[str]:
     """Message types with a column map, sorted."""
-    return sorted(name for package in _PACKAGES for name in _declared(package))
+    return sorted({name for package in _PACKAGES for name in _declared(package)})
