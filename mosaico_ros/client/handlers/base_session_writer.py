@@ -134,6 +134,8 @@ class BaseSessionWriter(ABC):
             return
         failure: Exception | None = None
         for writer in self._writers.values():
+            writer.end()
+        for writer in self._writers.values():
             try:
                 writer.close()
             except Exception as broken:

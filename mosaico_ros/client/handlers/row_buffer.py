@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ['RowBuffer']
 
-# A batch is worth sending from about here on: smaller ones are dominated by their headers, larger
-# ones only keep more messages in memory.
-_TARGET_ROWS = 4096
+# A batch is worth sending from about here on: smaller ones are dominated by their headers, while
+# messages that wait make every run of the garbage collector longer.
+_TARGET_ROWS = 1024
 _TARGET_BYTES = 4 * 1024 * 1024
 # Until a batch was encoded nobody knows how large a message is: an image counts millions of bytes.
 # So the first batch is short, and each may be this much longer than the last.

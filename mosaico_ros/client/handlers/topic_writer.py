@@ -63,6 +63,8 @@ class TopicWriter:
         self._open = True
         self._ignored = 0
         self._late_error: Exception | None = None
+        self._ended = False
+        self._end_error: Exception | None = None
 
     @property
     def status(self) -> TopicWriterStatus:
@@ -77,7 +79,7 @@ class TopicWriter:
     @property
     def is_active(self) -> bool:
         """Whether messages can still be pushed."""
-        return self._open
+        return self._open and not self._ended
 
     @property
     def rows_pushed(self) -> int:
@@ -227,16 +229,39 @@ class TopicWriter:
         with self._lock:
             if not self._open:
                 return
-            failure: Exception | None = self._take_late_error()
+            self.end()
+            self._open = False
+            failure = self._end_error
+            try:
+                self._upload.finish()
+            except Exception as error:
+                failure = error
+            if failure is not None:
+                raise self._failed(failure, TopicWriterStatus.FinalizedWithError)
+            self._status = TopicWriterStatus.Finalized
+
+    def end(self) -> None:
+        """Send what is buffered and mark the end, without waiting for the daemon.
+
+        Failures are kept for :meth:`close`. A session ends all its topics before it waits for
+        any, so that the daemon completes them side by side.
+        """
+        with self._lock:
+            if not self._open or self._ended:
+                return
+            self._ended = True
+            self._end_error = self._take_late_error()
             try:
                 self._send_rows()
-            except InvalidArgumentError as error:
-                failure = failure or error
-            finally:
-                self._open = False
-            self._finish(failure)
-            if failure is not None:
-                raise failure
+            except Exception as error:
+                self._end_error = self._end_error or error
+            if self._ignored > _NOTIFIED_ERRORS:
+                more = self._ignored - _NOTIFIED_ERRORS
+                self._notify(f'{more} more errors were ignored; the last: {self._last_error}')
+            try:
+                self._upload.end()
+            except Exception as error:
+                self._end_error = error
 
     def close_after(self, error: BaseException, *, keep_rows: bool = True) -> None:
         """Close because something failed; the rows accepted before are stored.
@@ -256,11 +281,10 @@ class TopicWriter:
             self._notify(str(error))
             try:
                 if keep_rows:
-                    self._take_late_error()
-                    try:
-                        self._send_rows()
-                    except InvalidArgumentError as refused:
-                        self._notify(str(refused))
+                    self._late_error = None  # this failure is told instead
+                    self.end()
+                    if isinstance(self._end_error, InvalidArgumentError):
+                        self._notify(str(self._end_error))
                     self._upload.finish()
                 else:
                     self._upload.abandon()
@@ -274,7 +298,7 @@ class TopicWriter:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self._open and self._late_error is None and len(self._rows):
+            if self.is_active and self._late_error is None and len(self._rows):
                 self._send_rows()
         except Exception as error:
             self._late_error = error  # raised by the next call of the user's thread
@@ -312,7 +336,7 @@ class TopicWriter:
             return True
 
     def _check_open(self) -> None:
-        if not self._open:
+        if not self.is_active:
             raise FailedPreconditionError(
                 f'The writer of topic {self._upload.locator} is closed',
                 remedy='Test is_active before pushing, or create another topic.',
@@ -347,19 +371,6 @@ class TopicWriter:
             self._last_error = text
             self._status = TopicWriterStatus.RecordTooLarge
             self._notify(text)
-
-    def _finish(self, failure: Exception | None) -> None:
-        try:
-            if self._ignored > _NOTIFIED_ERRORS:
-                more = self._ignored - _NOTIFIED_ERRORS
-                self._notify(f'{more} more errors were ignored; the last: {self._last_error}')
-            self._upload.finish()
-        except Exception as error:
-            raise self._failed(error, TopicWriterStatus.FinalizedWithError) from error.__cause__
-        if failure is not None:
-            self._failed(failure, TopicWriterStatus.FinalizedWithError)
-        else:
-            self._status = TopicWriterStatus.Finalized
 
     def _failed(
         self, error: Exception, status: TopicWriterStatus = TopicWriterStatus.RaisedException

@@ -159,14 +159,21 @@ class Upload:
         if self._ended and not self._closed:
             raise self._broken(None)
 
-    def finish(self) -> None:
-        """Mark the end of the upload, and wait until the daemon has stored and locked it."""
+    def end(self) -> None:
+        """Mark the end of the upload; nothing can be sent afterwards."""
         self.check()
         try:
             if self._acks:
                 self._writer.write_metadata(_mark(PutMark(end=True, rows=self.rows_sent)))
             self._closed = True
             self._writer.done_writing()
+        except (pa.ArrowException, OSError) as error:
+            raise self._broken(error) from error
+
+    def finish(self) -> None:
+        """Wait until the daemon has stored and locked what :meth:`end` marked."""
+        self.check()
+        try:
             if self._listener is not None:
                 self._listener.join()
             self._writer.close()
