@@ -34,8 +34,14 @@ def batches() -> dict[str, pa.RecordBatch]:
         [pa.array(np.arange(4)), pa.array([random.bytes(1 << 20) for _ in range(4)])],
         names=['timestamp_ns', 'data'],
     )
+    narrow = imu.select([0, 1])
     small = imu.slice(0, 256)
-    return {'imu 1.4 MB': imu, 'image 4 MB': images, 'imu 43 kB': small}
+    return {
+        'imu 1.4 MB': imu,
+        'image 4 MB': images,
+        'narrow 131 kB': narrow,
+        'imu 43 kB': small,
+    }
 
 
 class DiscardingPut:
@@ -127,10 +133,10 @@ def main() -> None:
         processes.append(process)
         clients[kind] = flight.connect(f'grpc://127.0.0.1:{int(process.stdout.readline())}')
     try:
-        print(f'{"batch":12} {"":4} {"ours MB/s":>10} {"pyarrow MB/s":>13} {"ratio":>6}')
+        print(f'{"batch":13} {"":4} {"ours MB/s":>10} {"pyarrow MB/s":>13} {"ratio":>6}')
         for name, batch in batches().items():
             count = max(1, options.megabytes * 1_000_000 // batch.nbytes)
-            if batch.nbytes < 100_000:
+            if batch.nbytes < 200_000:
                 count //= 8
             for what in ('put', 'get'):
                 speeds = {kind: [] for kind in clients}
@@ -145,7 +151,7 @@ def main() -> None:
                         if turn:  # the first round warms up
                             speeds[kind].append(count * batch.nbytes / taken / 1e6)
                 ours, peer = (statistics.median(speeds[kind]) for kind in ('ours', 'pyarrow'))
-                print(f'{name:12} {what:4} {ours:10.0f} {peer:13.0f} {ours / peer:6.2f}')
+                print(f'{name:13} {what:4} {ours:10.0f} {peer:13.0f} {ours / peer:6.2f}')
     finally:
         for process in processes:
             process.kill()
