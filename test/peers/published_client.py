@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, Optional
 
 from mosaicolabs import (
     IMU,
@@ -30,7 +30,8 @@ class DriveState(Serializable):
     gear: MosaicoType.int8 = MosaicoField(description='Gear engaged; -1 is reverse.')
     torque: MosaicoType.float32 = MosaicoField(description='Motor torque in N m.')
     faults: MosaicoType.list_(MosaicoType.string) = MosaicoField(description='Active faults.')
-    note: MosaicoType.string | None = MosaicoField(default=None, description='Free text.')
+    # The published client refuses PEP 604 unions.
+    note: Optional[MosaicoType.string] = MosaicoField(default=None)  # noqa: UP045
 
 
 def describe(client: MosaicoClient, name: str) -> dict[str, Any]:
