@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -25,6 +26,7 @@ from mosaico_ros.protocol.errors import (
     InternalError,
     InvalidArgumentError,
     MosaicoError,
+    UnavailableError,
 )
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 
@@ -72,6 +74,7 @@ class BaseSessionWriter(ABC):
         self._session_locator: str | None = None
         self._writers: dict[str, TopicWriter] = {}
         self._lock = threading.Lock()
+        self._lost = False
 
     @property
     def sequence_name(self) -> str:
@@ -339,10 +342,10 @@ class BaseSessionWriter(ABC):
         """Apply the session's policy; the caller lets the error propagate."""
         keep = self._on_error is SessionLevelErrorPolicy.Report
         for writer in self._writers.values():
-            self._quietly(
-                f'close the topic {writer.name}',
-                lambda writer=writer: writer.close_after(error, keep_rows=keep),
-            )
+            try:
+                writer.close_after(error, keep_rows=keep)
+            except Exception as broken:
+                logger.error('Topic %s could not be closed: %s', writer.name, broken)
             self._connection.flusher.remove(writer)
         if keep:
             text = f'The session {self._session_locator} of {self._sequence} failed.\n{error!r}'
@@ -375,11 +378,14 @@ class BaseSessionWriter(ABC):
             {'locator': locator, 'notification_type': 'error', 'msg': text},
         )
 
-    def _quietly(self, what: str, call: Any) -> None:
-        """Run one step of the clean-up; a failure there must not hide what caused it."""
+    def _quietly(self, what: str, call: Callable[[], object]) -> None:
+        """Call the daemon for the clean-up; a failure there must not hide what caused it."""
+        if self._lost:  # said once; a hundred topics need not each find out
+            return
         try:
             call()
         except Exception as error:
+            self._lost = isinstance(error, UnavailableError)
             logger.error('%s: could not %s: %s', self._sequence, what, error)
 
 

@@ -119,7 +119,8 @@ class TopicWriter:
             try:
                 if type(getattr(message, 'data', None)) is not self._ontology_type:
                     raise self._wrong_type(message)
-                self._check_open()
+                if self._ended or self._late_error is not None or self._upload.broken:
+                    self._check_open()
                 self._rows_pushed += 1
                 self._status = TopicWriterStatus.Active
                 if self._append(message):
@@ -289,7 +290,7 @@ class TopicWriter:
                 else:
                     self._upload.abandon()
             finally:
-                self._open = False
+                self._open, self._ended = False, True
                 self._status = TopicWriterStatus.FinalizedWithError
 
     def flush_from_clock(self) -> None:

@@ -71,6 +71,11 @@ class Upload:
             self._listener.start()
 
     @property
+    def broken(self) -> bool:
+        """Whether :meth:`check` would raise."""
+        return self._failure is not None or (self._ended and not self._closed)
+
+    @property
     def largest_row(self) -> int:
         """Bytes above which a single row cannot be sent."""
         return self._limit
@@ -106,7 +111,7 @@ class Upload:
                 else:
                     self._writer.write_batch(part)
             except (pa.ArrowException, OSError) as error:
-                raise self._broken(error) from error
+                raise self._break(error) from error
             self.rows_sent += part.num_rows
         if commit and not slices:
             self.ask_commit()
@@ -121,7 +126,7 @@ class Upload:
         try:
             self._writer.write_metadata(_mark(PutMark(commit=True)))
         except (pa.ArrowException, OSError) as error:
-            raise self._broken(error) from error
+            raise self._break(error) from error
 
     def wait_durable(self, rows: int, timeout: float | None) -> None:
         """Wait until the daemon has acknowledged this many rows, or the stream has ended.
@@ -154,10 +159,8 @@ class Upload:
 
     def check(self) -> None:
         """Raise if the stream has broken since the last call."""
-        if self._failure is not None:
-            raise self._failure
-        if self._ended and not self._closed:
-            raise self._broken(None)
+        if self.broken:
+            raise self._break(None)
 
     def end(self) -> None:
         """Mark the end of the upload; nothing can be sent afterwards."""
@@ -168,7 +171,7 @@ class Upload:
             self._closed = True
             self._writer.done_writing()
         except (pa.ArrowException, OSError) as error:
-            raise self._broken(error) from error
+            raise self._break(error) from error
 
     def finish(self) -> None:
         """Wait until the daemon has stored and locked what :meth:`end` marked."""
@@ -178,7 +181,7 @@ class Upload:
                 self._listener.join()
             self._writer.close()
         except (pa.ArrowException, OSError) as error:
-            raise self._broken(error) from error
+            raise self._break(error) from error
 
     def abandon(self) -> None:
         """Close the stream without its end mark: the daemon does not lock the topic."""
@@ -211,7 +214,7 @@ class Upload:
                 self._ended = True
                 self._progress.notify_all()
 
-    def _broken(self, error: BaseException | None) -> MosaicoError:
+    def _break(self, error: BaseException | None) -> MosaicoError:
         """Return what ended the stream, with how far the upload came."""
         if self._failure is None:
             self._closed = True
