@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,7 +19,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 _encode_stamps = encoder(int, pa.int64(), f'Message.{TIMESTAMP_COLUMN}')
-_build_messages = builder(Message, ['data', TIMESTAMP_COLUMN], nulls=False)
+_build_messages = builder(Message, ['data', TIMESTAMP_COLUMN])
 
 
 @cache
@@ -97,8 +99,25 @@ def decode(cls: type[Serializable], batch: pa.RecordBatch) -> list[Message]:
         )
     stamps, *columns = (batch.column(index) for index in indices)
     rows = batch.num_rows
-    payloads = _payload_decoder(cls)(columns, rows)
-    return _build_messages([payloads, stamps.to_numpy().tolist()], rows)
+    with _collector_at_rest():
+        payloads = _payload_decoder(cls)(columns, rows)
+        return _build_messages([payloads, stamps.to_numpy().tolist()], rows)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the garbage collector from walking the heap while many objects are made and none dies.
+
+    A batch of messages would otherwise set it off dozens of times, and now and then for the whole
+    heap of the process.
+    """
+    active = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if active:
+            gc.enable()
 
 
 @cache
@@ -141,8 +160,8 @@ def _payload_decoder(
     raw = issubclass(cls, Unmodeled)
     struct = cls.arrow_struct()
     decoders = member_decoders(None if raw else cls, struct)
-    build = builder(None if raw else cls, [field.name for field in struct], nulls=False)
-    wrap = builder(cls, ['raw_data'], nulls=False) if raw else None
+    build = builder(None if raw else cls, [field.name for field in struct])
+    wrap = builder(cls, ['raw_data']) if raw else None
 
     def decode_columns(columns: list[pa.Array], rows: int) -> list[Any]:
         values = [

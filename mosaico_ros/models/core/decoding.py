@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import enum
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import compress, pairwise, repeat
 from typing import Any, get_args, get_origin
 
 import numpy as np
@@ -21,7 +22,7 @@ from mosaico_ros.models.core.arrow import strip
 #: The values of an array, and whether None is among them.
 Decoded = tuple[list[Any], bool]
 Decoder = Callable[[pa.Array], Decoded]
-#: Columns and, where rows may be null, their presence, to objects.
+#: Columns and the number of rows, to objects.
 Builder = Callable[[Sequence[Iterable[Any]], int], list[Any]]
 
 
@@ -82,8 +83,8 @@ def _enum_decoder(kind: type[enum.Enum]) -> Decoder:
 # ---- structs ----------------------------------------------------------------------------------
 
 
-def builder(model: type[pydantic.BaseModel] | None, names: Sequence[str], nulls: bool) -> Builder:
-    """Generate the function that turns columns into objects of a model, or into dicts.
+def builder(model: type[pydantic.BaseModel] | None, names: Sequence[str]) -> Builder:
+    """Compile the function that turns columns into objects of a model, or into dicts.
 
     Parameters
     ----------
@@ -91,52 +92,52 @@ def builder(model: type[pydantic.BaseModel] | None, names: Sequence[str], nulls:
         The class to build; None builds dicts.
     names
         Names of the members, in the order of the columns.
-    nulls
-        Whether the first column tells presence: rows where it is false become None.
 
     Returns
     -------
     callable
         Takes the columns and the number of rows.
     """
-    values = [f'v{i}' for i in range(len(names))]
-    members = '{' + ', '.join(f'{n!r}: {v}' for n, v in zip(names, values, strict=True)) + '}'
-    loop = [*(['present'] if nulls else []), *values]
-    lines = [
-        'def build(columns, rows):',
-        '    out = []',
-        '    add = out.append',
-        f'    for {", ".join(loop)}, in zip(*columns):' if loop else '    for _ in range(rows):',
-    ]
-    if nulls:
-        lines += ['        if not present:', '            add(None)', '            continue']
-    scope: dict[str, Any] = {}
+    rows_of = _dict_builder(names)
     if model is None:
-        lines += [f'        add({members})']
-    else:
-        slots = vars(pydantic.BaseModel)
-        extra = '{}' if model.model_config.get('extra') == 'allow' else 'None'
-        scope |= {
-            'model': model,
-            'new': model.__new__,
-            'fill': slots['__dict__'].__set__,
-            'set_fields': slots['__pydantic_fields_set__'].__set__,
-            'set_extra': slots['__pydantic_extra__'].__set__,
-            'set_private': slots['__pydantic_private__'].__set__,
-            'names': set(names),
-        }
-        lines += [
-            '        o = new(model)',
-            f'        fill(o, {members})',
-            '        set_fields(o, names.copy())',
-            f'        set_extra(o, {extra})',
-            '        set_private(o, None)',
-        ]
+        return rows_of
+    # The slots of an instance, filled one by one for all instances: `map` runs without a frame.
+    slots = vars(pydantic.BaseModel)
+    set_members = slots['__dict__'].__set__
+    set_fields = slots['__pydantic_fields_set__'].__set__
+    set_extra = slots['__pydantic_extra__'].__set__
+    set_private = slots['__pydantic_private__'].__set__
+    keeps_extra = model.model_config.get('extra') == 'allow'
+    new = model.__new__
+    # All instances share it: assignment only ever adds names, and all of them are in it.
+    given = set(names)
+
+    def build(columns: Sequence[Iterable[Any]], count: int) -> list[Any]:
+        objects = list(map(new, repeat(model, count)))
+        _exhaust(map(set_members, objects, rows_of(columns, count)))
+        _exhaust(map(set_fields, objects, repeat(given)))
+        _exhaust(map(set_extra, objects, ({} for _ in objects) if keeps_extra else repeat(None)))
+        _exhaust(map(set_private, objects, repeat(None)))
         if model.__pydantic_post_init__:  # private attributes, or a hook of the user's
-            lines += ['        o.model_post_init(None)']
-        lines += ['        add(o)']
-    exec('\n'.join([*lines, '    return out']), scope)
-    build: Builder = scope['build']
+            for instance in objects:
+                instance.model_post_init(None)
+        return objects
+
+    return build
+
+
+def _exhaust(iterator: Iterable[Any]) -> None:
+    deque(iterator, maxlen=0)
+
+
+def _dict_builder(names: Sequence[str]) -> Builder:
+    """Generate the comprehension that zips columns into dicts; a literal is the fastest way."""
+    if not names:
+        return lambda columns, count: [{} for _ in range(count)]
+    values = [f'v{i}' for i in range(len(names))]
+    members = ', '.join(f'{n!r}: {v}' for n, v in zip(names, values, strict=True))
+    source = f'[{{{members}}} for {", ".join(values)}, in zip(*columns)]'
+    build: Builder = eval(f'lambda columns, count: {source}')
     return build
 
 
@@ -153,8 +154,7 @@ def member_decoders(
 def _struct_decoder(model: type[pydantic.BaseModel] | None, struct: pa.StructType) -> Decoder:
     decoders = member_decoders(model, struct)
     names = [field.name for field in struct]
-    build = builder(model, names, nulls=False)
-    build_nullable = builder(model, names, nulls=True)
+    build = builder(model, names)
 
     def decode(array: pa.Array) -> Decoded:
         rows = len(array)
@@ -172,7 +172,9 @@ def _struct_decoder(model: type[pydantic.BaseModel] | None, struct: pa.StructTyp
             present = None if all(given) else given
         if present is None:
             return build(columns, rows), False
-        return build_nullable([present, *columns], rows), True
+        kept = [list(compress(column, present)) for column in columns]
+        objects = iter(build(kept, sum(present)))
+        return [next(objects) if there else None for there in present], True
 
     return decode
 
