@@ -78,12 +78,12 @@ def test_annotation(annotation, expected):
     'annotation', [Any, int | str, Literal['a', 1], tuple[int, str], object, list, dict]
 )
 def test_annotation_without_arrow_type(annotation):
-    with pytest.raises(InvalidArgumentError, match=r"field 'field' of Probe"):
+    with pytest.raises(InvalidArgumentError, match=r"Field 'field' of Probe"):
         layout(annotation).arrow_struct()
 
 
 def test_error_at_definition_names_field_and_remedy():
-    with pytest.raises(InvalidArgumentError, match=r"field 'what' of Odd.*annotate"):
+    with pytest.raises(InvalidArgumentError, match=r"Field 'what' of Odd.*annotate"):
 
         class Odd(Serializable):
             what: Any
@@ -182,7 +182,7 @@ def test_a_concrete_model_can_be_extended():
 
 def test_forward_references_resolve_on_use():
     class Tree(Serializable):
-        leaves: list['Leaf']
+        leaves: 'list[Leaf]'
 
     class Leaf(models.BaseModel):
         size: int

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import pyarrow as pa
 import pydantic
 from pydantic.fields import FieldInfo
@@ -105,8 +106,8 @@ def arrow_type(annotation: Any) -> pa.DataType:
             return PRIMITIVES[kind]
     raise InvalidArgumentError(
         f'no Arrow type is known for the annotation {annotation!r}',
-        remedy='use a MosaicoType, a model, a list or dict of those, or name the Arrow type with '
-        'MosaicoType.annotate(python_type, arrow_type)',
+        remedy='Use a MosaicoType, a model, a list or dict of those, or name the Arrow type with '
+        'MosaicoType.annotate(python_type, arrow_type).',
     )
 
 
@@ -114,7 +115,7 @@ def _uniform_type(kinds: list[type], annotation: Any) -> pa.DataType:
     if len(set(kinds)) != 1 or kinds[0] not in PRIMITIVES:
         raise InvalidArgumentError(
             f'the values of {annotation!r} are not of one primitive type',
-            remedy='give all of them the same type: all text or all integers',
+            remedy='Give all of them the same type: all text or all integers.',
         )
     return PRIMITIVES[kinds[0]]
 
@@ -124,9 +125,21 @@ def _tuple_type(args: tuple[Any, ...], annotation: Any) -> pa.DataType:
     if len(items) != 1:
         raise InvalidArgumentError(
             f'the elements of {annotation!r} are not of one type',
-            remedy='use a model with one field per element',
+            remedy='Use a model with one field per element.',
         )
     return pa.list_(items.pop(), -1 if Ellipsis in args else len(args))
+
+
+def numpy_dtype(arrow: pa.DataType) -> np.dtype | None:
+    """Return the dtype of a number or boolean; None for all other types."""
+    if pa.types.is_boolean(arrow):
+        return np.dtype(bool)
+    if pa.types.is_floating(arrow):
+        return np.dtype(f'f{arrow.bit_width // 8}')
+    if pa.types.is_integer(arrow):
+        kind = 'u' if pa.types.is_unsigned_integer(arrow) else 'i'
+        return np.dtype(f'{kind}{arrow.bit_width // 8}')
+    return None
 
 
 def struct_of(model: type[pydantic.BaseModel]) -> pa.StructType:
@@ -159,7 +172,7 @@ def _arrow_field(model: type, name: str, info: FieldInfo) -> pa.Field:
         kind = arrow_type(annotation)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(
-            f'field {name!r} of {model.__name__}: {error.message}', remedy=error.remedy
+            f'Field {name!r} of {model.__name__}: {error.message}', remedy=error.remedy
         ) from None
     return pa.field(
         name,

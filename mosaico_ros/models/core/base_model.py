@@ -10,7 +10,7 @@ import pydantic
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from mosaico_ros.models.core.arrow import struct_of
+from mosaico_ros.models.core.arrow import numpy_dtype, struct_of
 
 _NESTING = ('default', 'nullable', 'function-after', 'function-before')
 
@@ -138,10 +138,7 @@ def _array_shape(arrow: pa.DataType) -> tuple[tuple[int, ...], np.dtype | None]:
     while pa.types.is_list(arrow) or pa.types.is_fixed_size_list(arrow):
         shape.append(arrow.list_size if pa.types.is_fixed_size_list(arrow) else -1)
         arrow = arrow.value_type
-    numeric = (
-        pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_boolean(arrow)
-    )
-    return tuple(shape), np.dtype(arrow.to_pandas_dtype()) if numeric else None
+    return tuple(shape), numpy_dtype(arrow)
 
 
 def _checked_array(value: np.ndarray, shape: tuple[int, ...], item: np.dtype) -> np.ndarray:

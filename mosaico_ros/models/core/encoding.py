@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pydantic
 
-from mosaico_ros.models.core.arrow import strip
+from mosaico_ros.models.core.arrow import numpy_dtype, strip
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 Encoder = Callable[[list[Any]], pa.Array]
@@ -248,7 +248,7 @@ class _NullCache:
 def _list_encoder(item: Any, arrow: pa.DataType, path: str) -> Encoder:
     inner = encoder(item, arrow.value_type, f'{path}[]')
     size = arrow.list_size if pa.types.is_fixed_size_list(arrow) else None
-    dtype = _numpy_dtype(arrow.value_type)
+    dtype = numpy_dtype(arrow.value_type)
     absent = [_placeholder(item, arrow.value_type)] * (size or 0)
 
     def encode(rows: list[Any]) -> pa.Array:
@@ -278,12 +278,6 @@ def _list_encoder(item: Any, arrow: pa.DataType, path: str) -> Encoder:
 
 def _not_a_list(rows: list[Any]) -> Any:
     return next(r for r in rows if isinstance(r, _NOT_LISTS) or not hasattr(r, '__len__'))
-
-
-def _numpy_dtype(arrow: pa.DataType) -> np.dtype | None:
-    if pa.types.is_integer(arrow) or pa.types.is_floating(arrow):
-        return np.dtype(arrow.to_pandas_dtype())
-    return None
 
 
 def _offsets(lengths: np.ndarray, path: str) -> pa.Array:
