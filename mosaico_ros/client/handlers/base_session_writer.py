@@ -162,9 +162,9 @@ class BaseSessionWriter(ABC):
         self,
         topic_name: str,
         metadata: dict[str, Any] | None = ...,
-        *,
-        ontology_type: type[Serializable],
+        ontology_type: type[Serializable] | None = ...,
         on_error: Literal[TopicLevelErrorPolicy.Raise] = ...,
+        *,
         schema: pa.Schema | None = ...,
     ) -> TopicWriter: ...
 
@@ -173,18 +173,7 @@ class BaseSessionWriter(ABC):
         self,
         topic_name: str,
         metadata: dict[str, Any] | None = ...,
-        *,
-        ontology_type: type[Serializable],
-        on_error: TopicLevelErrorPolicy,
-        schema: pa.Schema | None = ...,
-    ) -> TopicWriter | None: ...
-
-    @overload
-    def topic_create(
-        self,
-        topic_name: str,
-        metadata: dict[str, Any] | None,
-        ontology_type: type[Serializable],
+        ontology_type: type[Serializable] | None = ...,
         on_error: TopicLevelErrorPolicy = ...,
         *,
         schema: pa.Schema | None = ...,
