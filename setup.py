@@ -51,7 +51,7 @@ setup(
         'pillow>=10.0',
         'protobuf>=4.25',
         'pyarrow>=18.0',
-        'pydantic>=2.11',
+        'pydantic>=2.11.7',
         'rich>=13.7',
         'rosbags>=0.11',
         'sqlalchemy>=2.0.30',

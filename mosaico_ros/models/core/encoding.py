@@ -52,6 +52,8 @@ def encoder(annotation: Any, arrow: pa.DataType, path: str) -> Encoder:
         return _converted(lambda member: member.value, arrow, path)
     if pa.types.is_float16(arrow):
         return _converted(np.float16, arrow, path)
+    if arrow == pa.binary():
+        return _blob_encoder(path)
     if _holds_map(arrow):
         return _converted(lambda value: _with_pairs(value, arrow), arrow, path)
     return _leaf_encoder(arrow, path)
@@ -73,6 +75,20 @@ def _converted(convert: Callable[[Any], Any], arrow: pa.DataType, path: str) -> 
             return pa.array([None if v is None else convert(v) for v in values], arrow)
         except (*_REFUSALS, AttributeError):
             raise _refusal(values, arrow, path) from None
+
+    return encode
+
+
+def _blob_encoder(path: str) -> Encoder:
+    by_value = _leaf_encoder(pa.binary(), path)
+
+    def encode(values: list[Any]) -> pa.Array:
+        if set(map(type, values)) != {bytes}:
+            return by_value(values)
+        # One copy into a buffer of the right size, where a builder would grow its own.
+        lengths = np.fromiter(map(len, values), np.int64, len(values))
+        offsets, data = _offsets(lengths, path).buffers()[1], pa.py_buffer(b''.join(values))
+        return pa.Array.from_buffers(pa.binary(), len(values), [None, offsets, data])
 
     return encode
 
@@ -285,7 +301,8 @@ def _offsets(lengths: np.ndarray, path: str) -> pa.Array:
     np.cumsum(lengths, out=offsets[1:])
     if offsets[-1] > _MAX_ITEMS:
         raise InvalidArgumentError(
-            f'{path} holds {offsets[-1]} elements in one batch', remedy='Write smaller batches.'
+            f'{path} holds {offsets[-1]} elements or bytes in one batch',
+            remedy='Write smaller batches.',
         )
     return pa.array(offsets.astype(np.int32))
 
