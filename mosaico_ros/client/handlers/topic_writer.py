@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,8 @@ class TopicWriter:
                 if self._append(message):
                     self._send_rows()
             except Exception as error:
-                raise self._failed(error) from error.__cause__
+                self._note(error)
+                raise
 
     def push_batch(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Accept rows that already are columns; sent at once.
@@ -147,17 +149,14 @@ class TopicWriter:
             The daemon is gone; the text says how many rows are durable.
 
         """
-        with self._lock:
-            try:
-                self._check_open()
-                parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
-                checked = [self._conform(part) for part in parts]
-                self._send_rows()
-                for part in checked:
-                    self._rows_pushed += part.num_rows
-                    self._send(part)
-            except Exception as error:
-                raise self._failed(error) from error.__cause__
+        with self._noting():
+            self._check_open()
+            parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
+            checked = [self._conform(part) for part in parts]
+            self._send_rows()
+            for part in checked:
+                self._rows_pushed += part.num_rows
+                self._send(part)
 
     def flush(self) -> None:
         """Send what is buffered. The daemon has it then, but perhaps not yet on disk.
@@ -170,12 +169,9 @@ class TopicWriter:
             The daemon is gone.
 
         """
-        with self._lock:
-            try:
-                self._check_open()
-                self._send_rows()
-            except Exception as error:
-                raise self._failed(error) from error.__cause__
+        with self._noting():
+            self._check_open()
+            self._send_rows()
 
     def commit(self, wait: bool = False, timeout: float | None = None) -> None:
         """Make everything pushed so far durable now.
@@ -197,22 +193,16 @@ class TopicWriter:
             The daemon is gone.
 
         """
-        with self._lock:
-            try:
-                self._check_open()
-                self._send_rows(commit=True)
-                rows = self._upload.rows_sent
-            except Exception as error:
-                raise self._failed(error) from error.__cause__
+        with self._noting():
+            self._check_open()
+            self._send_rows(commit=True)
+            rows = self._upload.rows_sent
         if wait:
             # Without the lock: other threads go on pushing meanwhile.
             self._upload.wait_durable(rows, timeout)
             if self._upload.durable_rows < rows:
-                with self._lock:
-                    try:
-                        self._upload.check()
-                    except Exception as error:
-                        raise self._failed(error) from error.__cause__
+                with self._noting():
+                    self._upload.check()
 
     def close(self) -> None:
         """Send what is buffered, and wait until the daemon has stored and locked the topic.
@@ -238,7 +228,8 @@ class TopicWriter:
             except Exception as error:
                 failure = error
             if failure is not None:
-                raise self._failed(failure, TopicWriterStatus.FinalizedWithError)
+                self._note(failure, TopicWriterStatus.FinalizedWithError)
+                raise failure
             self._status = TopicWriterStatus.Finalized
 
     def end(self) -> None:
@@ -373,12 +364,21 @@ class TopicWriter:
             self._status = TopicWriterStatus.RecordTooLarge
             self._notify(text)
 
-    def _failed(
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Hold the lock, and remember what goes wrong meanwhile."""
+        with self._lock:
+            try:
+                yield
+            except Exception as error:
+                self._note(error)
+                raise
+
+    def _note(
         self, error: Exception, status: TopicWriterStatus = TopicWriterStatus.RaisedException
-    ) -> Exception:
+    ) -> None:
         self._last_error = str(error)
         self._status = status
-        return error
 
     def _wrong_type(self, message: object) -> InvalidArgumentError:
         data = getattr(message, 'data', message)  # a bare model is the likely mistake
