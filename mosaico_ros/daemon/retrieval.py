@@ -14,11 +14,12 @@ from sqlalchemy.engine import Row
 from mosaico_ros.daemon.catalog.chunks import chunks_in_time
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.chunk_files import ChunkFiles, Times
+from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
 from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.protocol.limits import INT64_MAX
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['Window', 'count_rows', 'cut_to_size', 'scan']
+__all__ = ['ROW_GROUP_ROWS', 'Window', 'count_rows', 'cut_to_size', 'scan']
 
 #: Gives the rows of a batch to keep, as a mask; null counts as false.
 RowFilter = Callable[[pa.RecordBatch], pa.Array]
@@ -150,17 +151,22 @@ def count_rows(
 def cut_to_size(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, target_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of about `target_bytes` or less, with exactly the schema given."""
+    """Yield batches of at most `target_bytes` (or one row) and 8192 rows, in exactly a schema."""
     for batch in batches:
         columns = [batch.column(name) for name in schema.names]
         exact = pa.RecordBatch.from_arrays(columns, schema=schema)
-        size = exact.nbytes
-        if size <= target_bytes or exact.num_rows == 1:
-            yield exact
-            continue
-        rows = max(1, exact.num_rows * target_bytes // size)
-        for start in range(0, exact.num_rows, rows):
-            yield exact.slice(start, rows)
+        for start in range(0, exact.num_rows, ROW_GROUP_ROWS):
+            yield from _halved(exact.slice(start, ROW_GROUP_ROWS), target_bytes)
+
+
+def _halved(batch: pa.RecordBatch, target_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Halve until it fits: rows may differ in size by orders of magnitude."""
+    if batch.num_rows == 1 or batch.nbytes <= target_bytes:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _halved(batch.slice(0, half), target_bytes)
+    yield from _halved(batch.slice(half), target_bytes)
 
 
 class _Peekable:

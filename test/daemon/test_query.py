@@ -257,9 +257,11 @@ def row_matches(row: dict[str, Any], condition: Any) -> bool:
         if not steps:
             if isinstance(value, (dict, bytes)):
                 return False
-            if isinstance(value, list) != isinstance(condition.condition.value, tuple):
-                if isinstance(value, list) or operator in ('$eq', '$neq'):
-                    return False
+            if isinstance(value, list) and not isinstance(condition.condition.value, tuple):
+                return False
+            whole = operator in ('$eq', '$neq') and isinstance(condition.condition.value, tuple)
+            if whole and not isinstance(value, list):
+                return False
             return value is not None and condition.condition.matches(value)
         step, rest = steps[0], steps[1:]
         value = None if value is None else value[step.name]

@@ -15,7 +15,7 @@ from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, fields, schemas, stats, topics
 from mosaico_ros.daemon.statistics import LeafStatistics
-from mosaico_ros.protocol.limits import INT64_MIN
+from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
 
 __all__ = ['ChunkRow', 'FieldIds', 'Lease', 'commit_chunk', 'intern_schema']
 
@@ -117,7 +117,9 @@ def commit_chunk(
             chunks=topics.c.chunks + 1,
             t_min=_least(topics.c.t_min, chunk.t_min),
             t_max=_greatest(topics.c.t_max, chunk.t_max),
-            longest_chunk=_greatest(topics.c.longest_chunk, chunk.t_max - chunk.t_min),
+            longest_chunk=_greatest(
+                topics.c.longest_chunk, min(chunk.t_max - chunk.t_min, INT64_MAX)
+            ),
         )
     )
     if updated.rowcount != 1:
@@ -184,7 +186,9 @@ def chunks_in_time(
         chunks.c.t_max,
     ).where(chunks.c.topic_id == topic.id)
     if start_ns is not None:
-        earliest = max(start_ns - topic.longest_chunk, INT64_MIN)
+        earliest = INT64_MIN
+        if topic.longest_chunk < INT64_MAX:
+            earliest = max(start_ns - topic.longest_chunk, INT64_MIN)
         query = query.where(chunks.c.t_max >= start_ns, chunks.c.t_min >= earliest)
     if end_ns is not None:
         query = query.where(chunks.c.t_min < end_ns)

@@ -1,0 +1,138 @@
+"""Processes killed at random moments, and daemons that disappear."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from mosaico_ros.daemon.catalog.tables import instances, topics
+from mosaico_ros.protocol.errors import AbortedError
+from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
+
+APPENDING = Path(__file__).with_name('appending.py')
+SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
+
+
+def kill_while_appending(data_dir: Path, seconds: float, count: int) -> dict[str, int]:
+    """Return what was acknowledged before the process was killed."""
+    process = subprocess.Popen(
+        [sys.executable, str(APPENDING), str(data_dir), str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]  # the first acknowledgement: it is at work
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    lines += process.stdout.readlines()
+    process.wait()
+    acknowledged: dict[str, int] = {}
+    for line in lines:
+        if line.endswith('\n'):  # the last one may be cut off
+            topic, rows = line.split()
+            assert int(rows) > acknowledged.get(topic, 0)
+            acknowledged[topic] = int(rows)
+    return acknowledged
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_every_acknowledged_row_survives_a_kill(settings, filled, seed):
+    rng = random.Random(f'{seed} {time.time_ns()}')
+    filled.archive.close()
+    rounds = [
+        kill_while_appending(settings.data_dir, rng.uniform(0, 0.4), rng.choice([1, 3]))
+        for _ in range(2)
+    ]
+    filled.reopen()  # the same host: known to be dead without waiting for the lease
+    assert len(filled.archive.list_sequences()) == 2
+    for acknowledged in rounds:
+        assert acknowledged
+        for name, rows in acknowledged.items():
+            locator = TopicLocator.parse(name)
+            described = filled.archive.describe_topic(locator)
+            assert described.interrupted
+            assert not described.locked
+            assert described.rows >= rows
+            table = filled.read(locator)
+            # In order, each once, without a gap.
+            assert np.array_equal(table['timestamp_ns'].to_numpy(), np.arange(described.rows))
+            assert np.array_equal(table['x'].to_numpy(), np.arange(described.rows) * 0.5)
+            (note,) = filled.archive.notifications(locator)
+            assert f'{described.rows} rows are durable' in note.message
+    # Nothing is left over: neither temporary files nor chunks that nobody knows.
+    work = [path for path in (settings.store_dir / 'tmp').iterdir() if path.is_dir()]
+    assert len(work) == 1
+    for sequence in filled.archive.list_sequences():
+        known = sum(t.chunks for t in filled.archive.describe_sequence(sequence).topics)
+        (folder,) = (settings.store_dir / 'sequences').glob(f'{sequence}.*')
+        assert len(list(folder.rglob('*.parquet'))) == known
+
+
+def test_deletion_cut_short_is_finished_at_the_next_start(filled, settings, monkeypatch):
+    locator = filled.write(pa.table([[1], [0.5]], schema=SCHEMA))
+    monkeypatch.setattr(type(filled.archive), '_remove_scheduled', lambda _: None)
+    filled.archive.delete_sequence(SequenceLocator('run'))
+    assert list((settings.store_dir / 'sequences').iterdir())
+    monkeypatch.undo()
+    filled.reopen()
+    assert not list((settings.store_dir / 'sequences').iterdir())
+    assert str(locator.sequence) not in map(str, filled.archive.list_sequences())
+
+
+def as_if_elsewhere(filled, heartbeat_ns: int) -> None:
+    """Make this daemon look like one on another host."""
+    with filled.archive._database.write() as connection:
+        connection.execute(
+            instances.update().values(host='another host', heartbeat_ns=heartbeat_ns)
+        )
+
+
+def test_upload_of_a_silent_daemon_is_taken_over_and_fenced_off(filled, open_archive):
+    locator, uuid = filled.create()
+    upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
+    upload.append(pa.record_batch([[1], [0.5]], schema=SCHEMA))
+    upload.commit()
+
+    as_if_elsewhere(filled, time.time_ns())
+    other = open_archive()
+    assert not other.describe_topic(locator).interrupted  # it beats: it lives
+
+    as_if_elsewhere(filled, time.time_ns() - int(31e9))
+    another = open_archive()
+    assert another.describe_topic(locator).interrupted
+    # The silent daemon comes back: what it adds is refused, and nothing is lost or doubled.
+    upload.append(pa.record_batch([[2], [0.5]], schema=SCHEMA))
+    with pytest.raises(AbortedError, match='lease'):
+        upload.commit()
+    upload.abort('lost')
+    assert another.describe_topic(locator).rows == 1
+    assert len(another.notifications(locator)) == 1
+
+
+def test_daemon_of_a_reused_process_id_is_dead(filled, open_archive):
+    locator, uuid = filled.create()
+    filled.archive.begin_upload(locator, uuid, SCHEMA)
+    with filled.archive._database.write() as connection:
+        connection.execute(instances.update().values(started='12345'))
+    assert open_archive().describe_topic(locator).interrupted
+
+
+def test_living_daemons_keep_their_uploads(filled, open_archive):
+    locator, uuid = filled.create()
+    upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
+    other = open_archive()  # a second daemon on the same catalog and store
+    upload.append(pa.record_batch([[1], [0.5]], schema=SCHEMA))
+    upload.finish()
+    assert other.describe_topic(locator).locked
+    with other._database.read() as connection:
+        assert connection.execute(sa.select(topics.c.state)).scalar_one() == 'locked'
+        assert len(connection.execute(sa.select(instances)).all()) == 2
