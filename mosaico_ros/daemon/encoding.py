@@ -36,7 +36,7 @@ ROW_GROUP_ROWS = 8192
 #: Row groups of large rows are cut by size instead.
 ROW_GROUP_BYTES = 4 << 20
 
-_TRIAL_ROWS = 32_768
+_TRIAL_ROWS = 2 * ROW_GROUP_ROWS
 _TRIAL_BYTES = 8 << 20
 _BLOB_SAMPLE_BYTES = 1 << 20
 _CODEC, _LEVEL = 'zstd', 1
@@ -188,12 +188,14 @@ class ChunkEncoder:
         base['compression_level'].pop(time_path, None)
 
         values = [path for path in ordered if path != time_path]
-        split = {path: _split_encoding(leaf) for path, leaf in named if path in set(values)}
-        split = {path: encoding for path, encoding in split.items() if encoding}
+        ways = {path: _split_encoding(leaf) for path, leaf in named if path in set(values)}
+        split = {path: encoding for path, encoding in ways.items() if encoding}
         fixed = {time_path: 'DELTA_BINARY_PACKED'}
         dictionary = {**base, 'use_dictionary': values or False, 'column_encoding': fixed}
         plain = {**base, 'use_dictionary': False, 'column_encoding': fixed}
         splitting = {**base, 'use_dictionary': False, 'column_encoding': {**fixed, **split}}
+        if not values:
+            return _Choice(rows, plain)
         # Where sizes are equal the first wins, so the one that is cheapest to write comes first.
         sizes = [
             _column_sizes(trial, group_rows, options) for options in (splitting, plain, dictionary)

@@ -62,7 +62,9 @@ class Instance:
                     heartbeat_ns=time.time_ns(),
                 )
             )
-        self.id = int(row.inserted_primary_key[0])
+        key = row.inserted_primary_key
+        assert key is not None
+        self.id = int(key[0])
 
     def start(self) -> None:
         """Take over from dead daemons, then keep beating until :meth:`close`."""

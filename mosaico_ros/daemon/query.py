@@ -381,7 +381,7 @@ def _prune(
         where += [found.c.field_id.in_(ids), condition.may_match_sql(low, high)]
         if len(resolved) == 1:
             bounds = [low, high, found.c.exact]
-    low, high, exact = bounds or (sa.null(), sa.null(), sa.false())
+    lowest, highest, certain = bounds or (sa.null(), sa.null(), sa.false())
     where.append(topics.c.ontology_tag.in_(tags))
     if topic_ids is not None:
         where.append(chunks.c.topic_id.in_(topic_ids))
@@ -397,9 +397,9 @@ def _prune(
             chunks.c.t_max,
             topics.c.folder,
             topics.c.schema_id,
-            low.label('low'),
-            high.label('high'),
-            exact.label('exact'),
+            lowest.label('low'),
+            highest.label('high'),
+            certain.label('exact'),
         )
         .select_from(source)
         .where(*where)
@@ -438,7 +438,7 @@ def _candidates(
         if item.field is CatalogField.NAME and item.condition.operator is Operator.EQ:
             selected = selected.where(sequences.c.name == item.condition.value)
     passing: dict[int, bool] = {}
-    rows = connection.execution_options(yield_per=1000).execute(selected)
+    rows: Iterator[Any] = connection.execution_options(yield_per=1000).execute(selected)
     for row in rows:
         if row.sequence_id not in passing:
             passing.clear()

@@ -135,7 +135,9 @@ def commit_chunk(
             t_max=chunk.t_max,
         )
     )
-    chunk_id = inserted.inserted_primary_key[0]
+    key = inserted.inserted_primary_key
+    assert key is not None
+    chunk_id = key[0]
     if chunk.statistics:
         ids = field_ids.of(connection, tag, [leaf.path for leaf in chunk.statistics])
         connection.execute(
@@ -196,7 +198,7 @@ def chunks_in_time(
     page_query = query
     while True:
         with database.read() as connection:
-            page = connection.execute(page_query).all()
+            page: Sequence[Any] = connection.execute(page_query).all()
         yield from page
         if len(page) < _PAGE:
             return
