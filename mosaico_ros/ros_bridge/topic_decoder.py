@@ -158,8 +158,6 @@ class TopicDecoder:
             raise InvalidArgumentError(
                 f'{len(timestamps_ns)} timestamps for {len(payloads)} payloads'
             )
-        if not isinstance(payloads, Payloads):
-            payloads = Payloads.join(payloads)
         times = np.ascontiguousarray(timestamps_ns, np.int64)
         parts = self._payloads.decode(payloads)
         batches = [self._batch(times, part) for part in parts]
@@ -169,8 +167,7 @@ class TopicDecoder:
             return pa.RecordBatch.from_pylist([], self.schema)
         # Encapsulations were mixed: put the rows back in the order in which they came.
         order = np.argsort(np.concatenate([_rows(part) for part in parts]), kind='stable')
-        table = pa.Table.from_batches(batches).combine_chunks()
-        return table.to_batches()[0].take(pa.array(order))
+        return _concatenated(batches).take(pa.array(order))
 
     def _batch(self, times: np.ndarray, part: Part) -> pa.RecordBatch:
         if part.rows is not None:
@@ -224,6 +221,16 @@ class TopicDecoder:
             )
             return None
         return found
+
+
+def _concatenated(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    columns = [
+        pa.concat_arrays([batch.column(i) for batch in batches])
+        for i in range(batches[0].num_columns)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batches[0].schema)
 
 
 def _derived_class(

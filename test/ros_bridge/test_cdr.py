@@ -300,6 +300,45 @@ def test_blobs_are_binary_and_keep_one_buffer():
     assert derived_type(tree).field('data').type == pa.binary()
 
 
+@pytest.mark.parametrize('layout', [CDR_LE, ROS1, *ENCAPSULATIONS.values()])
+def test_large_blobs_are_lifted_out_of_separate_payloads(layout):
+    """Sizes of every remainder modulo 8, two blobs, and members of all alignments behind them."""
+    tree = build_tree(
+        {
+            't/msg/Top': (
+                [],
+                [
+                    ('name', (1, ('string', 0))),
+                    ('one', (4, ((1, ('uint8', 0)), 0))),
+                    ('small', (1, ('uint8', 0))),
+                    ('wide', (1, ('float64', 0))),
+                    ('two', (4, ((1, ('byte', 0)), 0))),
+                    ('tail', (4, ((1, ('uint16', 0)), 0))),
+                ],
+            )
+        },
+        't/msg/Top',
+    )
+    values = [
+        {
+            'name': 'n' * (i % 3),
+            'one': bytes([i]) * (300_000 + i),
+            'small': i,
+            'wide': i / 3,
+            'two': bytes([255 - i]) * (i % 5),
+            'tail': [i] * (i % 4),
+        }
+        for i in range(17)
+    ]
+    payloads = [wire.serialize(tree, value, layout) for value in values]
+    decoder = PayloadDecoder(tree, ros1=layout is ROS1)
+    (part,) = decoder.decode(payloads)
+    array = derived_array(part.column, derived_type(tree))
+    array.validate(full=True)
+    assert array.to_pylist() == values
+    assert not decoder.problems
+
+
 def test_recursive_and_unknown_types_are_refused():
     loop = {'t/msg/A': ([], [('b', (2, 't/msg/B'))]), 't/msg/B': ([], [('a', (2, 't/msg/A'))])}
     with pytest.raises(InvalidArgumentError, match='contains itself'):

@@ -77,6 +77,20 @@ def test_mixed_byte_orders_keep_their_order():
     assert batch['data'].to_pylist() == batch['timestamp_ns'].to_pylist() == list(range(9))
 
 
+def test_large_payloads_beside_small_and_broken_ones():
+    msgtype = 'sensor_msgs/msg/CompressedImage'
+    head = new('std_msgs/msg/Header', new('builtin_interfaces/msg/Time', 1, 2), 'camera')
+    blobs = [np.full(size, i, np.uint8) for i, size in enumerate((900_000, 10, 1_200_000, 0))]
+    payloads = [serialize(msgtype, new(msgtype, head, 'jpeg', blob)) for blob in blobs]
+    payloads.insert(2, payloads[0][:500_000])
+    decoder = TopicDecoder(msgtype)
+    batch = decoder.decode(np.arange(5), payloads)
+    batch.validate(full=True)
+    assert batch['timestamp_ns'].to_pylist() == [0, 1, 3, 4]
+    assert batch['data'].to_pylist() == [blob.tobytes() for blob in blobs]
+    assert decoder.malformed == 1
+
+
 def test_as_many_times_as_payloads():
     with pytest.raises(InvalidArgumentError, match='2 timestamps for 1 payloads'):
         TopicDecoder('std_msgs/msg/String').decode(np.arange(2), [b''])

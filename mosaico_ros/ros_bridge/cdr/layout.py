@@ -203,6 +203,11 @@ class ItemsStep:
     program: Program | None
     min_size: int
 
+    @property
+    def is_blob(self) -> bool:
+        """Whether the items are the bytes of one binary value."""
+        return self.code == 'u1' and self.count is None
+
 
 Step = Block | TextStep | ItemsStep
 #: Where a member's values are: a slot number, or members of a nested structure.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -24,19 +25,41 @@ class MalformedRows(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class Lifted:
+    """One blob of every row, left where it was received.
+
+    ``removed``, shape (n,), int64: bytes that the buffer lacks at the blob's place; a multiple of
+    8, so that the alignment of what follows is the same.
+    """
+
+    pieces: Sequence[memoryview]
+    removed: np.ndarray
+
+    def take(self, index: np.ndarray) -> Lifted:
+        return Lifted([self.pieces[i] for i in index.tolist()], self.removed[index])
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets (n + 1,) and bytes: the only copy that is made of them."""
+        sizes = np.fromiter(map(len, self.pieces), np.int64, len(self.pieces))
+        return running(sizes), np.frombuffer(b''.join(self.pieces), np.uint8)
+
+
 @dataclass
 class Rows:
     """Where each row's bytes are.
 
     ``base`` and ``length``, shape (n,), int64: first byte after the encapsulation, and number of
     bytes from there. ``origin``: row of the batch that each row belongs to (None: itself); items
-    of sequences are rows too.
+    of sequences are rows too. ``lifted``: blobs that were taken out of the buffer beforehand, by
+    the slot they belong to.
     """
 
     buffer: np.ndarray
     base: np.ndarray
     length: np.ndarray
     origin: np.ndarray | None = None
+    lifted: dict[int, Lifted] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.base)
@@ -57,7 +80,13 @@ class Rows:
     def view(self) -> memoryview:
         return self.buffer.data
 
+    def keep(self, index: np.ndarray) -> Rows:
+        """Some rows, as a batch of their own."""
+        lifted = {slot: blobs.take(index) for slot, blobs in self.lifted.items()}
+        return Rows(self.buffer, self.base[index], self.length[index], lifted=lifted)
+
     def take(self, index: np.ndarray) -> Rows:
+        """Some rows, which stay rows of this batch; blobs lifted are not among them."""
         origin = index if self.origin is None else self.origin[index]
         return Rows(self.buffer, self.base[index], self.length[index], origin)
 
@@ -99,8 +128,15 @@ class Rows:
         return sliding[self.base + rel].view(np.uint8).reshape(n, size)
 
     def cut(self, rel: Cursor, sizes: Cursor) -> tuple[np.ndarray, np.ndarray]:
-        """Pieces of ``sizes`` bytes at ``rel``, laid end to end: offsets (n + 1,) and bytes."""
+        """Pieces of ``sizes`` bytes at ``rel``, laid end to end: offsets (n + 1,) and bytes.
+
+        A single piece is not copied but shared with the buffer.
+        """
         n = len(self)
+        if n == 1:
+            only = sizes if isinstance(sizes, int) else int(sizes[0])
+            first = int(self.base[0]) + (rel if isinstance(rel, int) else int(rel[0]))
+            return np.array([0, only]), self.buffer[first : first + only]
         if isinstance(sizes, int):
             offsets = np.arange(n + 1, dtype=np.int64) * sizes
             return offsets, np.ascontiguousarray(self.matrix(rel, sizes)).reshape(-1)

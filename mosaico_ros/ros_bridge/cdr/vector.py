@@ -140,6 +140,13 @@ class VectorDecoder:
         slots: list[Column | None] | None,
         order: str,
     ) -> Cursor:
+        if step.slot in rows.lifted:
+            lifted = rows.lifted[step.slot]
+            stop = rel + counts - lifted.removed
+            rows.require(stop)
+            if slots is not None:
+                slots[step.slot] = Bytes(*lifted.joined())
+            return stop
         # Counts are untrusted: before anything is allocated, the bytes must be there.
         rows.require(rel + counts * step.min_size)
         if step.program is None:
@@ -168,7 +175,7 @@ class VectorDecoder:
         rows.require(stop)
         if slots is not None:
             offsets, data = rows.cut(start, counts * step.min_size)
-            if step.code == 'u1' and step.count is None:
+            if step.is_blob:
                 slots[step.slot] = Bytes(offsets, data)
             else:
                 code = step.code if step.min_size == 1 else order + step.code

@@ -28,6 +28,20 @@ class Walker:
     byte after the encapsulation; None collects nothing.
     """
 
+    @staticmethod
+    def blobs(program: Program, view: memoryview, base: int) -> dict[int, tuple[int, int]]:
+        """Position and size of the blobs that are members of the structure itself, by slot.
+
+        Raises
+        ------
+        WalkError
+            If the payload ends early.
+        """
+        walker = Walker(view, base, len(view) - base)
+        found: dict[int, tuple[int, int]] = {}
+        walker.walk(program, 0, found)
+        return found
+
     def __init__(
         self,
         view: memoryview,
@@ -42,8 +56,13 @@ class Walker:
         self.words = words
         self.limit = limit
 
-    def walk(self, program: Program, rel: int) -> int:
-        """Return the position after one structure that starts at ``rel``."""
+    def walk(
+        self, program: Program, rel: int, blobs: dict[int, tuple[int, int]] | None = None
+    ) -> int:
+        """Return the position after one structure that starts at ``rel``.
+
+        ``blobs`` takes position and size of the structure's own blobs.
+        """
         wire = program.wire
         value = 0
         for step in program.steps:
@@ -61,6 +80,8 @@ class Walker:
                 count = value if step.count is None else step.count
                 self._require(rel + count * step.min_size)
                 if step.program is None:
+                    if blobs is not None and step.is_blob:
+                        blobs[step.slot] = rel, count
                     if count:
                         align = min(step.min_size, wire.max_align)
                         rel = ((rel + align - 1) & -align) + count * step.min_size
