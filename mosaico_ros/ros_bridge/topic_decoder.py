@@ -20,7 +20,7 @@ from .adapter_base import ROSAdapterBase, registered_adapter
 from .adapters.maps import ColumnMap, column_map
 from .adapters.vocabulary import convert
 from .cdr.columns import Column, Group, derived_array, derived_type
-from .cdr.decoder import Part, PayloadDecoder, Payloads
+from .cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
 from .definitions import Definition, Types, find_definition, full_name
 from .ros_message import ROSMessage
 
@@ -131,7 +131,7 @@ class TopicDecoder:
         return {'_ros_': described}
 
     def decode(
-        self, timestamps_ns: np.ndarray, payloads: Sequence[bytes] | Payloads
+        self, timestamps_ns: np.ndarray, payloads: Sequence[Buffer] | Payloads
     ) -> pa.RecordBatch:
         """Rows of the payloads that could be decoded, in the order given.
 

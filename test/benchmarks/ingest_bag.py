@@ -46,9 +46,14 @@ MIXED = [
 
 def write_bag(path: Path, seconds: float, variant: str, kind: str) -> int:
     """Write a synthetic recording; returns the number of messages."""
+    from rosbags.typesys import get_types_from_msg
+
     from mosaico_ros.ros_bridge.definitions import typestore
 
     store = typestore('noetic' if kind == 'bag' else 'jazzy')
+    if kind == 'bag':  # the type set of ROS 1 comes without tf2
+        transforms = 'geometry_msgs/TransformStamped[] transforms\n'
+        store.register(get_types_from_msg(transforms, 'tf2_msgs/msg/TFMessage'))
     maker = _Maker(store, ros1=kind == 'bag')
     topics = NUMERIC if variant == 'numeric' else MIXED
     due = sorted(

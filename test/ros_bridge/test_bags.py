@@ -12,6 +12,7 @@ from mcap.writer import CompressionType, IndexType, Writer as McapWriter
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.ros_bridge.bags import bag_files, open_bag
+from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.definitions import find_definition, typestore
 
 SAMPLES = Path(__file__).parents[2] / '..' / 'shared' / 'samples' / 'bags'
@@ -35,14 +36,15 @@ def messages(path, wanted=lambda topic: True):
     found: dict[str, list[tuple[int, bytes]]] = {}
     with open_bag(path) as bag:
         for group in bag.groups(wanted):
-            data = group.payloads.buffer
-            for time, at, size in zip(
-                group.timestamps.tolist(),
-                group.payloads.offsets.tolist(),
-                group.payloads.lengths.tolist(),
-                strict=True,
-            ):
-                found.setdefault(group.topic, []).append((time, data[at : at + size].tobytes()))
+            payloads = group.payloads
+            if isinstance(payloads, Payloads):
+                ends = payloads.offsets + payloads.lengths
+                payloads = [
+                    payloads.buffer[at:end].data
+                    for at, end in zip(payloads.offsets.tolist(), ends.tolist(), strict=True)
+                ]
+            rows = zip(group.timestamps.tolist(), map(bytes, payloads), strict=True)
+            found.setdefault(group.topic, []).extend(rows)
     return found, bag.problems
 
 

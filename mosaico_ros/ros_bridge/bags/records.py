@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from ..cdr.rows import Rows, collapse
 #: fixed cost of some 0.3 ms per group; 8192 small messages make that negligible.
 GROUP_MESSAGES = 8192
 GROUP_BYTES = 8 << 20
+#: Payloads of this mean size count as large.
+_LARGE_BYTES = 32 << 10
 #: Incomplete groups of all topics together may hold this many bytes.
 PENDING_BYTES = 48 << 20
 
@@ -49,16 +52,21 @@ class BagTopic:
 
 @dataclass(frozen=True)
 class MessageGroup:
-    """Messages of one topic, in recorded order; ``timestamps`` (n,), int64, ns, record time."""
+    """Messages of one topic, in recorded order; ``timestamps`` (n,), int64, ns, record time.
+
+    Small payloads share a buffer, large ones are separate pieces of memory.
+    """
 
     topic: str
     timestamps: np.ndarray
-    payloads: Payloads
+    payloads: Payloads | list[memoryview]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the payloads."""
-        return int(self.payloads.lengths.sum())
+        if isinstance(self.payloads, Payloads):
+            return int(self.payloads.lengths.sum())
+        return sum(map(len, self.payloads))
 
 
 class Bag(ABC):
@@ -119,20 +127,29 @@ class Collector:
     ) -> Iterator[MessageGroup]:
         """Take messages; yield the groups that are complete now.
 
-        Payloads of some size are passed on where they lie; small ones are copied together, so
-        that the buffer (a chunk of the file) need not be kept for them.
+        Small payloads are copied together, so that the buffer (a chunk of the file) need not be
+        kept for them; large ones stay where they lie if they are most of it.
         """
         nbytes = int(payloads.lengths.sum())
-        if nbytes >= GROUP_BYTES // 8 or len(payloads) >= GROUP_MESSAGES:
-            yield from self._flush(topic)
-            yield from _split(topic, timestamps, payloads)
-            return
         pending = self._pending.setdefault(topic, _Pending())
-        pending.add(timestamps, payloads, nbytes)
-        self._bytes += nbytes
-        if pending.messages >= GROUP_MESSAGES or pending.nbytes >= GROUP_BYTES:
-            yield from self._flush(topic)
-        elif self._bytes >= PENDING_BYTES:
+        if nbytes >= _LARGE_BYTES * len(payloads):
+            # One at a time: a chunk may hold more than a group should.
+            for i, size in enumerate(payloads.lengths.tolist()):
+                pending.add_large(
+                    timestamps[i], payloads, i, keep=2 * nbytes >= len(payloads.buffer)
+                )
+                self._bytes += size
+                if pending.nbytes >= GROUP_BYTES:
+                    yield from self._flush(topic)
+                    pending = self._pending.setdefault(topic, _Pending())
+        else:
+            for piece in _pieces(payloads):
+                pending.add_small(timestamps[piece], payloads, piece)
+                self._bytes += int(payloads.lengths[piece].sum())
+                if pending.messages >= GROUP_MESSAGES or pending.nbytes >= GROUP_BYTES:
+                    yield from self._flush(topic)
+                    pending = self._pending.setdefault(topic, _Pending())
+        if self._bytes >= PENDING_BYTES:
             yield from self.rest()
 
     def rest(self) -> Iterator[MessageGroup]:
@@ -141,49 +158,88 @@ class Collector:
             yield from self._flush(topic)
 
     def _flush(self, topic: str) -> Iterator[MessageGroup]:
-        pending = self._pending.pop(topic, None)
-        if pending is not None:
-            self._bytes -= pending.nbytes
-            yield pending.group(topic)
+        pending = self._pending.pop(topic)
+        self._bytes -= pending.nbytes
+        yield from pending.groups(topic)
 
 
 class _Pending:
+    """Messages of one topic in the order of their arrival, small and large ones in turns."""
+
     def __init__(self) -> None:
         self.messages = 0
         self.nbytes = 0
+        self._runs: list[_Small | _Large] = []
+
+    def add_small(self, timestamps: np.ndarray, payloads: Payloads, piece: slice) -> None:
+        lengths = payloads.lengths[piece]
+        rows = Rows(payloads.buffer, payloads.offsets[piece], lengths)
+        _, data = rows.cut(0, collapse(lengths))
+        # A slice of a chunk would keep all of it alive.
+        data = data if data.base is None else data.copy()
+        self._run(_Small).add(timestamps, lengths, data)
+        self.messages += len(lengths)
+        self.nbytes += len(data)
+
+    def add_large(self, time: int, payloads: Payloads, i: int, *, keep: bool) -> None:
+        start, size = int(payloads.offsets[i]), int(payloads.lengths[i])
+        data = payloads.buffer[start : start + size]
+        self._run(_Large).add(time, (data if keep else data.copy()).data)
+        self.messages += 1
+        self.nbytes += size
+
+    def groups(self, topic: str) -> Iterator[MessageGroup]:
+        for run in self._runs:
+            yield run.group(topic)
+
+    def _run(self, kind: type[RunT]) -> RunT:
+        if not self._runs or not isinstance(self._runs[-1], kind):
+            self._runs.append(kind())
+        run = self._runs[-1]
+        assert isinstance(run, kind)
+        return run
+
+
+class _Small:
+    def __init__(self) -> None:
         self._times: list[np.ndarray] = []
         self._lengths: list[np.ndarray] = []
         self._data: list[np.ndarray] = []
 
-    def add(self, timestamps: np.ndarray, payloads: Payloads, nbytes: int) -> None:
-        rows = Rows(payloads.buffer, payloads.offsets, payloads.lengths)
-        _, data = rows.cut(0, collapse(payloads.lengths))
+    def add(self, timestamps: np.ndarray, lengths: np.ndarray, data: np.ndarray) -> None:
         self._times.append(timestamps)
-        self._lengths.append(payloads.lengths)
-        # A slice of a chunk would keep all of it alive.
-        self._data.append(data if data.base is None else data.copy())
-        self.messages += len(payloads)
-        self.nbytes += nbytes
+        self._lengths.append(lengths)
+        self._data.append(data)
 
     def group(self, topic: str) -> MessageGroup:
         lengths = np.concatenate(self._lengths)
-        offsets = np.cumsum(lengths) - lengths
-        payloads = Payloads(np.concatenate(self._data), offsets, lengths)
+        payloads = Payloads(np.concatenate(self._data), np.cumsum(lengths) - lengths, lengths)
         return MessageGroup(topic, np.concatenate(self._times), payloads)
 
 
-def _split(topic: str, timestamps: np.ndarray, payloads: Payloads) -> Iterator[MessageGroup]:
-    """Pieces of at most a group's size (a single larger message stays whole)."""
+class _Large:
+    def __init__(self) -> None:
+        self._times: list[int] = []
+        self._data: list[memoryview] = []
+
+    def add(self, time: int, data: memoryview) -> None:
+        self._times.append(time)
+        self._data.append(data)
+
+    def group(self, topic: str) -> MessageGroup:
+        return MessageGroup(topic, np.array(self._times, np.int64), self._data)
+
+
+RunT = TypeVar('RunT', _Small, _Large)
+
+
+def _pieces(payloads: Payloads) -> Iterator[slice]:
+    """Slices of at most a group's messages and bytes (a single larger message stays whole)."""
     start = 0
     total = np.cumsum(payloads.lengths)
     while start < len(payloads):
         before = int(total[start - 1]) if start else 0
         stop = int(np.searchsorted(total, before + GROUP_BYTES, 'right'))
         stop = min(max(stop, start + 1), start + GROUP_MESSAGES)
-        piece = slice(start, stop)
-        yield MessageGroup(
-            topic,
-            timestamps[piece],
-            Payloads(payloads.buffer, payloads.offsets[piece], payloads.lengths[piece]),
-        )
+        yield slice(start, stop)
         start = stop

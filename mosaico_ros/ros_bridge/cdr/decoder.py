@@ -14,9 +14,11 @@ from .rows import Lifted, MalformedRows, Rows, running
 from .vector import VectorDecoder
 from .walk import Walker, WalkError
 
+#: A serialized message.
+Buffer = bytes | memoryview
 #: From this mean size on, blobs are lifted out of separate payloads instead of being laid together
 #: with the rest first, which would copy them twice. Finding them costs some 10 us per payload.
-_LIFT_BYTES = 128 << 10
+_LIFT_BYTES = 32 << 10
 #: After this many restarts, each payload is checked by itself.
 _RESTARTS = 3
 
@@ -37,7 +39,7 @@ class Payloads:
         return len(self.offsets)
 
     @classmethod
-    def join(cls, payloads: Sequence[bytes]) -> Payloads:
+    def join(cls, payloads: Sequence[Buffer]) -> Payloads:
         """Lay separate payloads end to end (copies them once, a single one not at all)."""
         lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
         whole = payloads[0] if len(payloads) == 1 else b''.join(payloads)
@@ -81,7 +83,7 @@ class PayloadDecoder:
     def invalid_text(self) -> int:
         return sum(decoder.invalid_text for decoder in self._decoders.values())
 
-    def decode(self, payloads: Payloads | Sequence[bytes]) -> list[Part]:
+    def decode(self, payloads: Payloads | Sequence[Buffer]) -> list[Part]:
         """Decode a batch: one part per encapsulation found, usually one in all."""
         if not isinstance(payloads, Payloads):
             lifted = self._lift(payloads)
@@ -109,7 +111,7 @@ class PayloadDecoder:
             parts += self._decode(wire, rows if chosen is None else rows.keep(chosen), chosen)
         return parts
 
-    def _lift(self, payloads: Sequence[bytes]) -> tuple[Wire, Rows] | None:
+    def _lift(self, payloads: Sequence[Buffer]) -> tuple[Wire, Rows] | None:
         """Lay separate payloads end to end without their blobs, where those are most of them.
 
         None if it does not pay or cannot be done: payloads that differ in encapsulation or are
@@ -123,7 +125,7 @@ class PayloadDecoder:
         if wire is None or (heads and not self._ros1):
             return None
         program = self._decoder(wire).program
-        pieces: list[bytes | memoryview] = []
+        pieces: list[memoryview] = []
         lengths = []
         blobs: dict[int, list[memoryview]] = {}
         removed: dict[int, list[int]] = {}
