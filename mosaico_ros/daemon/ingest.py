@@ -38,6 +38,7 @@ from mosaico_ros.daemon.columns import check_upload_schema
 from mosaico_ros.daemon.encoding import ChunkEncoder, EncodedChunk
 from mosaico_ros.daemon.leases import Instance, chunk_key, interrupt_upload, take_lease
 from mosaico_ros.daemon.manifests import write_topic_manifest
+from mosaico_ros.daemon.merging import Merger
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.protocol.errors import (
     AbortedError,
@@ -238,6 +239,11 @@ class Ingest:
     def submit(self, chunk: _Chunk) -> None:
         """Have a cut chunk encoded and stored."""
         self._pool.submit(self._encode, chunk)
+
+    def merger(self, lease: Lease, encoder: ChunkEncoder) -> Merger:
+        """Return what brings the chunks of an upload into order before it is sealed."""
+        size = self.limits.chunk_bytes or IngestLimits.chunk_bytes
+        return Merger(self.database, self.store, lease, encoder, self._field_ids, size)
 
     def forget(self, upload: Upload) -> None:
         """Let go of an upload that has ended."""
@@ -487,6 +493,7 @@ class Upload:
                     f'{self._rows} have arrived'
                 )
             self.commit()
+            self._ingest.merger(self.lease, self.encoder).merge_overlaps()
             self._lock_topic()
         except MosaicoError as error:
             self.abort(str(error))

@@ -15,6 +15,7 @@ from mosaico_ros.daemon import retrieval
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
+from mosaico_ros.protocol.query import parse
 from mosaico_ros.protocol.ticket import Ticket
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('arrival', pa.int64())])
@@ -64,9 +65,7 @@ def test_rows_come_in_time_order_and_ties_in_order_of_arrival(filled, parts, sta
         assert described.interval == (min(rows)[0], max(rows)[0])
         if start is not None or end is not None:
             assert described.window_rows == len(wanted)
-            assert described.window_interval == (
-                (wanted[0][0], wanted[-1][0]) if wanted else None
-            )
+            assert described.window_interval == ((wanted[0][0], wanted[-1][0]) if wanted else None)
     finally:
         filled.archive.delete_topic(locator)
 
@@ -87,6 +86,38 @@ def test_long_overlapping_chunks_merge(filled, window):
     assert filled.archive.describe_topic(locator, 5_000, 61_000).window_rows == int(
         ((every >= 5_000) & (every < 61_000)).sum()
     )
+
+
+def test_sealing_bounds_how_many_chunks_overlap(filled, settings):
+    """300 chunks over the same times, with ties: merged 16 at a time, in two passes."""
+    filled.reopen(max_chunk_size_in_bytes=4_000)
+    rng = random.Random(5)
+    locator, uuid = filled.create()
+    upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
+    every: list[int] = []
+    for _ in range(300):
+        part = [rng.randrange(1000) for _ in range(50)]
+        upload.append(table(part, len(every)).to_batches()[0])
+        upload.cut()
+        every += part
+    upload.finish(len(every))
+    got = filled.read(locator)
+    order = np.argsort(np.array(every), kind='stable')
+    assert np.array_equal(got['arrival'].to_numpy(), order)
+    described = filled.archive.describe_topic(locator)
+    assert described.rows == len(every)
+    files = list(settings.store_dir.rglob('*.parquet'))
+    assert len(files) == described.chunks
+    assert sum(path.stat().st_size for path in files) == described.bytes
+    bounds = sorted((c['t_min'], c['t_max']) for c in chunks_in_manifest(settings))
+    assert max(sum(low <= at <= high for low, high in bounds) for at in range(1000)) <= 16
+    assert filled.archive.query(parse({'ontology': {'IMU.arrival': {'$eq': 14_999}}}))
+
+
+def chunks_in_manifest(settings: Any) -> list[dict[str, Any]]:
+    (manifest,) = settings.store_dir.rglob('topic.json')
+    chunks: list[dict[str, Any]] = json.loads(manifest.read_text())['chunks']
+    return chunks
 
 
 def test_batches_are_of_the_target_size(filled):

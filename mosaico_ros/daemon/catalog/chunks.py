@@ -17,7 +17,7 @@ from mosaico_ros.daemon.catalog.tables import chunks, fields, schemas, stats, to
 from mosaico_ros.daemon.statistics import LeafStatistics
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
 
-__all__ = ['ChunkRow', 'FieldIds', 'Lease', 'commit_chunk', 'intern_schema']
+__all__ = ['ChunkRow', 'FieldIds', 'Lease', 'commit_chunk', 'intern_schema', 'replace_chunks']
 
 _PAGE = 1000
 
@@ -124,9 +124,51 @@ def commit_chunk(
     )
     if updated.rowcount != 1:
         return False
+    _insert(connection, lease.topic_id, tag, chunk, field_ids)
+    return True
+
+
+def replace_chunks(
+    connection: Connection,
+    lease: Lease,
+    tag: str,
+    old_numbers: range,
+    new: Sequence[ChunkRow],
+    field_ids: FieldIds,
+) -> bool:
+    """Put chunks with the same rows in the place of others; `False` if the lease is void."""
+    old = sa.and_(
+        chunks.c.topic_id == lease.topic_id,
+        chunks.c.number >= old_numbers.start,
+        chunks.c.number < old_numbers.stop,
+    )
+    removed, count = connection.execute(
+        sa.select(sa.func.sum(chunks.c.bytes), sa.func.count()).where(old)
+    ).one()
+    longest = max(min(chunk.t_max - chunk.t_min, INT64_MAX) for chunk in new)
+    updated = connection.execute(
+        topics.update()
+        .where(lease.holds())
+        .values(
+            bytes=topics.c.bytes - int(removed) + sum(chunk.bytes for chunk in new),
+            chunks=topics.c.chunks - count + len(new),
+            longest_chunk=_greatest(topics.c.longest_chunk, longest),
+        )
+    )
+    if updated.rowcount != 1:
+        return False
+    connection.execute(chunks.delete().where(old))
+    for chunk in new:
+        _insert(connection, lease.topic_id, tag, chunk, field_ids)
+    return True
+
+
+def _insert(
+    connection: Connection, topic_id: int, tag: str, chunk: ChunkRow, field_ids: FieldIds
+) -> None:
     inserted = connection.execute(
         chunks.insert().values(
-            topic_id=lease.topic_id,
+            topic_id=topic_id,
             number=chunk.number,
             encoding=chunk.encoding,
             rows=chunk.rows,
@@ -156,7 +198,6 @@ def commit_chunk(
                 for field_id, leaf in zip(ids, chunk.statistics, strict=True)
             ],
         )
-    return True
 
 
 def intern_schema(connection: Connection, schema: pa.Schema) -> int:
