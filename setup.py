@@ -50,7 +50,7 @@ setup(
         'numpy>=1.26',
         'pillow>=10.0',
         'protobuf>=4.25',
-        'pyarrow>=18.0',
+        'pyarrow>=19.0',
         'pydantic>=2.11.7',
         'rich>=13.7',
         'rosbags>=0.11',

@@ -226,7 +226,7 @@ class BatchWriter:
         Published clients take a batch without rows for the end of the stream.
         """
         rows = batch.num_rows
-        if rows > 1 and batch.nbytes > self._limit:
+        if rows > 1 and _size(batch) > self._limit:
             half = rows // 2
             yield from self.write(batch.slice(0, half))
             yield from self.write(batch.slice(half))
@@ -259,6 +259,13 @@ def _take(pieces: deque[memoryview], size: int) -> list[memoryview]:
         taken.append(piece)
         size -= len(piece)
     return taken
+
+
+def _size(batch: pa.RecordBatch) -> int:
+    try:
+        return int(batch.nbytes)
+    except pa.ArrowException:  # older releases cannot tell the size of sliced views
+        return int(batch.get_total_buffer_size())
 
 
 def _first_line(error: BaseException) -> str:

@@ -51,7 +51,7 @@ def test_odd_schemas_come_back_exactly(remote):
     stamps = pa.array([1, 2, 3])
     columns = {
         'nested': pa.array([[[1, None], []], None, [[2]]], pa.list_(pa.list_(pa.int16()))),
-        'fixed': pa.array([[1.0, 2.0], None, [3.0, None]], pa.list_(pa.float32(), 2)),
+        'fixed': pa.array([[1.0, 2.0], [None, 0.5], [3.0, None]], pa.list_(pa.float32(), 2)),
         'map': pa.array([[('k', 1)], None, []], pa.map_(pa.string(), pa.int32())),
         'struct': pa.array([{'a': 1}, None, {'a': None}], pa.struct([('a', pa.int8())])),
         'code': pa.array(['x', None, 'y']).dictionary_encode(),
