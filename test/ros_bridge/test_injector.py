@@ -1,0 +1,167 @@
+"""`RosbagInjector` as a program uses it, against a real daemon."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcap.writer import Writer as McapWriter
+
+from mosaico_ros import (
+    MosaicoClient,
+    MosaicoField,
+    MosaicoType,
+    Serializable,
+    SessionLevelErrorPolicy,
+    TopicLevelErrorPolicy,
+)
+from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
+from mosaico_ros.ros_bridge import (
+    InjectionStatus,
+    ROSAdapterBase,
+    RosbagInjector,
+    ROSInjectionConfig,
+)
+
+_numbers = count()
+
+
+@pytest.fixture
+def client(shared_daemon: Any) -> Iterator[MosaicoClient]:
+    with MosaicoClient.connect(shared_daemon.host, shared_daemon.port) as client:
+        yield client
+
+
+@pytest.fixture
+def config(shared_daemon: Any, tmp_path: Path) -> Any:
+    """``config(topics, **options)`` writes a bag of strings and describes its injection."""
+
+    def make(topics: dict[str, int], **options: Any) -> ROSInjectionConfig:
+        options.setdefault('sequence_name', f'bag-{os.getpid()}-{next(_numbers)}')
+        path = tmp_path / f'{options["sequence_name"]}.mcap'
+        write_bag(path, topics, options.pop('msgtype', 'std_msgs/msg/String'), options)
+        return ROSInjectionConfig(
+            path, host=shared_daemon.host, port=shared_daemon.port, log_level='ERROR', **options
+        )
+
+    return make
+
+
+def write_bag(path: Path, topics: dict[str, int], msgtype: str, options: dict[str, Any]) -> None:
+    text = options.pop('definition', b'string data\n')
+    with path.open('wb') as file:
+        writer = McapWriter(file, chunk_size=2000)
+        writer.start(profile='ros2')
+        schema = writer.register_schema(msgtype, 'ros2msg' if text else '', text)
+        for name, amount in topics.items():
+            channel = writer.register_channel(name, 'cdr', schema)
+            for i in range(amount):
+                raw = f'{name} {i}'.encode() + b'\0'
+                data = b'\0\1\0\0' + len(raw).to_bytes(4, 'little') + raw
+                writer.add_message(channel, 1000 + i, data, 0)
+        writer.finish()
+
+
+def stored(client: MosaicoClient, sequence: str, topic: str) -> list[str]:
+    handler = client.topic_handler(sequence, topic)
+    assert handler is not None
+    return handler.to_arrow()['data'].to_pylist()
+
+
+def test_many_topics_side_by_side_keep_their_order(config, client):
+    topics = {f'/t{i}/chat': 300 + i for i in range(11)}
+    told: list[int] = []
+    setup = config(topics)
+    injector = RosbagInjector(setup, lambda report: told.append(report.stored))
+    assert injector.run() is InjectionStatus.COMPLETED
+    for name, amount in topics.items():
+        expected = [f'{name} {i}' for i in range(amount)]
+        assert stored(client, setup.sequence_name, name) == expected
+        assert injector.report.topics[name].stored == amount
+    assert injector.report.complete
+    assert injector.report.expected == injector.report.stored == sum(topics.values())
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize('policy', list(SessionLevelErrorPolicy))
+def test_interrupted(config, client, policy):
+    def interrupt(report: Any) -> None:
+        raise KeyboardInterrupt
+
+    setup = config({'/a': 50, '/b': 50}, on_error=policy)
+    assert RosbagInjector(setup, interrupt).run() is InjectionStatus.CANCELLED
+    kept = policy is SessionLevelErrorPolicy.Report
+    assert client.sequence_exists(setup.sequence_name) is kept
+
+
+def test_an_existing_sequence_is_not_touched(config, client):
+    setup = config({'/a': 3})
+    RosbagInjector(setup).run()
+    with pytest.raises(AlreadyExistsError, match=setup.sequence_name):
+        RosbagInjector(setup).run()
+    assert len(stored(client, setup.sequence_name, '/a')) == 3
+
+
+def test_a_failing_topic_follows_its_policy(config, client):
+    """Two topics that become one name in the archive: the second is refused."""
+    topics = {'/cam.left': 3, '/cam_left': 3, '/other': 3}
+    with pytest.raises(AlreadyExistsError):
+        RosbagInjector(config(topics)).run()
+    setup = config(topics, topics_on_error=TopicLevelErrorPolicy.Ignore)
+    injector = RosbagInjector(setup)
+    assert injector.run() is InjectionStatus.COMPLETED
+    assert sorted(t.stored for t in injector.report.topics.values()) == [0, 3, 3]
+    assert not injector.report.complete
+    assert len(stored(client, setup.sequence_name, '/other')) == 3
+
+
+class BridgeShout(Serializable):
+    data: MosaicoType.string = MosaicoField(description='In capitals.')
+
+
+class ShoutAdapter(ROSAdapterBase[BridgeShout]):
+    ros_msgtype = 'std_msgs/msg/String'
+    __mosaico_ontology_type__ = BridgeShout
+
+    @classmethod
+    def from_dict(cls, ros_data: dict[str, Any]) -> BridgeShout:
+        return BridgeShout(data=ros_data['data'].upper())
+
+
+def test_an_adapter_for_one_topic(config, client):
+    setup = config({'/a': 2, '/b': 2}, adapter_overrides={'/a': ShoutAdapter})
+    RosbagInjector(setup).run()
+    assert stored(client, setup.sequence_name, '/a') == ['/A 0', '/A 1']
+    assert stored(client, setup.sequence_name, '/b') == ['/b 0', '/b 1']
+    topic = client.topic_handler(setup.sequence_name, '/a')
+    assert topic is not None
+    assert topic.ontology_tag == 'BridgeShout'
+
+
+def test_definitions_from_the_user(config, client, tmp_path):
+    """A bag without definitions, of a package that nobody has installed."""
+    folder = tmp_path / 'msg'
+    folder.mkdir()
+    (folder / 'Note.msg').write_text('string data\n')
+    options = {'msgtype': 'own_msgs/msg/Note', 'definition': b''}
+    with pytest.raises(InvalidArgumentError, match='no definition of message type own_msgs'):
+        RosbagInjector(config({'/a': 2}, **options)).run()
+    setup = config({'/a': 2}, custom_msgs=[('own_msgs', folder, None)], **options)
+    RosbagInjector(setup).run()
+    assert stored(client, setup.sequence_name, '/a') == ['/a 0', '/a 1']
+
+
+def test_metadata_of_topics(config, client):
+    setup = config({'/a': 1}, topic_metadata={'/a': {'mount': 'roof'}}, checksum=False)
+    RosbagInjector(setup).run()
+    topic = client.topic_handler(setup.sequence_name, '/a')
+    assert topic is not None
+    assert topic.user_metadata['mount'] == 'roof'
+    assert topic.user_metadata['_ros_']['msgtype'] == 'std_msgs/msg/String'
+    sequence = client.sequence_handler(setup.sequence_name)
+    assert sequence is not None
+    assert 'sha256' not in sequence.user_metadata['_bag_']
