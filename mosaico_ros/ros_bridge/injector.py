@@ -72,7 +72,7 @@ class ROSInjectionConfig:
     serialization_formats : dict, optional
         Message type to storage format, for types without an ontology class.
     log_level : str
-        Verbosity of ``mosaico_ros``'s loggers.
+        Verbosity of ``mosaico_ros``'s loggers while the injection runs.
     mosaico_api_key, tls_cert_path, enable_tls
         As in `MosaicoClient.connect`.
     dry_run : bool
@@ -220,7 +220,9 @@ class RosbagInjector:
         UnavailableError
             If the daemon cannot be reached, or is lost on the way.
         """
-        get_logger().setLevel(self._config.log_level.upper())
+        logger = get_logger()
+        level = logger.level
+        logger.setLevel(self._config.log_level.upper())
         begin = time.monotonic()
         try:
             with (
@@ -237,6 +239,7 @@ class RosbagInjector:
             return InjectionStatus.CANCELLED
         finally:
             self.report.seconds = time.monotonic() - begin
+            logger.setLevel(level)
         return InjectionStatus.COMPLETED
 
     # --- before the first message ---------------------------------------------------------------

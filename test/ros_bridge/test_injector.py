@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -153,6 +154,16 @@ def test_definitions_from_the_user(config, client, tmp_path):
     setup = config({'/a': 2}, custom_msgs=[('own_msgs', folder, None)], **options)
     RosbagInjector(setup).run()
     assert stored(client, setup.sequence_name, '/a') == ['/a 0', '/a 1']
+
+
+def test_the_log_level_lasts_as_long_as_the_run(config):
+    logger = logging.getLogger('mosaico_ros')
+    before = logger.level
+    seen = []
+    setup = config({'/a': 1})
+    RosbagInjector(setup, lambda report: seen.append(logger.level)).run()
+    assert seen == [logging.ERROR]
+    assert logger.level == before
 
 
 def test_metadata_of_topics(config, client):
