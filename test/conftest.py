@@ -14,11 +14,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.flight as flight
+
+# Test machines are shared; a slow example says nothing about the code.
+hypothesis.settings.register_profile('shared', deadline=None)
+hypothesis.settings.load_profile('shared')
 
 SERVICE = '/arrow.flight.protocol.FlightService/'
 READY = re.compile(r'ready on (grpc(?:\+tls)?)://(.+):(\d+) ')

@@ -19,7 +19,7 @@ __all__ = ['Daemon', 'package_version']
 _log = logging.getLogger(__name__)
 
 # Together below five seconds, what supervisors and impatient users wait for.
-_GRACE_SECONDS = 1.0
+_GRACE_SECONDS = 0.5
 _SEAL_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 
