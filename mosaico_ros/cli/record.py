@@ -43,7 +43,7 @@ def command(ctx: click.Context, **options: Any) -> None:
     """Record live ROS 2 topics until Ctrl-C, then close the recording.
 
     An API key is taken from MOSAICO_API_KEY. Further parameters of the recorder node follow
-    after --ros-args, as for any node: --ros-args -p flush_period_sec:=0.5
+    after --ros-args, as for any node: --ros-args -p commit_period_sec:=1.0
     """
     overrides = parameters(options, terminal=sys.stdout.isatty())
     from mosaico_ros.nodes.recorder import main

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-# Above 101 the ports of a domain can collide with the system's ephemeral ones.
-_DOMAINS = range(1, 102)
+# Above 101 the ports of a domain can collide with the system's ephemeral ones; 90 to 101 are left
+# to test runs.
+_DOMAINS = range(1, 90)
 _DDS_PORT_BASE, _DDS_DOMAIN_GAIN, _DDS_UNICAST_OFFSET = 7400, 250, 10
 
 # A user's own ROS settings must not lead the demo's robot into his robot's graph.

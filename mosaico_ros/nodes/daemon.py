@@ -21,7 +21,7 @@ NODE_NAME = 'mosaico_daemon'
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 # Parameters are served, nothing else: there is no hurry.
-_TICK = 0.5
+_TICK = 0.2
 
 
 def serve(node: Any, stop: StopSignals) -> int:
@@ -44,10 +44,10 @@ def serve(node: Any, stop: StopSignals) -> int:
     node.get_logger().info(f'serving on {daemon.url} (data: {settings.data_dir})')
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    stop.on_stop(executor.wake)
     try:
         while not stop:
-            executor.spin_once(timeout_sec=_TICK)
+            executor.spin_once(timeout_sec=0)
+            stop.wait(_TICK)
     finally:
         daemon.stop()
         executor.shutdown()

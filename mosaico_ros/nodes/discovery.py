@@ -21,12 +21,15 @@ Log = Callable[[str], None]
 # How often the graph is looked at, as a part of the configured period, while it still changes.
 _EAGER = 0.2
 _QUIET_LOOKS = 25
+# Every so many looks all endpoints of every topic are compared.
+_THOROUGH = 10
 
 
 @dataclass
 class _Watched:
     tap: Tap
     message_class: type[Any]
+    publishers: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -60,6 +63,7 @@ class Discovery:
         self._refused: set[tuple[str, str]] = set()
         self._watched: dict[str, _Watched] = {}
         self._quiet = 0
+        self._looks = 0
         self.accounts: dict[str, TopicAccount] = {}
 
     @property
@@ -75,6 +79,7 @@ class Discovery:
     def look(self) -> None:
         """Look at the graph once and subscribe to what is new."""
         changed = False
+        self._looks += 1
         for name, types in self._node.get_topic_names_and_types():
             watched = self._watched.get(name)
             if watched is not None:
@@ -122,6 +127,7 @@ class Discovery:
         choice = choose([_offer(info) for info in publishers], topic_type)
         tap = self._drain.add(Inbox(account), cls, choice)
         watched = self._watched[name] = _Watched(tap, cls)
+        watched.publishers = len(publishers)
         self._describe(watched, publishers)
         self._info(f'recording {name} ({topic_type}; {choice})')
         if choice.mixed:
@@ -131,6 +137,12 @@ class Discovery:
     def _look_again(self, watched: _Watched) -> None:
         tap = watched.tap
         name = tap.inbox.account.name
+        # Counting is far cheaper than asking for all endpoints; only one publisher replaced by
+        # another with other qualities escapes it, hence the thorough look now and then.
+        count = self._node.count_publishers(name)
+        if count == watched.publishers and self._looks % _THOROUGH:
+            return
+        watched.publishers = count
         publishers = self._publishers(name)
         if not publishers:
             return
@@ -151,8 +163,6 @@ class Discovery:
     def _describe(self, watched: _Watched, publishers: list[Any]) -> None:
         if len(publishers) > 1:
             watched.tap.inbox.account.gaps.several_publishers()
-        if len(watched.details.get('offered_qos', ())) == len(publishers):
-            return
         watched.details = {
             'offered_qos': [_offered(info) for info in publishers],
             **_type_hash(publishers),

@@ -35,6 +35,7 @@ _MB = 1_000_000
 _DRAIN_PATIENCE = 1.5
 _CLOSE_PATIENCE = 30.0
 _TICK = 0.1
+_SPIN_PERIOD = 0.3
 
 
 def sequence_name(template: str, node_name: str, now: datetime) -> str:
@@ -116,7 +117,7 @@ class Recorder:
             FlushPolicy(
                 settings['flush_rows'],
                 int(settings['flush_size_mb'] * _MB),
-                settings['flush_period_sec'],
+                settings['commit_period_sec'],
             ),
             self._budget,
             settings['drain_period_ms'] / 1000,
@@ -173,7 +174,7 @@ class Recorder:
         from mosaico_ros.nodes.sink import Parcel
 
         stamps, payloads, size = inbox.swap()
-        self._sink.put(Parcel(inbox.account, stamps, payloads, size))
+        self._sink.put(Parcel(inbox.account, stamps, payloads, size, inbox.since))
 
     def _release(self, size: int) -> None:
         self._budget.released += size
@@ -212,12 +213,11 @@ class Recorder:
 
         executor = SingleThreadedExecutor(context=self._node.context)
         executor.add_node(self._node)
-        stop.on_stop(executor.wake)
         settings = self._settings
         live = settings['report'] == 'live'
         report_period = 0.25 if live else settings['report_period_sec']
         self._began = now = time.monotonic()
-        next_look, next_report = now, now + report_period
+        next_look, next_report, next_spin = now, now + report_period, now
         end = now + settings['duration_sec'] if settings['duration_sec'] else float('inf')
         while not stop and self._sink.is_alive() and self._drain.is_alive():
             now = time.monotonic()
@@ -230,7 +230,13 @@ class Recorder:
             if now >= next_report:
                 self._reporter.progress(self.state('recording'))
                 next_report = now + report_period
-            executor.spin_once(timeout_sec=_TICK)
+            if not self._parked:
+                executor.spin_once(timeout_sec=_TICK)
+                continue
+            if now >= next_spin:
+                executor.spin_once(timeout_sec=0)  # parameter services only
+                next_spin = now + _SPIN_PERIOD
+            stop.wait(max(0.0, min(now + _TICK, next_look, next_report, end) - time.monotonic()))
         if not self._parked:
             deadline = time.monotonic() + _DRAIN_PATIENCE / 3
             while time.monotonic() < deadline:

@@ -91,32 +91,25 @@ RECORDER = (
         high=200.0,
     ),
     ParameterSpec(
-        'flush_period_sec',
-        1.0,
-        'Messages of a topic go to the daemon after this time at the latest, seconds.',
-        low=0.05,
-        high=60.0,
-    ),
-    ParameterSpec(
         'flush_rows',
         8192,
-        'Messages of a topic go to the daemon when this many have gathered.',
+        'Messages of a topic go to the daemon earlier when this many have gathered.',
         low=1,
         high=1_000_000,
     ),
     ParameterSpec(
         'flush_size_mb',
         4.0,
-        'Messages of a topic go to the daemon when they weigh this much, MB. A batch of 1 to 4 MB '
-        'is what Flight moves best.',
+        'Messages of a topic go to the daemon earlier when they weigh this much, MB. A batch of 1 '
+        'to 4 MB is what Flight moves best.',
         low=0.01,
         high=64.0,
     ),
     ParameterSpec(
         'commit_period_sec',
         5.0,
-        'Ask the daemon to make rows durable this often, seconds: what a power cut can cost. '
-        'Shorter makes more and smaller chunks.',
+        'A message is sent and asked to be made durable after this time at the latest, seconds: '
+        'what a power cut can cost. Shorter costs more, in CPU here and in small chunks there.',
         low=0.1,
         high=3600.0,
     ),

@@ -31,16 +31,22 @@ if TYPE_CHECKING:
 
 _CONNECTION_LOST = (UnavailableError, DeadlineExceededError, CancelledError)
 _NAME_ATTEMPTS = 100
+# How often, in seconds, to look for rows that wait and for a daemon that is gone.
+_LOOK_PERIOD = 1.0
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """Messages of one topic, in the order in which they were received."""
+    """Messages of one topic, in the order in which they were received.
+
+    `since` is ``time.monotonic()`` when the oldest was taken, seconds.
+    """
 
     account: TopicAccount
     stamps: Sequence[int]
     payloads: Sequence[bytes]
     size: int
+    since: float
 
 
 @dataclass
@@ -49,6 +55,7 @@ class _Channel:
     decoder: TopicDecoder
     writer: Any
     committed: int = 0
+    uncommitted_since: float = 0.0
 
 
 class ArchiveSink(threading.Thread):
@@ -68,7 +75,7 @@ class ArchiveSink(threading.Thread):
     released
         Called with a parcel's size in bytes once its memory is free again.
     commit_period
-        Seconds between two requests to make rows durable.
+        Seconds after which at the latest a row is asked to be made durable.
 
     Attributes
     ----------
@@ -152,18 +159,18 @@ class ArchiveSink(threading.Thread):
         )
 
     def _write(self, client: MosaicoClient, session: Any) -> None:
-        next_commit = time.monotonic() + self._commit_period
+        next_look = time.monotonic() + _LOOK_PERIOD
         spoke = False
         while True:
             now = time.monotonic()
-            if now >= next_commit:
+            if now >= next_look:
                 # A dead daemon shows on the next word to it; with nothing to push, ask.
-                if not self._commit() and not spoke:
+                if not (self._commit_stragglers(now) or spoke):
                     client.info()
                 spoke = False
-                next_commit = now + self._commit_period
+                next_look = now + _LOOK_PERIOD
             try:
-                parcel = self._parcels.get(timeout=max(0.0, next_commit - now))
+                parcel = self._parcels.get(timeout=max(0.0, next_look - now))
             except queue.Empty:
                 continue
             if parcel is None:
@@ -190,11 +197,46 @@ class ArchiveSink(threading.Thread):
         account.malformed += channel.decoder.malformed - before
         if not batch.num_rows:
             return False
+        if account.sent == channel.committed:
+            channel.uncommitted_since = parcel.since
         if not self._try(channel, lambda: channel.writer.push_batch(batch)):
             return False
         account.sent += batch.num_rows
         account.too_large = channel.writer.dropped_record_count
+        self._commit_if_due(channel, time.monotonic())
+        return True
+
+    def _commit_stragglers(self, now: float) -> bool:
+        """Commit what no later parcel has come to commit."""
+        committed = [self._commit_if_due(channel, now) for channel in self._channels.values()]
+        return any(committed)
+
+    def _commit_if_due(self, channel: _Channel, now: float) -> bool:
+        account = channel.account
+        if account.problem:
+            return False
         account.stored = channel.writer.durable_rows
+        if account.sent == channel.committed:
+            return False
+        if now - channel.uncommitted_since < self._commit_period:
+            return False
+        channel.committed = account.sent
+        return self._try(channel, channel.writer.commit)
+
+    def _try(self, channel: _Channel, step: Callable[[], object]) -> bool:
+        """Do something with a topic's stream; a refusal ends this topic, not the recording."""
+        account = channel.account
+        try:
+            step()
+        except _CONNECTION_LOST:
+            self.failed_topic = account.name
+            raise
+        except MosaicoError as error:
+            account.problem = str(error)
+            account.stored = channel.writer.durable_rows
+            with contextlib.suppress(MosaicoError):
+                channel.writer.close_after(error)
+            return False
         return True
 
     def _channel(self, session: Any, account: TopicAccount) -> _Channel:

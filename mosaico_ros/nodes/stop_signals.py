@@ -8,9 +8,8 @@ whole process group, and ``ros2 launch`` sends SIGINT as well.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import threading
 from types import FrameType, TracebackType
-from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,29 +23,31 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: str | None = None
-        self._before: dict[signal.Signals, Any] = {}
-        self._wake: Callable[[], object] | None = None
+        self._event = threading.Event()
 
     def __bool__(self) -> bool:
         return self.received is not None
 
-    def on_stop(self, wake: Callable[[], object]) -> None:
-        """Call `wake` when a signal arrives, to end a wait that is not interrupted by it."""
-        self._wake = wake
+    def wait(self, seconds: float) -> bool:
+        """Wait until told to stop, at most so long; tell whether that is so.
+
+        A signal ends this wait at once. It does not end a wait inside rcl, so that the main
+        thread must not stay there for long.
+        """
+        return self._event.wait(seconds)
 
     def request(self, reason: str) -> None:
         """Ask to stop for another reason than a signal."""
         if self.received is None:
             self.received = reason
+        self._event.set()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.request(signal.Signals(number).name)
-        if self._wake is not None:
-            self._wake()
 
     def __enter__(self) -> StopSignals:
         for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
+            signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -55,6 +56,5 @@ class StopSignals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._wake = None
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)

@@ -40,7 +40,7 @@ def _wait_for() -> Callable[..., Any]:
 def domain() -> int:
     """A ROS domain that no other worker and no default installation uses."""
     worker = os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')
-    return 50 + int(worker) % 40
+    return 90 + int(worker) % 12
 
 
 @pytest.fixture
@@ -184,8 +184,7 @@ def start_recorder(
             'port': daemon.port,
             'report': 'json',
             'report_period_sec': 0.1,
-            'commit_period_sec': 0.5,
-            'flush_period_sec': 0.2,
+            'commit_period_sec': 0.3,
             **parameters,
         }
         # JSON is YAML, with the quotes that texts need.

@@ -56,7 +56,7 @@ def test_every_parameter_is_explained_and_bounded(node: str) -> None:
         ('port', 70000, 'at most 65535'),
         ('port', '6726', 'of type int'),
         ('port', True, 'of type int'),
-        ('flush_period_sec', 0.0, 'at least 0.05'),
+        ('commit_period_sec', 0.0, 'at least 0.1'),
         ('topics', '/imu', 'a list of texts'),
         ('topics', [1, 2], 'a list of texts'),
         ('report', 'loud', "one of 'plain'"),

@@ -39,8 +39,8 @@ def stored(daemon: Any, sequence: str, topic: str) -> list[Any]:
 def test_a_signal_closes_the_recording_with_every_message(
     daemon: Any, robot: Any, start_recorder: Any, signals: tuple[signal.Signals, ...]
 ) -> None:
-    # Nothing is flushed or committed by time: all of it depends on the closing.
-    recorder = start_recorder(topics=['/imu'], flush_period_sec=60.0, commit_period_sec=60.0)
+    # Nothing is sent or committed by time: all of it depends on the closing.
+    recorder = start_recorder(topics=['/imu'], commit_period_sec=60.0)
     publisher = robot.publisher(Imu, '/imu')
     robot.wait_matched(publisher)
     robot.publish(publisher, [imu(index) for index in range(500)], period=0.0005)
@@ -259,7 +259,7 @@ def test_without_a_daemon_it_fails_with_a_clear_word(
     ('parameters', 'words'),
     [
         ({'port': 0}, 'parameter port'),
-        ({'flush_period_sec': 1}, 'decimal point'),
+        ({'commit_period_sec': 1}, 'decimal point'),
         ({'regex': '('}, 'regex'),
         ({'metadata': '[1]'}, 'metadata must be a JSON object'),
         ({'sequence_name': '{robot}'}, 'known placeholders'),
