@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from mosaico_ros.demo.ledger import Ledger, SpikeLedger, TopicLedger, ValueDigest
 from mosaico_ros.demo.motion import SPIKE_THRESHOLD
 from mosaico_ros.demo.readback import FEEDS, stamp_ns
+from mosaico_ros.protocol.errors import NotFoundError
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.client.handlers.topic_handler import TopicHandler
 
 # Matches closer than this belong to one window: far longer than the IMU's 5 ms, far shorter than
 # the seconds between the two spikes.
@@ -144,9 +147,9 @@ def prove(
     MosaicoError
         The archive does not have the sequence, or cannot be read.
     """
-    import time
-
     handler = client.sequence_handler(sequence)
+    if handler is None:
+        raise NotFoundError(f'the archive has no sequence {sequence}')
     stored = {name.lstrip('/') for name in handler.topics}
     topics = []
     for name, page in ledger.topics.items():
@@ -173,8 +176,15 @@ def prove(
     )
 
 
-def _prove_topic(client: MosaicoClient, sequence: str, name: str, page: TopicLedger) -> TopicProof:
+def _topic(client: MosaicoClient, sequence: str, name: str) -> TopicHandler:
     handler = client.topic_handler(sequence, name)
+    if handler is None:
+        raise NotFoundError(f'the archive has no topic {name} in sequence {sequence}')
+    return handler
+
+
+def _prove_topic(client: MosaicoClient, sequence: str, name: str, page: TopicLedger) -> TopicProof:
+    handler = _topic(client, sequence, name)
     digest = ValueDigest()
     feed = FEEDS[page.type]
     for message in handler.get_data_streamer():
@@ -229,23 +239,28 @@ def _prove_windows(
 
 
 def _matching_stamps(client: MosaicoClient, sequence: str, window: tuple[int, int]) -> list[int]:
-    streamer = client.topic_handler(sequence, '/imu').get_data_streamer(window[0], window[1] + 1)
+    from mosaico_ros.models.sensors import IMU
+
+    streamer = _topic(client, sequence, '/imu').get_data_streamer(window[0], window[1] + 1)
     return [
-        stamp_ns(message.data)
-        for message in streamer
-        if message.data.acceleration.y > SPIKE_THRESHOLD
+        stamp_ns(imu)
+        for imu in (message.get_data(IMU) for message in streamer)
+        if imu is not None and (imu.acceleration.y or 0.0) > SPIKE_THRESHOLD
     ]
 
 
 def _around(client: MosaicoClient, sequence: str, window: tuple[int, int]) -> list[Sample]:
     """Return the IMU messages around the begin of a window."""
-    streamer = client.topic_handler(sequence, '/imu').get_data_streamer(
+    from mosaico_ros.models.sensors import IMU
+
+    streamer = _topic(client, sequence, '/imu').get_data_streamer(
         window[0] - 17_500_000, window[0] + 17_500_000
     )
     samples = []
     for message in streamer:
-        felt = message.data.acceleration
-        samples.append(
-            Sample(stamp_ns(message.data), (felt.x, felt.y, felt.z), felt.y > SPIKE_THRESHOLD)
-        )
+        imu = message.get_data(IMU)
+        assert imu is not None
+        felt = imu.acceleration
+        x, y, z = (value or 0.0 for value in (felt.x, felt.y, felt.z))
+        samples.append(Sample(stamp_ns(imu), (x, y, z), y > SPIKE_THRESHOLD))
     return samples

@@ -19,6 +19,7 @@ from mosaico_ros.demo import motion
 from mosaico_ros.demo.ledger import Ledger, SpikeLedger, TopicLedger, ValueDigest
 
 _SECOND = 1_000_000_000
+_SETTLE = 0.5
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -141,6 +142,9 @@ def run(arguments: argparse.Namespace) -> int:
         missing = ', '.join(unmatched())
         print(f'nobody subscribed within {arguments.wait:g} s to {missing}', file=sys.stderr)
         return 1
+    # A match is known here first. Messages sent before the other side knows it too are sent again
+    # later, and would have late receive stamps.
+    time.sleep(_SETTLE)
     print('publishing', flush=True)
     start_ns = time.time_ns()
     _publish(channels, start_ns, duration_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any
 
@@ -29,7 +29,7 @@ def _feed_message(digest: ValueDigest, message: Any) -> None:
 
 
 @cache
-def _plan(message_type: type[Any]) -> tuple[tuple[str, Feed], ...]:
+def _plan(message_type: Hashable) -> tuple[tuple[str, Feed], ...]:
     fields = message_type.get_fields_and_field_types()
     return tuple((name, _feeder(spec)) for name, spec in fields.items())
 

@@ -39,9 +39,8 @@ class Inbox:
     Attributes
     ----------
     stamps
-        When each payload could be had, ns since the epoch: the receive stamp of the middleware,
-        or 1 ns after its predecessor's where that is later. Strictly increasing, so that time
-        order is the order of delivery.
+        Receive stamps of the middleware, ns since the epoch, one per payload; strictly
+        increasing, so that time order is the order of delivery.
     payloads
         CDR bytes with their 4-byte encapsulation header.
     since
@@ -53,10 +52,37 @@ class Inbox:
     payloads: list[bytes] = field(default_factory=list)
     size: int = 0
     since: float = 0.0
+    _floor: int = 0
+
+    def put(self, stamp: int, payload: bytes) -> None:
+        """Add a message in the order of delivery.
+
+        A sample that had to be sent again is delivered before its successors, yet stamped after
+        them, by a second or more where it was among the first. It is stamped again, just before
+        its successor; moving them all behind it would bend the time of whole seconds.
+        """
+        stamps = self.stamps
+        if not stamps:
+            self.since = time.monotonic()
+        # What was handed over is fixed: room for those still here is needed above it.
+        stamp = max(stamp, self._floor + 1 + len(stamps))
+        later = stamp
+        for index in range(len(stamps) - 1, -1, -1):
+            if stamps[index] < later:
+                break
+            later -= 1
+            stamps[index] = later
+        stamps.append(stamp)
+        self.payloads.append(payload)
+        self.size += len(payload)
 
     def swap(self) -> tuple[list[int], list[bytes], int]:
         """Hand over what is there and start anew."""
         taken = self.stamps, self.payloads, self.size
+        account = self.account
+        if account.first_stamp_ns is None:
+            account.first_stamp_ns = self.stamps[0]
+        account.last_stamp_ns = self._floor = self.stamps[-1]
         self.stamps, self.payloads, self.size = [], [], 0
         return taken
 
@@ -174,7 +200,7 @@ class Tap:
             callback,
             _profile(qos),
             raw=True,
-            **({'callback_group': group} if group is not None else {}),
+            callback_group=group,
         )
         self._handle = self._subscription.handle
 
@@ -206,18 +232,8 @@ class Tap:
         return count
 
     def _accept(self, payload: bytes, info: Any) -> None:
-        inbox = self.inbox
-        account = inbox.account
+        account = self.inbox.account
         size = len(payload)
-        stamp = info.get('received_timestamp') or time.time_ns()
-        # A sample that had to be sent again carries a later stamp than its successors, and yet
-        # comes before them. They could not be had before it: its time is theirs.
-        last = account.last_stamp_ns
-        if last is None:
-            account.first_stamp_ns = stamp
-        elif stamp <= last:
-            stamp = last + 1
-        account.last_stamp_ns = stamp
         account.received += 1
         account.received_bytes += size
         gid = info.get('publisher_gid')
@@ -227,11 +243,7 @@ class Tap:
         if self._budget.full():
             account.dropped += 1
             return
-        if not inbox.stamps:
-            inbox.since = time.monotonic()
-        inbox.stamps.append(stamp)
-        inbox.payloads.append(payload)
-        inbox.size += size
+        self.inbox.put(info.get('received_timestamp') or time.time_ns(), payload)
         self._budget.taken += size
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from mosaico_ros.nodes.parameters import ParameterSpec, ParameterValue, resolve
+from mosaico_ros.nodes.parameters import ParameterSpec, resolve
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 # Where a number has only one bound; ROS ranges need both.
@@ -25,7 +25,7 @@ def as_overrides(values: Mapping[str, Any]) -> list[Parameter]:
     ]
 
 
-def declare(node: Node, table: Sequence[ParameterSpec]) -> dict[str, ParameterValue]:
+def declare(node: Node, table: Sequence[ParameterSpec]) -> dict[str, Any]:
     """Declare every parameter of a table as read-only and return the checked values.
 
     Raises

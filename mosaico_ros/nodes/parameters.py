@@ -63,10 +63,11 @@ class ParameterSpec:
             raise self._refuse(value, f'of type {expected.__name__}')
         if self.choices and value not in self.choices:
             raise self._refuse(value, f'one of {", ".join(map(repr, self.choices))}')
-        if self.low is not None and value < self.low:
-            raise self._refuse(value, f'at least {self.low:g}')
-        if self.high is not None and value > self.high:
-            raise self._refuse(value, f'at most {self.high:g}')
+        if isinstance(value, (int, float)):
+            if self.low is not None and value < self.low:
+                raise self._refuse(value, f'at least {self.low:g}')
+            if self.high is not None and value > self.high:
+                raise self._refuse(value, f'at most {self.high:g}')
         return value
 
     def _refuse(self, value: Any, expected: str) -> InvalidArgumentError:

@@ -260,22 +260,6 @@ class ArchiveSink(threading.Thread):
             account.stored = channel.writer.durable_rows
         return committed
 
-    def _try(self, channel: _Channel, step: Callable[[], object]) -> bool:
-        """Do something with a topic's stream; a refusal ends this topic, not the recording."""
-        account = channel.account
-        try:
-            step()
-        except _CONNECTION_LOST:
-            self.failed_topic = account.name
-            raise
-        except MosaicoError as error:
-            account.problem = str(error)
-            account.stored = channel.writer.durable_rows
-            with contextlib.suppress(MosaicoError):
-                channel.writer.close_after(error)
-            return False
-        return True
-
     def _note_durable(self) -> None:
         for channel in self._channels.values():
             with contextlib.suppress(Exception):
