@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 from mosaico_ros.demo.ledger import ValueDigest
@@ -16,6 +15,8 @@ _OCTETS = {'octet', 'uint8', 'char'}
 
 Feed = Callable[[ValueDigest, Any], None]
 
+_plans: dict[type[Any], tuple[tuple[str, Feed], ...]] = {}
+
 
 def digest_message(digest: ValueDigest, message: Any) -> None:
     """Add every leaf of a message."""
@@ -24,14 +25,13 @@ def digest_message(digest: ValueDigest, message: Any) -> None:
 
 
 def _feed_message(digest: ValueDigest, message: Any) -> None:
-    for name, feed in _plan(type(message)):
+    kind = type(message)
+    plan = _plans.get(kind)
+    if plan is None:
+        fields = kind.get_fields_and_field_types()
+        plan = _plans[kind] = tuple((name, _feeder(spec)) for name, spec in fields.items())
+    for name, feed in plan:
         feed(digest, getattr(message, name))
-
-
-@cache
-def _plan(message_type: Hashable) -> tuple[tuple[str, Feed], ...]:
-    fields = message_type.get_fields_and_field_types()
-    return tuple((name, _feeder(spec)) for name, spec in fields.items())
 
 
 def _feeder(spec: str) -> Feed:
