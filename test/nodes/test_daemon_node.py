@@ -49,7 +49,7 @@ def test_a_port_in_use_is_said(
     ros_environment: dict[str, str], tmp_path: Path, daemon: Any
 ) -> None:
     node = start(ros_environment, f'port:={daemon.port}', f'data_dir:={tmp_path / "archive"}')
-    _, errors = node.communicate(timeout=30)
+    _, errors = node.communicate(timeout=90)
     assert node.returncode == 1
     assert str(daemon.port) in errors
     assert 'Traceback' not in errors
@@ -57,6 +57,6 @@ def test_a_port_in_use_is_said(
 
 def test_a_wrong_parameter_is_refused_by_name(ros_environment: dict[str, str]) -> None:
     node = start(ros_environment, 'max_chunk_age_seconds:=0.0')
-    _, errors = node.communicate(timeout=30)
+    _, errors = node.communicate(timeout=90)
     assert node.returncode == 2
     assert 'max_chunk_age_seconds' in errors
