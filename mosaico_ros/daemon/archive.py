@@ -101,6 +101,7 @@ class Archive:
                 chunk_bytes=settings.max_chunk_size_in_bytes,
                 chunk_age_s=settings.max_chunk_age_seconds,
                 encoders=settings.max_concurrent_writes,
+                buffered_bytes=settings.max_buffered_size_in_bytes,
             ),
         )
         self._files = ChunkFiles(self._store)

@@ -73,6 +73,9 @@ class Settings:
     max_chunk_size_in_bytes: int = _setting(64 * _MIB, low=0)
     #: A chunk is cut at this age, so that a slow topic loses at most this much in a crash.
     max_chunk_age_seconds: float = _setting(30.0, low=1)
+    #: Rows received that are not durable yet, all uploads together; beyond it senders wait.
+    #: Enough for a chunk in the making and one on its way per core.
+    max_buffered_size_in_bytes: int = _setting(256 * _MIB, low=1 * _MIB)
     #: Encoders running at once; more than cores gains nothing.
     max_concurrent_writes: int = dataclasses.field(
         default_factory=_cores, metadata=_limits(low=1, high=256)

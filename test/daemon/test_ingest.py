@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.ingest import Ingest, IngestLimits
-from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.store.folder import FolderStore
 from mosaico_ros.protocol.errors import (
     AbortedError,
@@ -238,29 +234,19 @@ def test_sidecar_columns_are_served_on_request_only(filled):
     assert filled.read(locator, sidecars=True).equals(table, check_metadata=True)
 
 
-class SlowStore(FolderStore):
-    """A real store on a slow disk."""
-
-    pause = 0.0
-
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        time.sleep(self.pause if key.endswith('.parquet') else 0)
-        super().put(key, data)
-
-
-def test_memory_stays_within_the_budget(tmp_path: Path, filled):
+def test_memory_stays_within_the_budget(filled, monkeypatch):
     """Appending blocks while the store is behind, however many uploads there are."""
     budget, size = 2_000_000, 160_000  # one batch of 10 000 rows
-    locators = [filled.create(f'run/t{i}') for i in range(4)]
-    settings_url = filled.archive._database  # the catalog with those topics
-    store = SlowStore(tmp_path / 'slow')
-    store.pause = 0.02
-    assert isinstance(settings_url, Database)
-    instance = Instance(settings_url, store, 30)
-    ingest = Ingest(
-        settings_url, store, instance, IngestLimits(1 << 30, 60, 2, buffered_bytes=budget)
-    )
-    ingest.start()
+    put = FolderStore.put
+
+    def slow_put(self: FolderStore, key: str, data: bytes | pa.Buffer) -> None:
+        time.sleep(0.02 if key.endswith('.parquet') else 0)
+        put(self, key, data)
+
+    monkeypatch.setattr(FolderStore, 'put', slow_put)
+    filled.reopen(max_buffered_size_in_bytes=budget, max_chunk_size_in_bytes=0)
+    ingest = filled.archive._ingest
+    topics = [filled.create(f'run/t{at}') for at in range(4)]
     highest = 0
     stop = threading.Event()
 
@@ -270,7 +256,7 @@ def test_memory_stays_within_the_budget(tmp_path: Path, filled):
             highest = max(highest, ingest._buffered)
 
     def send(at: int) -> None:
-        upload = ingest.begin(*locators[at], SCHEMA)
+        upload = filled.archive.begin_upload(*topics[at], SCHEMA)
         for first in range(0, 400_000, 10_000):
             upload.append(batch(first, 10_000))
         upload.finish(400_000)
@@ -284,12 +270,10 @@ def test_memory_stays_within_the_budget(tmp_path: Path, filled):
         thread.join(60)
     stop.set()
     watcher.join()
-    ingest.close()
-    instance.close()
     assert highest <= budget + size
     assert highest > budget // 2  # it did fill up
     assert ingest._buffered == 0
-    for locator, _ in locators:
+    for locator, _ in topics:
         assert filled.archive.describe_topic(locator).rows == 400_000
 
 
