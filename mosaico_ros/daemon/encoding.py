@@ -46,12 +46,12 @@ _WORTH = 0.9
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """A chunk ready for the store.
+    """What is known of a chunk that was written.
 
     Parameters
     ----------
-    data
-        The bytes of the object.
+    size
+        Bytes of the object.
     encoding
         A key of :data:`ENCODINGS`.
     rows, t_min, t_max
@@ -61,7 +61,7 @@ class EncodedChunk:
 
     """
 
-    data: pa.Buffer
+    size: int
     encoding: str
     rows: int
     t_min: int
@@ -107,8 +107,8 @@ class ChunkEncoder:
         self.encoding = ARROW if self._column_paths is None else PARQUET
         self._probe_rows()
 
-    def encode(self, batches: list[pa.RecordBatch]) -> EncodedChunk:
-        """Sort rows by ``timestamp_ns``, equal ones in the order given, and encode them.
+    def encode(self, batches: list[pa.RecordBatch], sink: pa.NativeFile) -> EncodedChunk:
+        """Sort rows by ``timestamp_ns``, equal ones in the order given, and write them.
 
         Raises
         ------
@@ -123,12 +123,14 @@ class ChunkEncoder:
             table, times = table.take(pa.array(order)), times[order]
         try:
             if self.encoding == PARQUET:
-                data, found = self._encode_parquet(table)
+                found = self._encode_parquet(table, sink)
             else:
-                data, found = self._encode_arrow(table)
+                found = self._encode_arrow(table, sink)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InvalidArgumentError(f'The rows cannot be stored: {error}') from error
-        return EncodedChunk(data, self.encoding, len(times), int(times[0]), int(times[-1]), found)
+        return EncodedChunk(
+            sink.tell(), self.encoding, len(times), int(times[0]), int(times[-1]), found
+        )
 
     # -- Parquet -----------------------------------------------------------------------------
 
@@ -140,8 +142,9 @@ class ChunkEncoder:
         ):
             return None
         try:
-            data = _write_parquet(self.schema.empty_table(), ROW_GROUP_ROWS, {})
-            file = pq.ParquetFile(pa.BufferReader(data))
+            sink = pa.BufferOutputStream()
+            _write_parquet(self.schema.empty_table(), sink, ROW_GROUP_ROWS, {})
+            file = pq.ParquetFile(pa.BufferReader(sink.getvalue()))
         except (pa.ArrowException, ValueError):
             return None
         if not file.schema_arrow.equals(self.schema, check_metadata=False):
@@ -149,16 +152,15 @@ class ChunkEncoder:
         paths = [file.schema.column(index).path for index in range(len(file.schema))]
         return paths if len(paths) == len(self.leaves) else None
 
-    def _encode_parquet(self, table: pa.Table) -> tuple[pa.Buffer, list[LeafStatistics]]:
+    def _encode_parquet(self, table: pa.Table, sink: pa.NativeFile) -> list[LeafStatistics]:
         group_rows = _group_rows(table)
         if self._choice is None or (
             self._choice.rows < ROW_GROUP_ROWS and table.num_rows >= 4 * self._choice.rows
         ):
             self._choice = self._choose(table, group_rows)
-        data = _write_parquet(table, group_rows, self._choice.options)
-        footer = pq.read_metadata(pa.BufferReader(data))
+        footer = _write_parquet(table, sink, group_rows, self._choice.options)
         groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
-        return data, [
+        return [
             statistics.from_footer(leaf, [group.column(index) for group in groups])
             for index, leaf in enumerate(self.leaves)
             if leaf.kind is not None
@@ -216,9 +218,8 @@ class ChunkEncoder:
 
     # -- Arrow IPC ---------------------------------------------------------------------------
 
-    def _encode_arrow(self, table: pa.Table) -> tuple[pa.Buffer, list[LeafStatistics]]:
+    def _encode_arrow(self, table: pa.Table, sink: pa.NativeFile) -> list[LeafStatistics]:
         table = table.unify_dictionaries().combine_chunks()
-        sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression=None if self._images else 'zstd')
         with pa.ipc.new_file(sink, self.schema, options=options) as writer:
             writer.write_table(table, max_chunksize=_group_rows(table))
@@ -231,7 +232,7 @@ class ChunkEncoder:
             for leaf, values in zip(parts, _leaf_values(chunk), strict=True):
                 if leaf.kind is not None:
                     found.append(statistics.from_array(leaf, values))
-        return sink.getvalue(), found
+        return found
 
     def _probe_rows(self) -> None:
         """Find out now whether such rows can be sorted and written, not at the first chunk."""
@@ -239,7 +240,7 @@ class ChunkEncoder:
             empty = self.schema.empty_table()
             empty.take(pa.array([], pa.int64()))
             if self.encoding == ARROW:
-                self._encode_arrow(empty)
+                self._encode_arrow(empty, pa.BufferOutputStream())
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise InvalidArgumentError(
                 f'Rows of this schema cannot be stored: {error}',
@@ -247,18 +248,26 @@ class ChunkEncoder:
             ) from error
 
 
-def _write_parquet(table: pa.Table, group_rows: int, options: dict[str, Any]) -> pa.Buffer:
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        row_group_size=group_rows,
-        # Else a list's child comes back as "element", whatever its name was.
-        use_compliant_nested_type=False,
-        write_page_checksum=True,
-        **options,
-    )
-    return sink.getvalue()
+def _write_parquet(
+    table: pa.Table, sink: pa.NativeFile, group_rows: int, options: dict[str, Any]
+) -> Any:
+    """Write a Parquet file and return its footer."""
+    footers: list[Any] = []
+    try:
+        pq.write_table(
+            table,
+            sink,
+            row_group_size=group_rows,
+            # Else a list's child comes back as "element", whatever its name was.
+            use_compliant_nested_type=False,
+            write_page_checksum=True,
+            metadata_collector=footers,
+            **options,
+        )
+    except RuntimeError as error:
+        # The writer's cleaning up hides what went wrong.
+        raise error.__context__ or error from None
+    return footers[0]
 
 
 def _group_rows(table: pa.Table) -> int:
@@ -267,7 +276,7 @@ def _group_rows(table: pa.Table) -> int:
 
 
 def _column_sizes(table: pa.Table, group_rows: int, options: dict[str, Any]) -> list[int]:
-    footer = pq.read_metadata(pa.BufferReader(_write_parquet(table, group_rows, options)))
+    footer = _write_parquet(table, pa.BufferOutputStream(), group_rows, options)
     return [
         sum(
             footer.row_group(group).column(column).total_compressed_size

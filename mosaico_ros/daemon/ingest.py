@@ -263,12 +263,10 @@ class Ingest:
         upload = chunk.upload
         try:
             if not upload.failed:
-                chunk.encoded = upload.encoder.encode(chunk.batches)
-                chunk.batches = []
-                self.store.put(
-                    chunk_key(upload.folder, chunk.number, chunk.encoded.encoding),
-                    chunk.encoded.data,
-                )
+                key = chunk_key(upload.folder, chunk.number, upload.encoder.encoding)
+                with self.store.create(key) as sink:
+                    encoded = upload.encoder.encode(chunk.batches, sink)
+                chunk.encoded = encoded
         except MosaicoError as error:
             upload.fail(error)
         except Exception as error:
@@ -335,7 +333,7 @@ class Ingest:
             chunk.number,
             encoded.encoding,
             encoded.rows,
-            encoded.data.size,
+            encoded.size,
             encoded.t_min,
             encoded.t_max,
             encoded.statistics,

@@ -91,14 +91,14 @@ class Merger:
             keep=lambda chunk: chunk.number in numbers,
         )
         for number, batches in enumerate(_parts(merged, self.chunk_bytes), last + 1):
-            encoded = self.encoder.encode(batches)
-            self.store.put(chunk_key(topic.folder, number, encoded.encoding), encoded.data)
+            with self.store.create(chunk_key(topic.folder, number, self.encoder.encoding)) as sink:
+                encoded = self.encoder.encode(batches, sink)
             rows.append(
                 ChunkRow(
                     number,
                     encoded.encoding,
                     encoded.rows,
-                    encoded.data.size,
+                    encoded.size,
                     encoded.t_min,
                     encoded.t_max,
                     encoded.statistics,

@@ -273,8 +273,9 @@ def test_random_data_with_wrong_nullability_is_refused(filled):
 def encoded_size(schema: pa.Schema, columns: list[Any], fmt: str = 'default') -> tuple[int, Any]:
     table = pa.table(columns, schema=schema)
     encoder = ChunkEncoder(schema, SerializationFormat(fmt))
-    chunk = encoder.encode(table.to_batches())
-    return chunk.data.size, pq.read_metadata(pa.BufferReader(chunk.data))
+    sink = pa.BufferOutputStream()
+    chunk = encoder.encode(table.to_batches(), sink)
+    return chunk.size, pq.read_metadata(pa.BufferReader(sink.getvalue()))
 
 
 def column_of(footer: Any, path: str) -> Any:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -40,6 +41,12 @@ class Store(Protocol):
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store an object; when this returns it is complete and survives a crash."""
+
+    def create(self, key: str) -> AbstractContextManager[pa.NativeFile]:
+        """Store an object as it is written; as :meth:`put` when the block ends without error.
+
+        After an error nothing is stored.
+        """
 
     def open(self, key: str) -> pa.NativeFile:
         """Open an object for random reads.

@@ -9,6 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -71,27 +72,34 @@ class FolderStore:
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store an object; when this returns it is complete and survives a crash."""
+        with self.create(key) as file:
+            file.write(data)
+
+    @contextmanager
+    def create(self, key: str) -> Iterator[pa.NativeFile]:
+        """Store an object as it is written; as :meth:`put` when the block ends without error.
+
+        After an error nothing is stored.
+        """
         path = self._path(key)
         temporary = self._work / str(next(self._count))
         try:
             self._make_folder(path.parent)
-            with open(temporary, 'wb', buffering=0) as file:
-                view = memoryview(data)
-                while view:
-                    view = view[file.write(view) :]
-                os.fsync(file.fileno())
+            with pa.OSFile(str(temporary), 'wb') as file:
+                yield file
+            _sync(temporary)
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            _sync(path.parent)
         except FileNotFoundError as error:
-            temporary.unlink(missing_ok=True)
             raise NotFoundError(f'{key} cannot be stored: its folder was deleted') from error
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             if error.errno in _FULL_DISK:
                 raise ResourceExhaustedError(
                     f'No space left to store {key}', remedy='Free space in the data folder.'
                 ) from error
             raise InternalError(f'{key} cannot be stored: {error}') from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def open(self, key: str) -> pa.NativeFile:
         """Open an object for random reads, mapped into memory."""
@@ -123,7 +131,7 @@ class FolderStore:
         except FileNotFoundError:
             return
         self._synced = {known for known in self._synced if not known.is_relative_to(path)}
-        _sync_folder(path.parent)
+        _sync(path.parent)
         shutil.rmtree(doomed, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
@@ -161,7 +169,7 @@ class FolderStore:
             at = at.parent
         folder.mkdir(parents=True, exist_ok=True)
         for made in reversed(missing):
-            _sync_folder(made.parent)
+            _sync(made.parent)
         if len(self._synced) > 10_000:
             self._synced.clear()
         self._synced.add(folder)
@@ -199,8 +207,9 @@ class FolderStore:
         return store_id
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
