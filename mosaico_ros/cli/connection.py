@@ -67,7 +67,7 @@ def connects(command: F) -> F:
     decorated: Any = run
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated
 
 
 def open_topic(client: MosaicoClient, locator: str) -> Any:

@@ -64,7 +64,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         # `mosaico cat ... | head`: the reader has enough; keep the interpreter's exit silent too.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     return result if isinstance(result, int) else 0
 
