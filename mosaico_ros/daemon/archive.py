@@ -35,7 +35,7 @@ from mosaico_ros.daemon.descriptions import (
     stored_schema,
     without_sidecars,
 )
-from mosaico_ros.daemon.ingest import Ingest, IngestLimits, Upload
+from mosaico_ros.daemon.ingest import Ingest, IngestLimits
 from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.manifests import (
     write_sequence_manifest,
@@ -48,6 +48,7 @@ from mosaico_ros.daemon.retrieval import Window, count_rows, cut_to_size, scan
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
 from mosaico_ros.daemon.store.folder import FolderStore
+from mosaico_ros.daemon.upload import Upload
 from mosaico_ros.daemon.windows import Cluster, ClusterRequest
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,

@@ -7,7 +7,6 @@ condition most of them are decided by a bound that satisfies it, and no file is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -26,7 +25,6 @@ from mosaico_ros.daemon.catalog.tables import (
     chunks,
     fields,
     schemas,
-    sequences,
     stats,
     topics,
 )
@@ -35,16 +33,12 @@ from mosaico_ros.daemon.columns import Kind, leaves
 from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.daemon.predicates import ResolvedCondition, resolve
 from mosaico_ros.daemon.retrieval import Window, scan
-from mosaico_ros.daemon.user_metadata import satisfies
+from mosaico_ros.daemon.sections import Candidate, candidates_by_id, select_candidates
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.query import (
-    CatalogField,
-    FieldCondition,
     OntologyCondition,
-    Operator,
     Query,
-    SectionQuery,
 )
 from mosaico_ros.protocol.tags import tag_spellings
 
@@ -82,16 +76,6 @@ class QueryItem:
     topics: list[QueryTopic]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A topic that the sequence and topic sections let through."""
-
-    id: int
-    sequence_id: int
-    locator: TopicLocator
-    tag: str
-
-
 class QueryEngine:
     """Answers queries over one archive."""
 
@@ -106,12 +90,12 @@ class QueryEngine:
             return []
         if not query.ontology:
             with self.database.read() as connection:
-                return _items([(c, None) for c in _candidates(connection, query, None)])
+                return _items([(c, None) for c in select_candidates(connection, query, None)])
         groups: dict[tuple[str, ...], list[OntologyCondition]] = {}
         for condition in query.ontology:
             key = tuple(sorted(tag_spellings(condition.tag)))
             groups.setdefault(key, []).append(condition)
-        found: dict[int, tuple[_Candidate, tuple[int, int] | None]] = {}
+        found: dict[int, tuple[Candidate, tuple[int, int] | None]] = {}
         remaining: set[int] | None = None  # sequences that satisfy every group so far
         for tags, conditions in groups.items():
             hits = self._qualifying(query, tags, conditions, remaining)
@@ -177,14 +161,14 @@ class QueryEngine:
         tags: tuple[str, ...],
         conditions: list[OntologyCondition],
         in_sequences: set[int] | None,
-    ) -> list[tuple[_Candidate, tuple[int, int] | None]]:
+    ) -> list[tuple[Candidate, tuple[int, int] | None]]:
         with self.database.read() as connection:
-            candidates: dict[int, _Candidate] | None = None
+            candidates: dict[int, Candidate] | None = None
             named: list[int] | None = None
             if query.sequence or query.topic or in_sequences is not None:
                 candidates = {
                     candidate.id: candidate
-                    for candidate in _candidates(connection, query, tags)
+                    for candidate in select_candidates(connection, query, tags)
                     if in_sequences is None or candidate.sequence_id in in_sequences
                 }
                 if not candidates:
@@ -208,7 +192,7 @@ class QueryEngine:
                         if times is not None:
                             qualified[topic_id] = times
             if candidates is None:
-                candidates = _candidates_by_id(connection, list(qualified))
+                candidates = candidates_by_id(connection, list(qualified))
         return [(candidates[topic_id], times) for topic_id, times in qualified.items()]
 
     def _resolutions(
@@ -316,7 +300,7 @@ class QueryEngine:
 
 
 def _items(
-    found: Sequence[tuple[_Candidate, tuple[int, int] | None]],
+    found: Sequence[tuple[Candidate, tuple[int, int] | None]],
 ) -> list[QueryItem]:
     by_sequence: dict[int, QueryItem] = {}
     for candidate, times in sorted(found, key=lambda hit: (hit[0].sequence_id, hit[0].id)):
@@ -408,100 +392,3 @@ def _prune(
 
 def _decided(chunk: Row[Any], condition: ResolvedCondition) -> bool:
     return condition.must_match(chunk.low, chunk.high, bool(chunk.exact))
-
-
-# -- sequence and topic sections -----------------------------------------------------------------
-
-
-def _candidates(
-    connection: Connection, query: Query, tags: tuple[str, ...] | None
-) -> Iterator[_Candidate]:
-    """Yield the topics that pass the sections (and have one of some tags)."""
-    selected = (
-        sa.select(
-            topics.c.id,
-            topics.c.sequence_id,
-            topics.c.path,
-            topics.c.ontology_tag,
-            topics.c.serialization_format,
-            topics.c.created_at_ns,
-            topics.c.user_metadata,
-            sequences.c.name,
-            sequences.c.created_at_ns.label('sequence_created_at_ns'),
-        )
-        .join(sequences, sequences.c.id == topics.c.sequence_id)
-        .order_by(topics.c.sequence_id, topics.c.id)
-    )
-    if tags is not None:
-        selected = selected.where(topics.c.ontology_tag.in_(tags))
-    for item in query.sequence.fields:
-        if item.field is CatalogField.NAME and item.condition.operator is Operator.EQ:
-            selected = selected.where(sequences.c.name == item.condition.value)
-    passing: dict[int, bool] = {}
-    rows: Iterator[Any] = connection.execution_options(yield_per=1000).execute(selected)
-    for row in rows:
-        if row.sequence_id not in passing:
-            passing.clear()
-            passing[row.sequence_id] = _sequence_passes(connection, row, query.sequence)
-        if passing[row.sequence_id] and _topic_passes(row, query.topic):
-            yield _Candidate(
-                row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
-            )
-
-
-def _candidates_by_id(connection: Connection, ids: list[int]) -> dict[int, _Candidate]:
-    found: dict[int, _Candidate] = {}
-    for start in range(0, len(ids), 500):
-        rows = connection.execute(
-            sa.select(
-                topics.c.id,
-                topics.c.sequence_id,
-                topics.c.path,
-                topics.c.ontology_tag,
-                sequences.c.name,
-            )
-            .join(sequences, sequences.c.id == topics.c.sequence_id)
-            .where(topics.c.id.in_(ids[start : start + 500]))
-        )
-        for row in rows:
-            found[row.id] = _Candidate(
-                row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
-            )
-    return found
-
-
-def _sequence_passes(connection: Connection, row: Row[Any], section: SectionQuery) -> bool:
-    for item in section.fields:
-        if item.field is CatalogField.CREATED_AT_NS:
-            if not item.condition.matches(row.sequence_created_at_ns):
-                return False
-        elif not item.matches_sequence_name(row.name):
-            return False
-    if not section.user_metadata:
-        return True
-    stored = connection.execute(
-        sa.select(sequences.c.user_metadata).where(sequences.c.id == row.sequence_id)
-    ).scalar_one()
-    metadata = json.loads(stored)
-    return all(satisfies(metadata, item) for item in section.user_metadata)
-
-
-def _topic_passes(row: Row[Any], section: SectionQuery) -> bool:
-    if not all(_topic_field_passes(row, item) for item in section.fields):
-        return False
-    if not section.user_metadata:
-        return True
-    metadata = json.loads(row.user_metadata)
-    return all(satisfies(metadata, item) for item in section.user_metadata)
-
-
-def _topic_field_passes(row: Row[Any], item: FieldCondition) -> bool:
-    if item.field is CatalogField.CREATED_AT_NS:
-        return item.condition.matches(row.created_at_ns)
-    if item.field is CatalogField.SERIALIZATION_FORMAT:
-        return item.condition.matches(row.serialization_format)
-    if item.field is CatalogField.ONTOLOGY_TAG:
-        # IMU and imu are one type: excluded only if neither spelling is the excluded one.
-        spellings = map(item.condition.matches, tag_spellings(row.ontology_tag))
-        return all(spellings) if item.condition.operator is Operator.NEQ else any(spellings)
-    return item.matches_topic_name(row.name, row.path)

@@ -153,7 +153,7 @@ topics = Table(
     UniqueConstraint('sequence_id', 'path'),
     Index('topics_of_session', 'session_id'),
     Index('topics_of_tag', 'ontology_tag', 'schema_id'),
-    Index('topics_of_instance', 'instance_id', 'state'),
+    Index('topics_in_state', 'state', 'instance_id'),
     sqlite_autoincrement=True,
 )
 

@@ -118,7 +118,7 @@ def upgrade() -> None:
         sa.UniqueConstraint('uuid'),
         sqlite_autoincrement=True,
     )
-    op.create_index('topics_of_instance', 'topics', ['instance_id', 'state'], unique=False)
+    op.create_index('topics_in_state', 'topics', ['state', 'instance_id'], unique=False)
     op.create_index('topics_of_session', 'topics', ['session_id'], unique=False)
     op.create_index('topics_of_tag', 'topics', ['ontology_tag', 'schema_id'], unique=False)
     op.create_table(

@@ -1,0 +1,129 @@
+"""The sequence and topic sections of a query: which topics are looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from mosaico_ros.daemon.catalog.tables import sequences, topics
+from mosaico_ros.daemon.user_metadata import satisfies
+from mosaico_ros.protocol.locators import TopicLocator
+from mosaico_ros.protocol.query import (
+    CatalogField,
+    FieldCondition,
+    Operator,
+    Query,
+    SectionQuery,
+)
+from mosaico_ros.protocol.tags import tag_spellings
+
+__all__ = ['Candidate', 'candidates_by_id', 'select_candidates']
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A topic that the sequence and topic sections let through."""
+
+    id: int
+    sequence_id: int
+    locator: TopicLocator
+    tag: str
+
+
+def select_candidates(
+    connection: Connection, query: Query, tags: tuple[str, ...] | None
+) -> Iterator[Candidate]:
+    """Yield the topics that pass the sections (and have one of some tags)."""
+    selected = (
+        sa.select(
+            topics.c.id,
+            topics.c.sequence_id,
+            topics.c.path,
+            topics.c.ontology_tag,
+            topics.c.serialization_format,
+            topics.c.created_at_ns,
+            topics.c.user_metadata,
+            sequences.c.name,
+            sequences.c.created_at_ns.label('sequence_created_at_ns'),
+        )
+        .join(sequences, sequences.c.id == topics.c.sequence_id)
+        .order_by(topics.c.sequence_id, topics.c.id)
+    )
+    if tags is not None:
+        selected = selected.where(topics.c.ontology_tag.in_(tags))
+    for item in query.sequence.fields:
+        if item.field is CatalogField.NAME and item.condition.operator is Operator.EQ:
+            selected = selected.where(sequences.c.name == item.condition.value)
+    passing: dict[int, bool] = {}
+    rows: Iterator[Any] = connection.execution_options(yield_per=1000).execute(selected)
+    for row in rows:
+        if row.sequence_id not in passing:
+            passing.clear()
+            passing[row.sequence_id] = _sequence_passes(connection, row, query.sequence)
+        if passing[row.sequence_id] and _topic_passes(row, query.topic):
+            yield Candidate(
+                row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
+            )
+
+
+def candidates_by_id(connection: Connection, ids: list[int]) -> dict[int, Candidate]:
+    found: dict[int, Candidate] = {}
+    for start in range(0, len(ids), 500):
+        rows = connection.execute(
+            sa.select(
+                topics.c.id,
+                topics.c.sequence_id,
+                topics.c.path,
+                topics.c.ontology_tag,
+                sequences.c.name,
+            )
+            .join(sequences, sequences.c.id == topics.c.sequence_id)
+            .where(topics.c.id.in_(ids[start : start + 500]))
+        )
+        for row in rows:
+            found[row.id] = Candidate(
+                row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
+            )
+    return found
+
+
+def _sequence_passes(connection: Connection, row: Row[Any], section: SectionQuery) -> bool:
+    for item in section.fields:
+        if item.field is CatalogField.CREATED_AT_NS:
+            if not item.condition.matches(row.sequence_created_at_ns):
+                return False
+        elif not item.matches_sequence_name(row.name):
+            return False
+    if not section.user_metadata:
+        return True
+    stored = connection.execute(
+        sa.select(sequences.c.user_metadata).where(sequences.c.id == row.sequence_id)
+    ).scalar_one()
+    metadata = json.loads(stored)
+    return all(satisfies(metadata, item) for item in section.user_metadata)
+
+
+def _topic_passes(row: Row[Any], section: SectionQuery) -> bool:
+    if not all(_topic_field_passes(row, item) for item in section.fields):
+        return False
+    if not section.user_metadata:
+        return True
+    metadata = json.loads(row.user_metadata)
+    return all(satisfies(metadata, item) for item in section.user_metadata)
+
+
+def _topic_field_passes(row: Row[Any], item: FieldCondition) -> bool:
+    if item.field is CatalogField.CREATED_AT_NS:
+        return item.condition.matches(row.created_at_ns)
+    if item.field is CatalogField.SERIALIZATION_FORMAT:
+        return item.condition.matches(row.serialization_format)
+    if item.field is CatalogField.ONTOLOGY_TAG:
+        # IMU and imu are one type: excluded only if neither spelling is the excluded one.
+        spellings = map(item.condition.matches, tag_spellings(row.ontology_tag))
+        return all(spellings) if item.condition.operator is Operator.NEQ else any(spellings)
+    return item.matches_topic_name(row.name, row.path)
