@@ -110,13 +110,14 @@ class TextScreen:
         self._console.print(f' [green]✓[/] {text}')
 
     def recording(self, elapsed: float, state: Mapping[str, Any]) -> None:
-        """Renew the bar, or print a line every two seconds."""
+        """Renew the bar ten times a second, or print a line every two seconds."""
+        if elapsed < self._next_line:
+            return
+        self._next_line = elapsed + (0.1 if self._console.is_terminal else 2.0)
         elapsed = min(elapsed, self._seconds)
         text = f'{elapsed:4.1f} of {self._seconds:g} s   {totals(state)}'
         if not self._console.is_terminal:
-            if elapsed >= self._next_line:
-                self._next_line = elapsed + 2.0
-                self._console.print(f'   recording  {text}')
+            self._console.print(f'   recording  {text}')
             return
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -277,7 +278,7 @@ def _print_verdict(console: Console, proof: Proof) -> None:
     if proof.ok:
         count = sum(topic.published for topic in proof.topics)
         console.print(
-            f'\n[bold green]Nothing was lost.[/] All {_count(count)} messages of '
+            f'\n[bold green]Nothing was lost.[/]\nAll {_count(count)} messages of '
             f'{len(proof.topics)} topics came back with equal values; both spikes were found.'
         )
         return
