@@ -30,6 +30,9 @@ from mosaico_ros.nodes.qos_policy import QosChoice
 # A topic without news is asked at doubling intervals up to this (seconds): its queue holds more
 # than comes in the meantime, because a topic with news is asked in every round again.
 _IDLE_INTERVAL = 0.08
+# How often the age of what waits is looked at, seconds; in every round it would cost as much as
+# the taking.
+_AGE_CHECK = 0.1
 
 
 @dataclass
@@ -95,13 +98,13 @@ class FlushPolicy:
     size: int
     period: float
 
+    def full(self, inbox: Inbox) -> bool:
+        """Tell whether the inbox should go because of what is in it."""
+        return len(inbox.stamps) >= self.rows or inbox.size >= self.size
+
     def due(self, inbox: Inbox, now: float) -> bool:
-        """Tell whether the inbox should go now."""
-        return (
-            len(inbox.stamps) >= self.rows
-            or inbox.size >= self.size
-            or now - inbox.since >= self.period
-        )
+        """Tell whether the inbox should go, for its content or for its age."""
+        return bool(inbox.stamps) and (self.full(inbox) or now - inbox.since >= self.period)
 
 
 class Budget:
@@ -284,6 +287,7 @@ class DrainLoop(threading.Thread):
         self._lock = threading.Lock()
         self._taps: tuple[Tap, ...] = ()
         self._stopping = threading.Event()
+        self._next_age_check = 0.0
         self.failure: BaseException | None = None
 
     def add(self, inbox: Inbox, message_class: type[Any], qos: QosChoice) -> Tap:
@@ -318,17 +322,25 @@ class DrainLoop(threading.Thread):
                 with self._lock:
                     crowded = self._round(started)
                 if not crowded:
-                    self._stopping.wait(max(0.0005, self._period - (time.monotonic() - started)))
+                    # Not a wait on the event: that costs several times as much as sleeping.
+                    time.sleep(max(0.0005, self._period - (time.monotonic() - started)))
         except Exception as error:
             self.failure = error
 
     def _round(self, now: float) -> bool:
         crowded = False
-        due = self._policy.due
+        policy = self._policy
+        ageing = now >= self._next_age_check
+        if ageing:
+            self._next_age_check = now + _AGE_CHECK
         for tap in self._taps:
             if tap.parked and tap.next_look <= now:
-                crowded |= tap.take(now, tap.qos.depth) * 4 > tap.qos.depth
-            if tap.inbox.stamps and due(tap.inbox, now):
+                taken = tap.take(now, tap.qos.depth)
+                if taken:
+                    crowded |= taken * 4 > tap.qos.depth
+                    if policy.full(tap.inbox):
+                        self._hand_over(tap.inbox)
+            if ageing and policy.due(tap.inbox, now):
                 self._hand_over(tap.inbox)
         return crowded
 
