@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,10 +39,15 @@ def _wait_for() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope='session')
-def domain() -> int:
-    """A ROS domain that no other worker and no default installation uses."""
-    worker = os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')
-    return 90 + int(worker) % 12
+def domain() -> Iterator[int]:
+    """A ROS domain that no other worker and no other run of the tests uses."""
+    for number in range(90, 102):
+        path = Path(tempfile.gettempdir()) / f'mosaico_ros_test_domain_{number}.lock'
+        with path.open('w') as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield number
+            return
+    pytest.fail('all ROS domains for tests are taken by other runs')
 
 
 @pytest.fixture
