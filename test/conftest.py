@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -252,3 +254,15 @@ def connect() -> Iterator[Callable[[DaemonProcess], Remote]]:
     yield make
     for connected in made:
         connected.close()
+
+
+@pytest.fixture(scope='session')
+def domain() -> Iterator[int]:
+    """A ROS domain that no other worker and no other run of the tests uses."""
+    for number in range(90, 102):
+        path = Path(tempfile.gettempdir()) / f'mosaico_ros_test_domain_{number}.lock'
+        with path.open('w') as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield number
+            return
+    pytest.fail('all ROS domains for tests are taken by other runs')

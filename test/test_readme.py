@@ -32,7 +32,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def environment(workspace: Path, worker_id: str) -> dict[str, str]:
+def environment(workspace: Path, domain: int) -> dict[str, str]:
     """A user's shell with the commands in its path and a daemon's port of our own."""
     commands = workspace / 'bin'
     commands.mkdir()
@@ -43,7 +43,6 @@ def environment(workspace: Path, worker_id: str) -> dict[str, str]:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
-    worker = int(re.sub(r'\D', '', worker_id) or 0)
     return {
         **os.environ,
         'PATH': f'{commands}:{os.environ["PATH"]}',
@@ -51,7 +50,7 @@ def environment(workspace: Path, worker_id: str) -> dict[str, str]:
         'MOSAICOD_PORT': port,
         'MOSAICO_PORT': port,
         'MOSAICOD_DATA_DIR': str(workspace / 'data'),
-        'ROS_DOMAIN_ID': str(90 + worker % 10),
+        'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_LOG_DIR': str(workspace / 'ros'),
         'COLUMNS': '120',

@@ -60,9 +60,11 @@ def test_scripts_are_typed(tmp_path):
         '    return sum(len(item.topics) for item in response)\n'
     )
     root = Path(sys.modules['mosaico_ros'].__file__).parent.parent
+    # mypy finds an installed package by itself, and wants to be told where a checkout is.
+    path = {} if root.name == 'site-packages' else {'MYPYPATH': str(root)}
     done = subprocess.run(
         [sys.executable, '-m', 'mypy', '--strict', '--follow-imports=silent', str(script)],
-        env=os.environ | {'MYPYPATH': str(root)},
+        env=os.environ | path,
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,18 +34,6 @@ def wait_for(ready: Callable[[], Any], what: str, patience: float = PATIENCE) ->
 @pytest.fixture(scope='session', name='wait_for')
 def _wait_for() -> Callable[..., Any]:
     return wait_for
-
-
-@pytest.fixture(scope='session')
-def domain() -> Iterator[int]:
-    """A ROS domain that no other worker and no other run of the tests uses."""
-    for number in range(90, 102):
-        path = Path(tempfile.gettempdir()) / f'mosaico_ros_test_domain_{number}.lock'
-        with path.open('w') as lock, contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield number
-            return
-    pytest.fail('all ROS domains for tests are taken by other runs')
 
 
 @pytest.fixture

@@ -83,7 +83,8 @@ class UploadPut:
             body = codec.decode_object(app_metadata, 'the app_metadata of an upload message')
             mark = shapes.from_json(bodies.PutMark, body, 'the app_metadata')
             if mark.commit:
-                self._upload.commit()
+                # The acknowledgement follows when it is durable; the stream goes on meanwhile.
+                self._upload.cut()
             if mark.end:
                 self.ended, self._expected_rows = True, mark.rows
 
