@@ -11,7 +11,7 @@ FORBIDDEN = ('rclpy', 'grpc', 'sqlalchemy', 'alembic', 'pandas', 'rich', 'rosbag
 
 def run(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+        [sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -88,4 +88,33 @@ def test_an_alias_invents_no_modules():
                 assert error.name == name, error.name
             else:
                 raise SystemExit(name)
+    """)
+
+
+def test_any_module_may_be_the_first_to_be_imported():
+    """In one process: a forked child per module, so that none profits from another's imports."""
+    run("""
+        import os, pathlib, sys
+        import mosaico_ros
+        import numpy, pyarrow.parquet, pydantic, rosbags.typesys, sqlalchemy  # shared: they are slow
+
+        root = pathlib.Path(mosaico_ros.__file__).parent
+        rooms = ('protocol', 'models', 'client', 'ros_bridge', 'daemon', 'cli')
+        failed = []
+        for room in rooms:
+            for file in sorted((root / room).rglob('*.py')):
+                if file.name in ('__init__.py', 'env.py') or 'versions' in file.parts:
+                    continue
+                name = '.'.join(('mosaico_ros', *file.relative_to(root).with_suffix('').parts))
+                child = os.fork()
+                if child == 0:
+                    try:
+                        __import__(name)
+                    except BaseException as error:
+                        print(name, error, file=sys.stderr)
+                        os._exit(1)
+                    os._exit(0)
+                if os.waitpid(child, 0)[1]:
+                    failed.append(name)
+        assert not failed, failed
     """)
