@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -135,6 +136,94 @@ def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonPr
     process.start()
     yield process
     process.kill()
+
+
+class KeyedDaemon(DaemonProcess):
+    """A daemon that demands API keys; `keys` holds one token of each kind."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir, ('--api-key',))
+        self.keys: dict[str, str] = {}
+
+    def make_keys(self) -> None:
+        """Make one key per permission, and some that are no longer valid."""
+        from mosaico_ros.daemon.catalog.database import Database
+        from mosaico_ros.daemon.keys import Keys
+        from mosaico_ros.protocol.api_keys import ApiKeyToken, Permission
+
+        database = Database(f'sqlite:///{self.data_dir}/catalog.db')
+        keys = Keys(database)
+        for permission in Permission:
+            self.keys[permission.value] = keys.create(permission).reveal()
+        expires_at_ns = time.time_ns() + 1_000_000_000
+        self.keys['expired'] = keys.create(Permission.MANAGE, '', expires_at_ns).reveal()
+        revoked = keys.create(Permission.MANAGE)
+        keys.revoke(revoked.fingerprint)
+        self.keys['revoked'] = revoked.reveal()
+        self.keys['unknown'] = ApiKeyToken('0a' * 16).reveal()
+        time.sleep(max(0, expires_at_ns - time.time_ns()) / 1e9)
+        database.close()
+
+
+@pytest.fixture(scope='session')
+def keyed_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedDaemon]:
+    """One daemon that demands API keys, for all tests that keep to their own names and keys."""
+    process = KeyedDaemon(tmp_path_factory.mktemp('keyed') / 'archive')
+    process.make_keys()
+    process.start()
+    yield process
+    process.kill()
+
+
+class TlsFiles:
+    """PEM files in a folder: an authority, and certificates that it signed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca, self.ca_key = folder / 'ca.pem', folder / 'ca.key'
+        self._openssl(
+            *('req', '-x509', '-new', '-nodes', *self._new_key(self.ca_key)),
+            *('-days', '2', '-subj', '/CN=Test authority', '-out', self.ca),
+        )
+        self.cert, self.key = self.issue('server')
+
+    def issue(self, name: str, days: int = 2, usage: str = 'serverAuth') -> tuple[Path, Path]:
+        """Return paths of a new certificate for localhost and of its key."""
+        cert, key = self.folder / f'{name}.pem', self.folder / f'{name}.key'
+        request, extensions = self.folder / f'{name}.csr', self.folder / f'{name}.ext'
+        extensions.write_text(
+            'basicConstraints=CA:FALSE\n'
+            f'extendedKeyUsage={usage}\n'
+            'subjectAltName=DNS:localhost,IP:127.0.0.1\n'
+        )
+        self._openssl(
+            *('req', '-new', '-nodes', *self._new_key(key)),
+            *('-subj', '/CN=localhost', '-out', request),
+        )
+        self._openssl(
+            *('x509', '-req', '-in', request, '-CA', self.ca, '-CAkey', self.ca_key),
+            *('-CAcreateserial', '-days', days, '-extfile', extensions, '-out', cert),
+        )
+        return cert, key
+
+    def settings(self, **changes: Path) -> dict[str, str]:
+        """Return the variables that name the server's files."""
+        files = {'cert_file': self.cert, 'private_key_file': self.key} | changes
+        return {f'MOSAICOD_TLS_{name.upper()}': str(path) for name, path in files.items()}
+
+    @staticmethod
+    def _new_key(path: Path) -> list[object]:
+        return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-keyout', path]
+
+    @staticmethod
+    def _openssl(*arguments: object) -> None:
+        subprocess.run(['openssl', *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope='session')
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """Certificates for localhost."""
+    return TlsFiles(tmp_path_factory.mktemp('tls'))
 
 
 class Remote:

@@ -1,4 +1,4 @@
-"""The ``mosaicod`` command: run the daemon."""
+"""The ``mosaicod`` command: run the daemon, manage its API keys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mosaico_ros.cli.api_keys import api_key
 from mosaico_ros.protocol.errors import MosaicoError
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def mosaicod() -> None:
     """The Mosaico daemon: stores robot data and answers queries."""
 
 
+mosaicod.add_command(api_key)
+
+
 @mosaicod.command()
 @click.option('--host', help='Address to listen on.  [default: 127.0.0.1]')
 @click.option('--port', type=int, help='Port; 0 lets the system choose.  [default: 6726]')
@@ -38,7 +42,19 @@ def mosaicod() -> None:
 )
 @click.option('--db-url', help='Catalog database.  [default: SQLite in the data folder]')
 @click.option(
-    '--tls', is_flag=True, help='Insist on TLS, with the files that the environment names.'
+    '--tls',
+    is_flag=True,
+    default=None,
+    help='Serve TLS with the PEM files in MOSAICOD_TLS_CERT_FILE and '
+    'MOSAICOD_TLS_PRIVATE_KEY_FILE. MOSAICOD_TLS_CLIENT_CA_FILE makes it mutual: clients must '
+    'show a certificate of these authorities.',
+)
+@click.option(
+    '--api-key',
+    'require_api_keys',
+    is_flag=True,
+    default=None,
+    help='Refuse every call without a valid API key; `mosaicod api-key` makes them.',
 )
 @click.option(
     '--legacy-clients',
@@ -51,11 +67,11 @@ def mosaicod() -> None:
 )
 @click.option('--log-level', help='error, warning, info or debug.  [default: warning]')
 @click.option('--log-format', help='pretty, plain or json.  [default: pretty]')
-def run(config: Path | None, tls: bool, **options: Any) -> int:
+def run(config: Path | None, **options: Any) -> int:
     """Serve until SIGINT or SIGTERM.
 
-    Every setting has an environment variable too, MOSAICOD_ and its name in capitals. A line
-    on standard output says when and where the daemon is ready.
+    Every setting has an environment variable too, MOSAICOD_ and its name in capitals (--api-key:
+    MOSAICOD_REQUIRE_API_KEYS). A line on standard output says when and where the daemon is ready.
     """
     from mosaico_ros.daemon.settings import load
     from mosaico_ros.protocol.errors import InvalidArgumentError
@@ -64,10 +80,6 @@ def run(config: Path | None, tls: bool, **options: Any) -> int:
         settings = load(os.environ, options, config)
     except InvalidArgumentError as error:
         raise click.UsageError(str(error)) from error
-    if tls and not settings.tls:
-        raise click.UsageError(
-            '--tls needs MOSAICOD_TLS_CERT_FILE and MOSAICOD_TLS_PRIVATE_KEY_FILE'
-        )
     return _serve(settings, os.environ)
 
 

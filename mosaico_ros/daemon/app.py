@@ -5,19 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import threading
-from pathlib import Path
+from collections.abc import Iterator
 
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.endpoints import Endpoints
+from mosaico_ros.daemon.keys import KeyGate
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.transport.server import FlightServer, ServerOptions
-from mosaico_ros.protocol.errors import FailedPreconditionError
 from mosaico_ros.protocol.server_info import ServerConfig, ServerIdentity, ServerInfo
 
 __all__ = ['Daemon', 'package_version']
 
 _log = logging.getLogger(__name__)
 
+_LOCAL_HOSTS = ('127.0.0.1', '::1', 'localhost')
 # Together below five seconds, what supervisors and impatient users wait for.
 _GRACE_SECONDS = 0.5
 _SEAL_SECONDS = 2.0
@@ -41,7 +42,11 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        tls = _read_tls(settings) if settings.tls else None
+        tls = None
+        if settings.tls:
+            from mosaico_ros.daemon.tls import load_identity
+
+            tls = load_identity(settings)
         self._archive = Archive(settings)
         try:
             info = ServerInfo.of(
@@ -62,6 +67,7 @@ class Daemon:
                     settings.ipc_compression,
                     tls,
                 ),
+                KeyGate(self._archive.keys) if settings.require_api_keys else None,
             )
             # Before the archive changes anything: a port in use ends it here.
             self.port = self._server.bind()
@@ -70,6 +76,8 @@ class Daemon:
         except BaseException:
             self._archive.close()
             raise
+        for line in self._warnings():
+            _log.warning(line)
         _log.info('Serving %s on %s', settings.store_dir, self.url)
 
     @property
@@ -78,6 +86,22 @@ class Daemon:
         scheme = 'grpc+tls' if self._settings.tls else 'grpc'
         host = self._settings.host
         return f'{scheme}://{f"[{host}]" if ":" in host else host}:{self.port}'
+
+    def _warnings(self) -> Iterator[str]:
+        settings = self._settings
+        if settings.tls_cert_file and not settings.tls:
+            yield 'TLS files are named, but TLS is off; --tls turns it on'
+        if settings.require_api_keys:
+            if not self._archive.keys.find_all():
+                yield (
+                    'No API key exists, so every call is refused; '
+                    'make one with: mosaicod api-key create --permissions manage'
+                )
+        elif settings.host not in _LOCAL_HOSTS:
+            yield (
+                f'Whoever reaches {self.url} may read, change and delete everything; '
+                '--api-key demands API keys'
+            )
 
     def stop(self) -> None:
         """Stop serving and close the archive, within five seconds.
@@ -97,15 +121,3 @@ def package_version() -> str:
         return importlib.metadata.version('mosaico_ros')
     except importlib.metadata.PackageNotFoundError:
         return '0+source'
-
-
-def _read_tls(settings: Settings) -> tuple[bytes, bytes]:
-    try:
-        return (
-            Path(settings.tls_private_key_file).read_bytes(),
-            Path(settings.tls_cert_file).read_bytes(),
-        )
-    except OSError as error:
-        raise FailedPreconditionError(
-            f'The TLS file {error.filename} cannot be read: {error.strerror}'
-        ) from error

@@ -36,6 +36,7 @@ from mosaico_ros.daemon.descriptions import (
     without_sidecars,
 )
 from mosaico_ros.daemon.ingest import Ingest, IngestLimits
+from mosaico_ros.daemon.keys import Keys
 from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.manifests import (
     write_sequence_manifest,
@@ -93,6 +94,8 @@ class Archive:
         except BaseException:
             self._store.close()
             raise
+        #: The API keys of this archive.
+        self.keys = Keys(self._database)
         self._instance = Instance(self._database, self._store, settings.lease_seconds)
         self._ingest = Ingest(
             self._database,

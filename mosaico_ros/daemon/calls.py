@@ -12,6 +12,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from mosaico_ros.protocol.api_keys import Permission
+
 
 @dataclass(frozen=True)
 class Descriptor:
@@ -63,11 +65,31 @@ class Put(Protocol):
         """End the upload without completing it."""
 
 
+class Gate(Protocol):
+    """Who may call what."""
+
+    def admit(self, token: str | None, needed: Permission, call: str) -> None:
+        """Let `call` pass, or raise PermissionDeniedError.
+
+        `token` is what the caller sent as API key. Cheap: long calls ask at every message.
+        """
+
+
+class OpenGate:
+    """The gate of a daemon that demands no API keys."""
+
+    def admit(self, token: str | None, needed: Permission, call: str) -> None:
+        """Let everybody pass."""
+
+
 class Calls(Protocol):
     """The calls that the transport serves; errors are :class:`MosaicoError`."""
 
     def action_types(self) -> Iterable[tuple[str, str]]:
         """Name and description of each action."""
+
+    def permission(self, action: str) -> Permission:
+        """What performing an action needs; an unknown one, what any call needs."""
 
     def do_action(self, name: str, body: bytes) -> Iterator[bytes]:
         """Perform an action; one ``Result`` body per item."""

@@ -1,4 +1,4 @@
-"""Log output of the daemon: one line per record on standard error."""
+"""Log output of the daemon: one line per record on standard error, API keys masked."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ import logging
 import sys
 from typing import TextIO
 
+from mosaico_ros.protocol.api_keys import masked
+
 __all__ = ['configure']
 
 _COLOURS = {'DEBUG': '\x1b[2m', 'WARNING': '\x1b[33m', 'ERROR': '\x1b[31m', 'CRITICAL': '\x1b[31m'}
 _RESET = '\x1b[0m'
+
+
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
 
 class _JsonFormatter(logging.Formatter):
@@ -25,10 +32,10 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry['exception'] = self.formatException(record.exc_info)
-        return json.dumps(entry)
+        return masked(json.dumps(entry))
 
 
-class _ColourFormatter(logging.Formatter):
+class _ColourFormatter(_PlainFormatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         colour = _COLOURS.get(record.levelname)
@@ -53,7 +60,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     if style == 'json':
         handler.setFormatter(_JsonFormatter())
     else:
-        kind = _ColourFormatter if style == 'pretty' and stream.isatty() else logging.Formatter
+        kind = _ColourFormatter if style == 'pretty' and stream.isatty() else _PlainFormatter
         handler.setFormatter(kind('%(asctime)s %(levelname)-7s %(name)s: %(message)s'))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger('mosaico_ros').setLevel(level.upper())

@@ -93,18 +93,20 @@ class Settings:
     #: Answer as clients up to 0.4 need it: sessions by uuid only, endpoint locations, tolerant
     #: second deletion. It shows write capabilities to readers.
     legacy_clients: bool = _setting(False)
-    #: PEM files; TLS is on when both are given.
+    #: Refuse every call without a valid API key. Off, as nobody but this host reaches the
+    #: default address.
+    require_api_keys: bool = _setting(False)
+    #: Serve TLS, with the next two.
+    tls: bool = _setting(False)
+    #: PEM files of the certificate (with its chain) and of its private key.
     tls_cert_file: str = _setting('')
     tls_private_key_file: str = _setting('')
+    #: PEM file of the authorities whose certificates clients must show (mutual TLS).
+    tls_client_ca_file: str = _setting('')
     #: An upload whose daemon has not renewed its lease for this long is taken for dead.
     lease_seconds: float = _setting(30.0, low=1)
     log_level: str = _setting('warning', choices=('error', 'warning', 'info', 'debug'))
     log_format: str = _setting('pretty', choices=('pretty', 'plain', 'json'))
-
-    @property
-    def tls(self) -> bool:
-        """Whether the daemon serves TLS."""
-        return bool(self.tls_cert_file)
 
     @property
     def database_url(self) -> str:
@@ -259,6 +261,12 @@ def _contradictions(settings: Settings) -> list[str]:
             f'{variable("tls_cert_file")} and {variable("tls_private_key_file")} '
             'are needed together'
         )
+    elif settings.tls and not settings.tls_cert_file:
+        problems.append(
+            f'--tls needs {variable("tls_cert_file")} and {variable("tls_private_key_file")}'
+        )
+    if settings.tls_client_ca_file and not settings.tls:
+        problems.append(f'{variable("tls_client_ca_file")} needs TLS: add --tls')
     if settings.target_message_size > settings.max_grpc_message_size:
         problems.append(
             f'{variable("target_message_size")} is above {variable("max_grpc_message_size")}'

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from mosaico_ros.protocol.api_keys import Permission, parse_fingerprint
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import (
     SequenceLocator,
@@ -167,6 +168,25 @@ class Intersect:
             )
 
 
+@dataclass(frozen=True)
+class ApiKeyCreate:
+    """``api_key_create``; without `expires_at_ns` the key never expires."""
+
+    permissions: Permission
+    description: str = ''
+    expires_at_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class ApiKeyRef:
+    """``api_key_status`` and ``api_key_revoke``."""
+
+    api_key_fingerprint: str
+
+    def __post_init__(self) -> None:
+        parse_fingerprint(self.api_key_fingerprint)
+
+
 # --- Descriptors --------------------------------------------------------------------------
 
 
@@ -306,6 +326,23 @@ class Cluster:
 
     ts: TimeRange
     id: int
+
+
+@dataclass(frozen=True)
+class ApiKeyCreated:
+    """Answer of ``api_key_create``: the only place where a whole token appears."""
+
+    api_key_token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ApiKeyStatus:
+    """Answer of ``api_key_status``; a null expiry is sent, not left out."""
+
+    api_key_fingerprint: str
+    created_at_ns: int
+    expires_at_ns: int | None
+    description: str
 
 
 # --- app_metadata of GetFlightInfo -----------------------------------------------------------

@@ -243,15 +243,3 @@ def test_tls(make_daemon, tmp_path):
     assert act(client, 'version')['version']
     with pytest.raises(flight.FlightUnavailableError):
         act(flight.connect(started.url), 'version')
-
-
-def test_unusable_tls_files_are_named(tmp_path):
-    bad = tmp_path / 'bad.pem'
-    environment = {'MOSAICOD_TLS_CERT_FILE': str(bad), 'MOSAICOD_TLS_PRIVATE_KEY_FILE': str(bad)}
-    done = run('--port', 0, '--data-dir', tmp_path / 'a', **environment)
-    assert done.returncode == 1
-    assert str(bad) in done.stderr
-    bad.write_text('not a certificate')
-    done = run('--port', 0, '--data-dir', tmp_path / 'a', **environment)
-    assert done.returncode == 1
-    assert 'TLS' in done.stderr

@@ -16,7 +16,7 @@ from mosaico_ros.protocol.errors import FailedPreconditionError
 __all__ = ['HEAD', 'ensure_current', 'migrate']
 
 #: The revision whose schema equals :mod:`mosaico_ros.daemon.catalog.tables`.
-HEAD = '0001'
+HEAD = '0002'
 
 # Any constant: all daemons that start at once on one PostgreSQL database queue on it.
 _ADVISORY_LOCK = 0x6D6F7361

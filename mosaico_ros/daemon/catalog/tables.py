@@ -14,6 +14,7 @@ fields     a leaf column of an ontology type, interned
 stats      bounds of one leaf column in one chunk
 notices    a notification on a sequence or topic
 removals   objects whose rows are gone and whose files are still to be removed
+api_keys   an API key: its name, its permission and a salted hash of its secret
 ========== =============================================================================
 
 Ids are never reused, so that a ticket of a deleted topic cannot read its successor. Times are
@@ -39,6 +40,7 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    'api_keys',
     'archive',
     'chunks',
     'fields',
@@ -232,5 +234,19 @@ removals = Table(
     metadata,
     _id(),
     Column('folder', Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+api_keys = Table(
+    'api_keys',
+    metadata,
+    _id(),
+    Column('fingerprint', String(8), nullable=False, unique=True),
+    Column('permission', String(16), nullable=False),
+    Column('description', Text, nullable=False),
+    _time('created_at_ns'),
+    _time('expires_at_ns', nullable=True),
+    Column('salt', LargeBinary, nullable=False),
+    Column('digest', LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )

@@ -11,6 +11,7 @@ from typing import Any
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.windows import Cluster, ClusterRequest
 from mosaico_ros.protocol import bodies, codec, query, shapes
+from mosaico_ros.protocol.api_keys import Permission
 from mosaico_ros.protocol.envelope import seal
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.protocol.server_info import ServerInfo
@@ -27,12 +28,13 @@ _REPEATED_DELETION_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class _Action:
-    """One action: what its body holds and who answers.
+    """One action: what a key needs, what the body holds and who answers.
 
     `answer` returns the response (`None` for void actions), or with `paged` an iterator of
     responses, each sent as a result of its own.
     """
 
+    permission: Permission
     description: str
     request: type | None
     answer: Callable[[Any], Any]
@@ -58,52 +60,71 @@ class Actions:
         self._legacy = legacy_clients
         self._deleted_at: dict[str, float] = {}
         sequence, topic = bodies.SequenceRef, bodies.TopicRef
+        read, write, delete, manage = Permission
         self._table: dict[str, _Action] = {
             'info': _Action(
+                read,
                 'Version, message sizes and extensions of this daemon',
                 bodies.Empty,
                 lambda _: shapes.to_json(info),
             ),
             'version': _Action(
+                read,
                 'Version of this daemon, for clients up to 0.6',
                 bodies.Empty,
                 lambda _: info.version_json(),
             ),
             'sequence_create': _Action(
-                'Create a sequence', bodies.SequenceCreate, self._create_sequence
+                write, 'Create a sequence', bodies.SequenceCreate, self._create_sequence
             ),
             'sequence_delete': _Action(
-                'Delete a sequence with everything in it', sequence, self._delete_sequence
+                delete, 'Delete a sequence with everything in it', sequence, self._delete_sequence
             ),
             'session_create': _Action(
-                'Open an upload session on a sequence', sequence, self._create_session
+                write, 'Open an upload session on a sequence', sequence, self._create_session
             ),
             'session_finalize': _Action(
+                write,
                 'Make a session immutable',
                 bodies.SessionFinalize,
                 lambda r: archive.finalize_session(str(r.session_uuid)),
             ),
             'session_delete': _Action(
-                'Delete a session with its topics', bodies.SessionDelete, self._delete_session
+                delete,
+                'Delete a session with its topics',
+                bodies.SessionDelete,
+                self._delete_session,
             ),
             'topic_create': _Action(
-                'Create a topic in an open session', bodies.TopicCreate, self._create_topic
+                write, 'Create a topic in an open session', bodies.TopicCreate, self._create_topic
             ),
             'topic_delete': _Action(
-                'Delete a topic', topic, lambda r: archive.delete_topic(r.locator)
+                delete, 'Delete a topic', topic, lambda r: archive.delete_topic(r.locator)
             ),
-            'query': _Action('Find sequences and topics', None, self._query),
+            'query': _Action(read, 'Find sequences and topics', None, self._query),
             'topic_filter_clusterize': _Action(
+                read,
                 'Time spans in which rows of a topic satisfy conditions',
                 bodies.Clusterize,
                 self._clusterize,
                 paged=True,
             ),
             'topic_filter_intersect': _Action(
+                read,
                 'Time spans common to the clusters of several topics',
                 bodies.Intersect,
                 self._intersect,
                 paged=True,
+            ),
+            'api_key_create': _Action(manage, 'Make an API key', None, self._create_key),
+            'api_key_status': _Action(
+                manage, 'Describe an API key', bodies.ApiKeyRef, self._key_status
+            ),
+            'api_key_revoke': _Action(
+                manage,
+                'Delete an API key',
+                bodies.ApiKeyRef,
+                lambda r: archive.keys.revoke(r.api_key_fingerprint),
             ),
         }
         targets: tuple[tuple[str, type, type], ...] = (
@@ -113,12 +134,13 @@ class Actions:
         for kind, ref, create in targets:
             self._table |= {
                 f'{kind}_notification_create': _Action(
-                    f'Attach a notification to a {kind}', create, self._notify
+                    write, f'Attach a notification to a {kind}', create, self._notify
                 ),
                 f'{kind}_notification_list': _Action(
-                    f'List the notifications of a {kind}', ref, self._notifications
+                    read, f'List the notifications of a {kind}', ref, self._notifications
                 ),
                 f'{kind}_notification_purge': _Action(
+                    delete,
                     f'Delete the notifications of a {kind}',
                     ref,
                     lambda r: archive.purge_notifications(r.locator),
@@ -128,6 +150,11 @@ class Actions:
     def types(self) -> list[tuple[str, str]]:
         """Name and description of each action."""
         return [(name, action.description) for name, action in self._table.items()]
+
+    def permission(self, name: str) -> Permission:
+        """What performing an action needs; an unknown one, what any call needs."""
+        action = self._table.get(name)
+        return Permission.READ if action is None else action.permission
 
     def perform(self, name: str, body: bytes) -> Iterator[bytes]:
         """Yield the result bodies of an action.
@@ -245,6 +272,31 @@ class Actions:
             [_cluster_request(topic) for topic in request.topics], request.intersect_dt_ns
         )
         return map(_cluster_json, clusters)
+
+    def _create_key(self, body: Json) -> Json:
+        # Clients send one permission; a list of them means the strongest.
+        given = body.get('permissions')
+        if isinstance(given, list):
+            known = [permission.value for permission in Permission]
+            if not given or any(item not in known for item in given):
+                raise InvalidArgumentError(
+                    "The field 'permissions' of api_key_create lists what is no permission",
+                    remedy=f'Known are {", ".join(known)}.',
+                )
+            body = body | {'permissions': max(given, key=known.index)}
+        request = shapes.from_json(bodies.ApiKeyCreate, body, 'api_key_create')
+        token = self._archive.keys.create(
+            request.permissions, request.description, request.expires_at_ns
+        )
+        return shapes.to_json(bodies.ApiKeyCreated(token.reveal()))
+
+    def _key_status(self, request: bodies.ApiKeyRef) -> Json:
+        key = self._archive.keys.get(request.api_key_fingerprint)
+        return shapes.to_json(
+            bodies.ApiKeyStatus(
+                key.fingerprint, key.created_at_ns, key.expires_at_ns, key.description
+            )
+        )
 
 
 def _cluster_request(request: bodies.Clusterize) -> ClusterRequest:

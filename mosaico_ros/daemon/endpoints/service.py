@@ -11,6 +11,7 @@ from mosaico_ros.daemon.calls import Descriptor, Flight, Put
 from mosaico_ros.daemon.endpoints.actions import Actions
 from mosaico_ros.daemon.endpoints.flights import Flights
 from mosaico_ros.daemon.endpoints.uploads import UploadPut, put_command
+from mosaico_ros.protocol.api_keys import Permission
 from mosaico_ros.protocol.server_info import ServerInfo
 
 
@@ -36,6 +37,10 @@ class Endpoints:
     def action_types(self) -> list[tuple[str, str]]:
         """Name and description of each action."""
         return self._actions.types()
+
+    def permission(self, action: str) -> Permission:
+        """What performing an action needs."""
+        return self._actions.permission(action)
 
     def do_action(self, name: str, body: bytes) -> Iterator[bytes]:
         """Perform an action; see :meth:`Actions.perform`."""

@@ -7,12 +7,16 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc
 
-from mosaico_ros.daemon.calls import Calls
+from mosaico_ros.daemon.calls import Calls, Gate, OpenGate
 from mosaico_ros.daemon.transport.service import FlightService
 from mosaico_ros.protocol.errors import FailedPreconditionError
+
+if TYPE_CHECKING:
+    from mosaico_ros.daemon.tls import TlsIdentity
 
 __all__ = ['FlightServer', 'ServerOptions']
 
@@ -37,7 +41,7 @@ class ServerOptions:
     compression
         Compression of record batches on the way out.
     tls
-        PEM bytes of private key and certificate chain; `None` serves plain text.
+        Key and certificates; `None` serves plain text.
 
     """
 
@@ -46,19 +50,21 @@ class ServerOptions:
     max_message_bytes: int
     max_concurrent_rpcs: int
     compression: str = 'none'
-    tls: tuple[bytes, bytes] | None = None
+    tls: TlsIdentity | None = None
 
 
 class FlightServer:
-    """Serves :class:`Calls` as Arrow Flight."""
+    """Serves :class:`Calls` as Arrow Flight, to whom the gate admits."""
 
-    def __init__(self, calls: Calls, options: ServerOptions) -> None:
+    def __init__(self, calls: Calls, options: ServerOptions, gate: Gate | None = None) -> None:
         self._options = options
         # As many threads as calls: a call never waits for a thread behind an idle upload.
         self._pool = ThreadPoolExecutor(
             max_workers=options.max_concurrent_rpcs, thread_name_prefix='rpc'
         )
-        self._service = FlightService(calls, options.compression, options.max_message_bytes)
+        self._service = FlightService(
+            calls, gate or OpenGate(), options.compression, options.max_message_bytes
+        )
         self._server = grpc.server(
             self._pool,
             handlers=[self._service.handler()],
@@ -86,7 +92,7 @@ class FlightServer:
         Raises
         ------
         FailedPreconditionError
-            The address cannot be opened, or the TLS files are unusable; says why.
+            The address cannot be opened; says why.
 
         """
         host, port = self._options.host, self._options.port
@@ -95,13 +101,18 @@ class FlightServer:
             if self._options.tls is None:
                 self.port = self._server.add_insecure_port(address)
             else:
-                credentials = grpc.ssl_server_credentials([self._options.tls])
+                tls = self._options.tls
+                credentials = grpc.ssl_server_credentials(
+                    [(tls.private_key, tls.certificates)],
+                    root_certificates=tls.client_authorities,
+                    require_client_auth=tls.client_authorities is not None,
+                )
                 self.port = self._server.add_secure_port(address, credentials)
         except RuntimeError:
             self.port = 0  # grpcio before 1.60 returned that
         if not self.port:
             raise FailedPreconditionError(
-                f'Cannot listen on {address}: {_why(host, port, self._options.tls is not None)}',
+                f'Cannot listen on {address}: {_why(host, port)}',
                 remedy='Choose another address with --host and --port.',
             )
         return self.port
@@ -128,7 +139,7 @@ class FlightServer:
         cleaner.join(seal_seconds)
 
 
-def _why(host: str, port: int, tls: bool) -> str:
+def _why(host: str, port: int) -> str:
     """Ask the system why an address cannot be opened; gRPC tells only its log."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -138,4 +149,4 @@ def _why(host: str, port: int, tls: bool) -> str:
             probe.listen()
     except OSError as error:
         return (error.strerror or str(error)).lower()
-    return 'the TLS files hold no matching key and certificate' if tls else 'gRPC refused it'
+    return 'gRPC refused it'

@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
-from mosaico_ros.daemon.calls import Calls, Descriptor, Flight, Put
+from mosaico_ros.daemon.calls import Calls, Descriptor, Flight, Gate, Put
 from mosaico_ros.daemon.transport import messages
 from mosaico_ros.daemon.transport.frames import Frame, read_frame
 from mosaico_ros.daemon.transport.ipc import BatchReader, BatchWriter, encode_schema
 from mosaico_ros.daemon.transport.status import status_of
+from mosaico_ros.protocol.api_keys import API_KEY_HEADER, Permission
 from mosaico_ros.protocol.errors import CancelledError, InvalidArgumentError
 
 __all__ = ['FlightService']
@@ -39,6 +40,8 @@ class FlightService:
     ----------
     calls
         The daemon.
+    gate
+        Who may call it.
     compression
         Compression of record batches on the way out: ``none``, ``lz4``, ``zstd``.
     max_message_bytes
@@ -46,8 +49,9 @@ class FlightService:
 
     """
 
-    def __init__(self, calls: Calls, compression: str, max_message_bytes: int) -> None:
+    def __init__(self, calls: Calls, gate: Gate, compression: str, max_message_bytes: int) -> None:
         self._calls = calls
+        self._gate = gate
         self._compression = compression
         self._limit = max_message_bytes
         #: Set when the server goes down: cancelled uploads are not their clients' doing then.
@@ -87,6 +91,7 @@ class FlightService:
     ) -> Callable[[bytes, Context], bytes]:
         def handle(request: bytes, context: Context) -> bytes:
             try:
+                self._admit(context, name, Permission.READ)
                 return behaviour(request)
             except Exception as error:
                 _abort(context, name, error)
@@ -98,11 +103,18 @@ class FlightService:
     ) -> Callable[[Any, Context], Iterator[bytes]]:
         def handle(request: Any, context: Context) -> Iterator[bytes]:
             try:
+                # Before a byte of the request is looked at; some calls ask for more later.
+                self._admit(context, name, Permission.READ)
                 yield from behaviour(request, context)
             except Exception as error:
                 _abort(context, name, error)
 
         return handle
+
+    def _admit(self, context: Context, call: str, needed: Permission) -> None:
+        tokens = [value for name, value in context.invocation_metadata() if name == API_KEY_HEADER]
+        # Of two keys neither is the caller's word.
+        self._gate.admit(tokens[0] if len(tokens) == 1 else None, needed, call)
 
     def _list_actions(self, request: bytes, context: Context) -> Iterator[bytes]:
         _parse(messages.Empty, request)
@@ -111,6 +123,7 @@ class FlightService:
 
     def _do_action(self, request: bytes, context: Context) -> Iterator[bytes]:
         action = _parse(messages.Action, request)
+        self._admit(context, action.type, self._calls.permission(action.type))
         for body in self._calls.do_action(action.type, action.body):
             yield messages.Result(body=body).SerializeToString()
 
@@ -133,6 +146,8 @@ class FlightService:
             writer = BatchWriter(schema, self._compression, self._limit)
             yield writer.begin()
             for batch in batches:
+                # The key of a long read may be revoked, or expire, on the way.
+                self._admit(context, 'DoGet', Permission.READ)
                 yield from writer.write(batch)
         finally:
             # A cancelled call drops this generator; files and locks are released now, not at
@@ -142,6 +157,7 @@ class FlightService:
                 close()
 
     def _do_put(self, requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
+        self._admit(context, 'DoPut', Permission.WRITE)
         first = self._first_frame(requests)
         reader = BatchReader(first, self._limit)
         mail: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -180,6 +196,7 @@ class FlightService:
             if len(first.app_metadata):
                 put.append(None, bytes(first.app_metadata))
             for data in requests:
+                self._admit(context, 'DoPut', Permission.WRITE)
                 frame = read_frame(data)
                 put.append(reader.read(frame), bytes(frame.app_metadata))
             ended_at = time.monotonic()

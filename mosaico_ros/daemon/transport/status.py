@@ -7,6 +7,7 @@ import uuid
 
 import grpc
 
+from mosaico_ros.protocol.api_keys import masked
 from mosaico_ros.protocol.errors import ErrorCode, MosaicoError
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def status_of(error: BaseException, call: str) -> tuple[grpc.StatusCode, str]:
     """
     if isinstance(error, MosaicoError):
         _log.debug('%s: %s: %s', call, error.code.value, error)
-        return _STATUS[error.code], _shortened(str(error))
+        return _STATUS[error.code], _shortened(masked(str(error)))
     if isinstance(error, grpc.RpcError):
         return grpc.StatusCode.CANCELLED, 'The call was cancelled'
     if isinstance(error, MemoryError):
