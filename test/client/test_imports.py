@@ -96,7 +96,7 @@ def test_any_module_may_be_the_first_to_be_imported():
     run("""
         import os, pathlib, sys
         import mosaico_ros
-        import numpy, pyarrow.parquet, pydantic, rosbags.typesys, sqlalchemy  # shared: they are slow
+        import numpy, pyarrow.parquet, pydantic, rosbags.typesys, sqlalchemy  # shared, slow
 
         root = pathlib.Path(mosaico_ros.__file__).parent
         rooms = ('protocol', 'models', 'client', 'ros_bridge', 'daemon', 'cli')
