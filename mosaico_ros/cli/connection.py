@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -57,6 +58,8 @@ def connects(command: F) -> F:
         tls_cert: str | None,
         **arguments: Any,
     ) -> Any:
+        # gRPC's own lines about a failed handshake say less than our error.
+        os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
         from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
         with MosaicoClient.connect(

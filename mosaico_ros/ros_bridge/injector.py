@@ -105,7 +105,7 @@ class ROSInjectionConfig:
     )
     serialization_formats: dict[str, SerializationFormat] | None = None
     log_level: str = 'INFO'
-    mosaico_api_key: str | None = None
+    mosaico_api_key: str | None = field(default=None, repr=False)
     tls_cert_path: str | None = None
     enable_tls: bool = False
     dry_run: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -14,15 +14,15 @@ from pyarrow import flight
 from mosaico_ros.client.comm.flusher import Flusher
 from mosaico_ros.client.comm.translation import translated
 from mosaico_ros.client.enums import GRPCCompressionAlgorithm, GRPCCompressionLevel
-from mosaico_ros.protocol import codec, envelope, shapes
+from mosaico_ros.protocol import api_keys, codec, envelope, shapes
 from mosaico_ros.protocol.bodies import InfoCommand, PutCommand
-from mosaico_ros.protocol.errors import FailedPreconditionError
+from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.server_info import ServerInfo
 
 __all__ = ['API_KEY_HEADER', 'Connection', 'Endpoint', 'GRPCCompression']
 
-API_KEY_HEADER = b'mosaico-api-key-token'
+API_KEY_HEADER = api_keys.API_KEY_HEADER.encode('ascii')
 
 # A daemon under restart should be found as soon as it is back: gRPC's own default waits 1 s after
 # the first refused attempt and then up to 2 min.
@@ -81,14 +81,27 @@ class Endpoint:
     compression
         Of messages to the daemon.
 
+    Raises
+    ------
+    InvalidArgumentError
+        The key cannot be sent.
+
     """
 
     host: str
     port: int
     tls: bool = False
     root_certificates: bytes | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     compression: GRPCCompression = GRPCCompression(GRPCCompressionAlgorithm.Null)
+
+    def __post_init__(self) -> None:
+        key = self.api_key
+        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise InvalidArgumentError(
+                'The API key holds characters that no key has',
+                remedy='Was it read from a file with its line break? Strip it.',
+            )
 
     def __str__(self) -> str:
         return f'{self.host}:{self.port}'

@@ -91,7 +91,7 @@ class MosaicoClient:
         PermissionDeniedError
             The daemon refuses the key (at once).
         InvalidArgumentError
-            The certificate file cannot be used.
+            The certificate file cannot be used, or the key cannot be sent.
 
         """
         if isinstance(compression, GRPCCompressionAlgorithm):
