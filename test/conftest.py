@@ -96,6 +96,25 @@ class DaemonProcess:
         self.stop()
         self.start(self.port)
 
+    def make_keys(self) -> dict[str, str]:
+        """Make one token per permission, and some that are not valid any more; by kind."""
+        from mosaico_ros.daemon.catalog.database import Database
+        from mosaico_ros.daemon.keys import Keys
+        from mosaico_ros.protocol.api_keys import ApiKeyToken, Permission
+
+        database = Database(f'sqlite:///{self.data_dir}/catalog.db')
+        keys = Keys(database)
+        made = {permission.value: keys.create(permission).reveal() for permission in Permission}
+        expires_at_ns = time.time_ns() + 1_000_000_000
+        made['expired'] = keys.create(Permission.MANAGE, '', expires_at_ns).reveal()
+        revoked = keys.create(Permission.MANAGE)
+        keys.revoke(revoked.fingerprint)
+        made['revoked'] = revoked.reveal()
+        made['unknown'] = ApiKeyToken('0a' * 16).reveal()
+        time.sleep(max(0, expires_at_ns - time.time_ns()) / 1e9)
+        database.close()
+        return made
+
     def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
         if self.process.poll() is None:
@@ -138,40 +157,15 @@ def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonPr
     process.kill()
 
 
-class KeyedDaemon(DaemonProcess):
-    """A daemon that demands API keys; `keys` holds one token of each kind."""
-
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir, ('--api-key',))
-        self.keys: dict[str, str] = {}
-
-    def make_keys(self) -> None:
-        """Make one key per permission, and some that are no longer valid."""
-        from mosaico_ros.daemon.catalog.database import Database
-        from mosaico_ros.daemon.keys import Keys
-        from mosaico_ros.protocol.api_keys import ApiKeyToken, Permission
-
-        database = Database(f'sqlite:///{self.data_dir}/catalog.db')
-        keys = Keys(database)
-        for permission in Permission:
-            self.keys[permission.value] = keys.create(permission).reveal()
-        expires_at_ns = time.time_ns() + 1_000_000_000
-        self.keys['expired'] = keys.create(Permission.MANAGE, '', expires_at_ns).reveal()
-        revoked = keys.create(Permission.MANAGE)
-        keys.revoke(revoked.fingerprint)
-        self.keys['revoked'] = revoked.reveal()
-        self.keys['unknown'] = ApiKeyToken('0a' * 16).reveal()
-        time.sleep(max(0, expires_at_ns - time.time_ns()) / 1e9)
-        database.close()
-
-
 @pytest.fixture(scope='session')
-def keyed_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedDaemon]:
-    """One daemon that demands API keys, for all tests that keep to their own names and keys."""
-    process = KeyedDaemon(tmp_path_factory.mktemp('keyed') / 'archive')
-    process.make_keys()
+def keyed_daemon(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
+    """One daemon that demands API keys, and its keys; for tests that revoke none of these."""
+    process = DaemonProcess(tmp_path_factory.mktemp('keyed') / 'archive', ('--api-key',))
+    keys = process.make_keys()
     process.start()
-    yield process
+    yield process, keys
     process.kill()
 
 

@@ -86,14 +86,18 @@ def in_background(
 @pytest.fixture(scope='module')
 def served(workspace: Path, environment: dict[str, str]) -> Iterator[None]:
     with in_background(BLOCKS['daemon'], workspace, environment):
-        deadline = time.monotonic() + 15
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(('127.0.0.1', int(environment['MOSAICOD_PORT']))) == 0:
-                    break
-            assert time.monotonic() < deadline, 'the daemon does not answer'
-            time.sleep(0.05)
+        await_daemon(environment)
         yield
+
+
+def await_daemon(environment: dict[str, str]) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(('127.0.0.1', int(environment['MOSAICOD_PORT']))) == 0:
+                return
+        assert time.monotonic() < deadline, 'the daemon does not answer'
+        time.sleep(0.05)
 
 
 def shell(command: str, workspace: Path, environment: dict[str, str]) -> str:
@@ -169,6 +173,30 @@ def test_python(served: None, workspace: Path, environment: dict[str, str]) -> N
         '3505000000 0.1',
         '1000',
     ]
+
+
+def test_secure(tmp_path: Path, environment: dict[str, str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    own = environment | {
+        'MOSAICOD_PORT': port,
+        'MOSAICO_PORT': port,
+        'MOSAICOD_DATA_DIR': str(tmp_path / 'data'),
+    }
+    shell(BLOCKS['secure-prepare'], tmp_path, own)
+    payload, fingerprint = (tmp_path / 'robot.key').read_text().strip().split('_')[1:]
+    with in_background(BLOCKS['secure-serve'], tmp_path, own):
+        await_daemon(own)
+        assert 'The archive is empty' in shell(BLOCKS['secure-use'], tmp_path, own)
+        said = shell(BLOCKS['secure-revoke'], tmp_path, own)
+        for text in (fingerprint, 'write', 'robot 1', f'Key {fingerprint} is revoked'):
+            assert text in said
+        assert payload not in said
+        deadline = time.monotonic() + 5
+        with pytest.raises(AssertionError, match='refused the API key'):  # noqa: PT012
+            while time.monotonic() < deadline:
+                shell(BLOCKS['secure-use'], tmp_path, own)
 
 
 def test_the_installation_commands_name_what_exists() -> None:

@@ -87,6 +87,12 @@ def test_a_daemon_without_keys_says_how_to_make_one(make_daemon):
         MosaicoClient.connect('127.0.0.1', daemon.port)
 
 
+def test_an_open_daemon_on_a_network_is_warned_of(make_daemon):
+    daemon = make_daemon('--host', '0.0.0.0')
+    assert 'Whoever reaches grpc://0.0.0.0' in daemon.log.read_text()
+    assert 'Whoever' not in make_daemon().log.read_text()
+
+
 def test_expiry_is_given_as_duration_or_instant(run):
     begin = time.time_ns()
     short = create(run, '--permissions', 'read', '--expires-in', 'PT1H')

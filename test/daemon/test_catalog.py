@@ -52,6 +52,25 @@ def test_new_catalog_equals_the_migrated_one(tmp_path):
     database.close()
 
 
+def test_catalog_of_an_older_release_is_migrated(tmp_path, monkeypatch):
+    url = f'sqlite:///{tmp_path}/catalog.db'
+    row = {'name': 'a', 'folder': 'f', 'created_at_ns': 1, 'user_metadata': '{}'}
+    with monkeypatch.context() as past:
+        past.setattr(schema_version, 'HEAD', '0001')
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            schema_version.migrate(connection, None)
+            connection.execute(sequences.insert().values(row))
+            assert 'api_keys' not in described(connection)
+        engine.dispose()
+    database = Database(url)
+    with database.read() as connection:
+        assert 'api_keys' in described(connection)
+        assert connection.execute(sa.select(sequences.c.name)).scalars().all() == ['a']
+        assert schema_version._stored_version(connection) == schema_version.HEAD
+    database.close()
+
+
 def test_current_catalog_is_opened_without_alembic(tmp_path):
     url = f'sqlite:///{tmp_path}/catalog.db'
     Database(url).close()

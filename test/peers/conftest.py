@@ -47,12 +47,15 @@ def peer_environment() -> dict[str, str]:
 
 @pytest.fixture
 def peer(peer_python: Path) -> Callable[..., Any]:
-    """``peer('verb', ...)`` runs a verb of published_client.py and returns the JSON it prints."""
+    """``peer('verb', ...)`` runs a verb of published_client.py and returns the JSON it prints.
 
-    def run(*arguments: object, timeout: float = 120) -> Any:
+    With `MOSAICO_API_KEY` it sends a key, with `MOSAICO_CERT_PATH` it speaks TLS.
+    """
+
+    def run(*arguments: object, timeout: float = 120, **variables: object) -> Any:
         done = subprocess.run(
             [peer_python, HERE / 'published_client.py', *map(str, arguments)],
-            env=peer_environment(),
+            env=peer_environment() | {name: str(value) for name, value in variables.items()},
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -6,6 +6,7 @@ Runs in the published client's own environment and knows nothing of mosaico_ros.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any, Optional
 
@@ -160,5 +161,10 @@ def write_read_query_delete(client: MosaicoClient, name: str) -> dict[str, Any]:
 if __name__ == '__main__':
     verb, port, *rest = sys.argv[1:]
     verbs = {'show': show, 'messages': messages, 'write': write_read_query_delete}
-    with MosaicoClient.connect('127.0.0.1', int(port)) as connected:
+    with MosaicoClient.connect(
+        '127.0.0.1',
+        int(port),
+        api_key=os.environ.get('MOSAICO_API_KEY'),
+        tls_cert_path=os.environ.get('MOSAICO_CERT_PATH'),
+    ) as connected:
         json.dump(verbs[verb](connected, *rest), sys.stdout)

@@ -11,6 +11,18 @@ pytestmark = pytest.mark.peer
 START = 1_700_000_000_000_000_000
 
 
+def test_it_works_over_tls_with_a_key(
+    make_daemon: Callable[..., Any], tls_files: Any, peer: Callable[..., Any]
+) -> None:
+    daemon = make_daemon('--tls', '--api-key', **tls_files.settings())
+    keys = daemon.make_keys()
+    secure = {'MOSAICO_API_KEY': keys['delete'], 'MOSAICO_CERT_PATH': tls_files.ca}
+    seen = peer('write', daemon.port, 'peer_run', **secure)
+    assert seen['equal_imu']
+    assert seen['equal_drive']
+    assert seen['gone']
+
+
 def test_it_writes_reads_queries_and_deletes(daemon: Any, peer: Callable[..., Any]) -> None:
     seen = peer('write', daemon.port, 'peer_run')
 

@@ -101,16 +101,21 @@ class Caller:
 
 
 @pytest.fixture
+def keys(keyed_daemon):
+    return keyed_daemon[1]
+
+
+@pytest.fixture
 def caller(keyed_daemon):
-    with grpc.insecure_channel(f'127.0.0.1:{keyed_daemon.port}') as channel:
+    with grpc.insecure_channel(f'127.0.0.1:{keyed_daemon[0].port}') as channel:
         yield Caller(channel)
 
 
 @pytest.fixture
-def new_topic(caller, keyed_daemon, request):
+def new_topic(caller, keys, request):
     """``new_topic()`` makes a topic and returns the descriptor to upload it with."""
     sequence = f's{abs(hash(request.node.name)):x}'
-    key = keyed_daemon.keys['write']
+    key = keys['write']
     caller.act('sequence_create', key, locator=sequence, user_metadata={})
     session = caller.act('session_create', key, locator=sequence)
     count = 0
@@ -134,14 +139,14 @@ def new_topic(caller, keyed_daemon, request):
 
 
 @pytest.fixture
-def requests(caller, keyed_daemon, new_topic):
+def requests(caller, keys, new_topic):
     """A request for each call that succeeds with a sufficient key, where one is harmless."""
     stored = new_topic()
-    caller.call('DoPut', keyed_daemon.keys['write'], upload(stored, [[1, 2]]))
+    caller.call('DoPut', keys['write'], upload(stored, [[1, 2]]))
     described = flight.FlightDescriptor.for_command(
         json.dumps({'resource_locator': stored['resource_locator']})
     ).serialize()
-    (info,) = caller.call('GetFlightInfo', keyed_daemon.keys['read'], described)
+    (info,) = caller.call('GetFlightInfo', keys['read'], described)
     ticket = messages.FlightInfo.FromString(info).endpoint[0].ticket
     return {
         'GetFlightInfo': described,
@@ -152,8 +157,7 @@ def requests(caller, keyed_daemon, new_topic):
     }
 
 
-def test_every_call_with_every_kind_of_key(caller, keyed_daemon, requests, new_topic):
-    keys = keyed_daemon.keys
+def test_every_call_with_every_kind_of_key(caller, keys, requests, new_topic):
     for kind, needed in CALLS.items():
         text = f'needs a valid API key with the permission {needed!r}'
         at_least_read = "needs a valid API key with the permission 'read'"
@@ -175,22 +179,22 @@ def test_every_call_with_every_kind_of_key(caller, keyed_daemon, requests, new_t
                 assert status in ('INVALID_ARGUMENT', 'OK'), (kind, held, details)
 
 
-def test_the_table_above_is_complete(caller, keyed_daemon):
-    listed = caller.call('ListActions', keyed_daemon.keys['read'])
+def test_the_table_above_is_complete(caller, keys):
+    listed = caller.call('ListActions', keys['read'])
     names = {messages.ActionType.FromString(one).type for one in listed}
     assert names == set(ACTIONS) - {'no_such_action'}
 
 
-def test_two_keys_are_none(caller, keyed_daemon):
-    twice = [(API_KEY_HEADER, keyed_daemon.keys['manage'])] * 2
+def test_two_keys_are_none(caller, keys):
+    twice = [(API_KEY_HEADER, keys['manage'])] * 2
     call = caller.channel.unary_stream(SERVICE + 'ListActions')
     with pytest.raises(grpc.RpcError) as caught:
         list(call(b'', metadata=twice, timeout=20))
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_keys_are_managed_by_actions(caller, keyed_daemon):
-    manage = keyed_daemon.keys['manage']
+def test_keys_are_managed_by_actions(caller, keys):
+    manage = keys['manage']
     expiry = time.time_ns() + 10**12
     created = caller.act(
         'api_key_create',
@@ -240,24 +244,22 @@ def sequence_of(caller: Caller, key: str) -> str:
         {'permissions': 'read', 'expires_at_ns': 'tomorrow'},
     ],
 )
-def test_unusable_requests_for_keys(caller, keyed_daemon, body):
+def test_unusable_requests_for_keys(caller, keys, body):
     request = json.dumps(body).encode()
-    status, _ = caller.status('DoAction api_key_create', keyed_daemon.keys['manage'], request)
+    status, _ = caller.status('DoAction api_key_create', keys['manage'], request)
     assert status == 'INVALID_ARGUMENT'
 
 
-def test_a_token_sent_as_fingerprint_is_not_repeated(caller, keyed_daemon):
-    token = keyed_daemon.keys['read']
+def test_a_token_sent_as_fingerprint_is_not_repeated(caller, keys):
+    token = keys['read']
     request = json.dumps({'api_key_fingerprint': token}).encode()
-    status, details = caller.status(
-        'DoAction api_key_status', keyed_daemon.keys['manage'], request
-    )
+    status, details = caller.status('DoAction api_key_status', keys['manage'], request)
     assert status == 'INVALID_ARGUMENT'
     assert ApiKeyToken.parse(token).payload not in details
 
 
-def test_revocation_stops_new_calls_and_running_ones(caller, keyed_daemon, new_topic):
-    manage = keyed_daemon.keys['manage']
+def test_revocation_stops_new_calls_and_running_ones(caller, keys, new_topic):
+    manage = keys['manage']
     made = caller.act('api_key_create', manage, permissions='write')['api_key_token']
     fingerprint = ApiKeyToken.parse(made).fingerprint
     descriptor = new_topic()
@@ -287,8 +289,8 @@ def test_revocation_stops_new_calls_and_running_ones(caller, keyed_daemon, new_t
     assert 10 <= rows['data_info']['total_row_count'] < 400
 
 
-def test_no_secret_reaches_the_debug_log(caller, keyed_daemon):
-    manage = keyed_daemon.keys['manage']
+def test_no_secret_reaches_the_debug_log(caller, keys, keyed_daemon):
+    manage = keys['manage']
     made = caller.act('api_key_create', manage, permissions='read')['api_key_token']
     token = ApiKeyToken.parse(made)
     for sent in (made, made[:-1], made.upper(), f'Bearer {made}', token.payload):
@@ -302,7 +304,7 @@ def test_no_secret_reaches_the_debug_log(caller, keyed_daemon):
         assert token.payload not in details
     caller.act('api_key_revoke', manage, api_key_fingerprint=token.fingerprint)
     caller.status('ListFlights', made)
-    log = keyed_daemon.log.read_text()
+    log = keyed_daemon[0].log.read_text()
     assert token.fingerprint in log  # the log does speak of the key
-    for key in [made, *keyed_daemon.keys.values()]:
+    for key in [made, *keys.values()]:
         assert key.split('_')[1] not in log.lower()
