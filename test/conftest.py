@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +125,103 @@ class DaemonProcess:
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
+
+
+@pytest.fixture(scope='session')
+def postgres() -> Iterator[Callable[[], str]]:
+    """``postgres()`` returns the URL of an empty catalog on a PostgreSQL server of the tests."""
+    pgserver = pytest.importorskip('pgserver', reason='pgserver is not installed')
+    import psycopg
+
+    # Not below pytest's folder: run as root, the server has a user of its own.
+    folder = Path(tempfile.mkdtemp(prefix='mosaico-postgres-'))
+    server = pgserver.get_server(folder)
+    url = server.get_uri()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute('ALTER SYSTEM SET fsync = off')  # for speed; it is never killed
+        connection.execute('SELECT pg_reload_conf()')
+
+        def new() -> str:
+            name = f'test_{uuid.uuid4().hex}'
+            connection.execute(f'CREATE SCHEMA {name}')
+            return f'{url}&options=-csearch_path%3D{name}'
+
+        yield new
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class S3Server:
+    """rclone, serving a folder as S3."""
+
+    access_key, secret_key = 'mosaico-test', 'mosaico-test-secret'
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / 'objects'
+        self.root.mkdir()
+        self.log = root / 'rclone.log'
+        program = shutil.which('rclone', path=str(Path(sys.executable).parent))
+        if program is None:
+            pytest.skip('rclone is not installed')
+        command = [program, 'serve', 's3', '--addr', '127.0.0.1:0', '--config', '']
+        command += ['--auth-key', f'{self.access_key},{self.secret_key}', str(self.root)]
+        with self.log.open('w') as log:
+            self.process = subprocess.Popen(command, stderr=log)
+        deadline = time.monotonic() + 20
+        while not (found := re.search(r'server on \[(http://.*?)/\]', self.log.read_text())):
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+        self.endpoint = found.group(1)
+
+    def new_bucket(self) -> str:
+        """Return the name of a new bucket; its objects are files below ``root / name``."""
+        name = f'test-{uuid.uuid4().hex[:16]}'
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """A boto3 client."""
+        import boto3
+
+        return boto3.client(
+            's3',
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name='us-east-1',
+        )
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Where it is and how to get in."""
+        return {
+            'endpoint': self.endpoint,
+            'access_key': self.access_key,
+            'secret_key': self.secret_key,
+        }
+
+
+@pytest.fixture(scope='session')
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server of the tests."""
+    pytest.importorskip('boto3', reason='boto3 is not installed')
+    server = S3Server(tmp_path_factory.mktemp('s3'))
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def remote_storage(postgres: Callable[[], str], s3_server: S3Server) -> dict[str, Any]:
+    """Settings of an archive on PostgreSQL and S3, both new."""
+    return {
+        'db_url': postgres(),
+        'store_endpoint': s3_server.endpoint,
+        'store_bucket': s3_server.new_bucket(),
+        'store_access_key': s3_server.access_key,
+        'store_secret_key': s3_server.secret_key,
+    }
 
 
 @pytest.fixture

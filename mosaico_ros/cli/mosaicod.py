@@ -105,7 +105,7 @@ def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     from mosaico_ros.daemon.app import Daemon, package_version
 
     daemon = Daemon(settings)
-    click.echo(f'mosaicod {package_version()} ready on {daemon.url} (data: {settings.data_dir})')
+    click.echo(f'mosaicod {package_version()} ready on {daemon.url} (data: {settings.location})')
     sys.stdout.flush()
     while not wanted.wait(3600):
         pass

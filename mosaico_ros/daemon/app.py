@@ -78,7 +78,7 @@ class Daemon:
             raise
         for line in self._warnings():
             _log.warning(line)
-        _log.info('Serving %s on %s', settings.store_dir, self.url)
+        _log.info('Serving %s on %s', settings.location, self.url)
 
     @property
     def url(self) -> str:

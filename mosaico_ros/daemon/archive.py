@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from mosaico_ros.daemon import windows
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.resources import TopicState
+from mosaico_ros.daemon.catalog.dialects import queue_writers
+from mosaico_ros.daemon.catalog.resources import Lock, TopicState
 from mosaico_ros.daemon.catalog.tables import (
     archive,
     notices,
@@ -48,7 +49,7 @@ from mosaico_ros.daemon.query import QueryEngine, QueryItem
 from mosaico_ros.daemon.retrieval import Window, count_rows, cut_to_size, scan
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
-from mosaico_ros.daemon.store.folder import FolderStore
+from mosaico_ros.daemon.store.opening import open_store
 from mosaico_ros.daemon.upload import Upload
 from mosaico_ros.daemon.windows import Cluster, ClusterRequest
 from mosaico_ros.protocol.errors import (
@@ -87,9 +88,9 @@ class Archive:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._store: Store = FolderStore(settings.store_dir)
+        self._store: Store = open_store(settings)
         try:
-            self._database = Database(settings.database_url)
+            self._database = Database(settings.database_url, settings.max_db_connections)
             self._check_identity()
         except BaseException:
             self._store.close()
@@ -159,7 +160,7 @@ class Archive:
     def delete_sequence(self, locator: SequenceLocator) -> None:
         """Delete a sequence with all sessions, topics, data and notifications."""
         with self._database.write() as connection:
-            row = resources.find_sequence(connection, locator)
+            row = resources.find_sequence(connection, locator, Lock.ALONE)
             write_tombstone(self._store, row.folder, str(locator), time.time_ns())
             connection.execute(sequences.delete().where(sequences.c.id == row.id))
             resources.schedule_removal(connection, [row.folder])
@@ -218,7 +219,7 @@ class Archive:
         """Create a session; return its uuid, the authority to write, and its locator."""
         uuid, ulid = str(uuid_module.uuid4()), new_ulid()
         with self._database.write() as connection:
-            row = resources.find_sequence(connection, sequence)
+            row = resources.find_sequence(connection, sequence, Lock.SHARED)
             connection.execute(
                 sessions.insert().values(
                     sequence_id=row.id, ulid=ulid, uuid=uuid, created_at_ns=time.time_ns()
@@ -239,7 +240,7 @@ class Archive:
         """
         now = time.time_ns()
         with self._database.write() as connection:
-            session = resources.find_session(connection, uuid=uuid)
+            session = resources.find_session(connection, uuid=uuid, lock=Lock.ALONE)
             resources.finalize_session(connection, session, now)
             write_session_manifest(connection, self._store, session, now)
 
@@ -249,7 +250,9 @@ class Archive:
         """Delete an open or finalized session with its topics; the sequence stays."""
         now = time.time_ns()
         with self._database.write() as connection:
-            session = resources.find_session(connection, uuid=uuid, locator=locator)
+            session = resources.find_session(
+                connection, uuid=uuid, locator=locator, lock=Lock.ALONE
+            )
             found = connection.execute(
                 sa.select(topics.c.path, topics.c.folder).where(topics.c.session_id == session.id)
             ).all()
@@ -290,7 +293,7 @@ class Archive:
             raise InvalidArgumentError('The ontology tag is empty')
         uuid = str(uuid_module.uuid4())
         with self._database.write() as connection:
-            session = resources.find_session(connection, uuid=session_uuid)
+            session = resources.find_session(connection, uuid=session_uuid, lock=Lock.SHARED)
             if session.sequence != locator.sequence:
                 raise PermissionDeniedError(
                     f'The session does not belong to the sequence {locator.sequence}',
@@ -316,7 +319,7 @@ class Archive:
     def delete_topic(self, locator: TopicLocator) -> None:
         """Delete a topic with its data and notifications."""
         with self._database.write() as connection:
-            topic = resources.find_topic(connection, locator)
+            topic = resources.find_topic(connection, locator, Lock.ALONE)
             write_tombstone(self._store, topic.folder, str(locator), time.time_ns())
             connection.execute(topics.delete().where(topics.c.id == topic.id))
             resources.schedule_removal(connection, [topic.folder])
@@ -416,7 +419,7 @@ class Archive:
                 f'The notification type {kind[:40]!r} is unknown', remedy='Use "error".'
             )
         with self._database.write() as connection:
-            sequence_id, topic_id = self._target(connection, target)
+            sequence_id, topic_id = self._target(connection, target, Lock.SHARED)
             resources.insert_notice(
                 connection, sequence_id, topic_id, kind, message, time.time_ns()
             )
@@ -442,15 +445,18 @@ class Archive:
 
     @staticmethod
     def _target(
-        connection: sa.Connection, target: SequenceLocator | TopicLocator
+        connection: sa.Connection,
+        target: SequenceLocator | TopicLocator,
+        lock: Lock | None = None,
     ) -> tuple[int, int | None]:
         if isinstance(target, TopicLocator):
-            topic = resources.find_topic(connection, target)
+            topic = resources.find_topic(connection, target, lock)
             return topic.sequence_id, topic.id
-        return resources.find_sequence(connection, target).id, None
+        return resources.find_sequence(connection, target, lock).id, None
 
     def _check_identity(self) -> None:
         with self._database.write() as connection:
+            queue_writers(connection, 'identity')
             row = connection.execute(sa.select(archive)).one_or_none()
             if row is None:
                 connection.execute(

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 
 from mosaico_ros.daemon.encoding import ARROW, ROW_GROUP_ROWS
 from mosaico_ros.daemon.store.base import Store
-from mosaico_ros.protocol.errors import DataLossError
+from mosaico_ros.daemon.store.ranges import ByteRange
+from mosaico_ros.protocol.errors import DataLossError, MosaicoError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 __all__ = ['ChunkFiles', 'Footer']
@@ -90,6 +92,8 @@ class ChunkFiles:
         with self._store.open(key) as source:
             try:
                 footer, size = (_read_arrow if encoding == ARROW else _read_parquet)(source)
+            except MosaicoError:  # of the store; some of them are OSErrors too
+                raise
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(key, error) from error
         with self._lock:
@@ -120,7 +124,8 @@ class ChunkFiles:
         if not groups:
             return
         footer = self.footer(key, encoding)
-        with self._store.open(key) as source:
+        plan = None if encoding == ARROW else partial(_ranges, footer, groups, columns)
+        with self._store.open(key, plan) as source:
             try:
                 if encoding == ARROW:
                     yield from _arrow_batches(source, groups, columns)
@@ -128,12 +133,17 @@ class ChunkFiles:
                 file = pq.ParquetFile(
                     source, metadata=footer.parquet, page_checksum_verification=True
                 )
-                yield from file.iter_batches(
-                    batch_size=ROW_GROUP_ROWS,
-                    row_groups=list(groups),
-                    columns=None if columns is None else list(columns),
-                    use_threads=False,
-                )
+                # Small groups hold large rows: one batch of many would be as large as them all.
+                full = all(footer.rows[group] == ROW_GROUP_ROWS for group in groups[:-1])
+                for run in [groups] if full else [[group] for group in groups]:
+                    yield from file.iter_batches(
+                        batch_size=ROW_GROUP_ROWS,
+                        row_groups=list(run),
+                        columns=None if columns is None else list(columns),
+                        use_threads=False,
+                    )
+            except MosaicoError:
+                raise
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(key, error) from error
 
@@ -142,6 +152,27 @@ def _damaged(key: str, error: Exception) -> DataLossError:
     return DataLossError(
         f'The stored chunk {key} is damaged: {error}', remedy='Restore it from a backup.'
     )
+
+
+def _ranges(
+    footer: Footer, groups: Sequence[int], columns: Sequence[str] | None
+) -> list[ByteRange]:
+    """Return where the column chunks lie that reading some columns of some groups takes."""
+    found = []
+    leaves = list(range(footer.parquet.num_columns))
+    if columns is not None:
+        paths = [footer.parquet.schema.column(leaf).path for leaf in leaves]
+        wanted = tuple(f'{column}.' for column in columns)
+        leaves = [leaf for leaf in leaves if f'{paths[leaf]}.'.startswith(wanted)]
+    for group in groups:
+        described = footer.parquet.row_group(group)
+        for leaf in leaves:
+            column = described.column(leaf)
+            start = column.data_page_offset
+            if column.has_dictionary_page and column.dictionary_page_offset:
+                start = min(start, column.dictionary_page_offset)
+            found.append((start, start + column.total_compressed_size))
+    return sorted(found)
 
 
 def _read_parquet(source: pa.NativeFile) -> tuple[Footer, int]:

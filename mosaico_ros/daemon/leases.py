@@ -21,7 +21,14 @@ from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.chunks import Lease
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.resources import TopicState, find_topic_by, insert_notice
+from mosaico_ros.daemon.catalog.dialects import now_ns
+from mosaico_ros.daemon.catalog.resources import (
+    Lock,
+    TopicState,
+    find_topic_by,
+    insert_notice,
+    lock_sequence_of,
+)
 from mosaico_ros.daemon.catalog.tables import chunks, instances, topics
 from mosaico_ros.daemon.encoding import ENCODINGS
 from mosaico_ros.daemon.manifests import write_topic_manifest
@@ -59,7 +66,7 @@ class Instance:
                     host=_host(),
                     pid=os.getpid(),
                     started=_process_start(os.getpid()) or '',
-                    heartbeat_ns=time.time_ns(),
+                    heartbeat_ns=now_ns(connection),
                 )
             )
         key = row.inserted_primary_key
@@ -82,8 +89,8 @@ class Instance:
 
     def recover(self) -> int:
         """Seal the uploads of dead daemons; return how many there were."""
-        now = time.time_ns()
         with self._database.read() as connection:
+            now = now_ns(connection)
             others = connection.execute(
                 sa.select(instances).where(instances.c.id != self.id)
             ).all()
@@ -128,7 +135,7 @@ class Instance:
                     beaten = connection.execute(
                         instances.update()
                         .where(instances.c.id == self.id)
-                        .values(heartbeat_ns=time.time_ns())
+                        .values(heartbeat_ns=now_ns(connection))
                     )
                 if beaten.rowcount != 1:
                     _log.error('This daemon was taken for dead; its uploads were sealed')
@@ -145,7 +152,7 @@ class Instance:
                     host=_host(),
                     pid=os.getpid(),
                     started=_process_start(os.getpid()) or '',
-                    heartbeat_ns=time.time_ns(),
+                    heartbeat_ns=now_ns(connection),
                 )
             )
 
@@ -192,6 +199,7 @@ def interrupt_upload(database: Database, store: Store, lease: Lease, reason: str
 
     """
     with database.write() as connection:
+        lock_sequence_of(connection, lease.topic_id, Lock.SHARED)
         moved = connection.execute(
             topics.update()
             .where(lease.holds())

@@ -44,8 +44,8 @@ def _limits(
     return {'low': low, 'high': high, 'choices': choices}
 
 
-def _setting(default: Any, **limits: Any) -> Any:
-    return dataclasses.field(default=default, metadata=_limits(**limits))
+def _setting(default: Any, *, secret: bool = False, **limits: Any) -> Any:
+    return dataclasses.field(default=default, repr=not secret, metadata=_limits(**limits))
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,21 @@ class Settings:
     port: int = _setting(6726, low=0, high=65535)
     #: Where catalog and chunks live unless the next three settings move them.
     data_dir: Path = dataclasses.field(default_factory=_default_data_dir, metadata=_limits())
-    #: Catalog database; by default a SQLite file in the data folder.
-    db_url: str = _setting('')
-    #: Chunk store; by default the data folder. ``file:///absolute/path``.
+    #: Catalog database; by default a SQLite file in the data folder. May hold a password.
+    db_url: str = _setting('', secret=True)
+    #: Connections to a PostgreSQL catalog: a fraction of what the server admits (100 by its
+    #: default), enough for this many queries and commits at the same time.
+    max_db_connections: int = _setting(10, low=2, high=1000)
+    #: Chunk store; by default the data folder. ``file:///absolute/path``, ``http(s)://host:port``
+    #: of an S3 server, or ``s3://`` for AWS.
     store_endpoint: str = _setting('')
-    #: Folder (or bucket) below the endpoint.
+    #: Folder or bucket at the endpoint.
     store_bucket: str = _setting('store')
+    #: Region of the bucket; by default that of the standard AWS configuration.
+    store_region: str = _setting('')
+    #: Credentials for S3; by default the standard AWS chain.
+    store_access_key: str = _setting('')
+    store_secret_key: str = _setting('', secret=True)
     #: A chunk is cut at this size in memory: large enough that a catalog row covers many row
     #: groups, small enough that a few open topics fit into memory. 0: no limit.
     max_chunk_size_in_bytes: int = _setting(64 * _MIB, low=0)
@@ -112,6 +121,23 @@ class Settings:
     def database_url(self) -> str:
         """The catalog's URL, defaults resolved."""
         return self.db_url or f'sqlite:///{self.data_dir / "catalog.db"}'
+
+    @property
+    def location(self) -> str:
+        """Where the archive is, for people: no passwords."""
+        if not self.db_url and not self.store_endpoint:
+            return str(self.data_dir)
+        from sqlalchemy.engine import make_url
+
+        store = str(self.store_dir)
+        if not self.store_is_folder:
+            store = f'{self.store_endpoint.rstrip("/")}/{self.store_bucket}'
+        return f'{make_url(self.database_url).set(query={})}, {store}'
+
+    @property
+    def store_is_folder(self) -> bool:
+        """Whether chunks are files in :attr:`store_dir`; else they are objects on S3."""
+        return not self.store_endpoint or urlsplit(self.store_endpoint).scheme == 'file'
 
     @property
     def store_dir(self) -> Path:
@@ -246,14 +272,7 @@ def _bool(value: Any) -> bool:
 
 def _contradictions(settings: Settings) -> list[str]:
     problems = []
-    endpoint = urlsplit(settings.store_endpoint)
-    if settings.store_endpoint and endpoint.scheme != 'file':
-        problems.append(
-            f'{variable("store_endpoint")}: {settings.store_endpoint!r} cannot be used; '
-            'this release stores into folders only (file:///absolute/path), not yet into S3'
-        )
-    elif settings.store_endpoint and (endpoint.netloc or not endpoint.path.startswith('/')):
-        problems.append(f'{variable("store_endpoint")}: write file:///absolute/path')
+    problems.extend(_endpoint_problems(settings.store_endpoint))
     if not settings.store_bucket or '/' in settings.store_bucket:
         problems.append(f'{variable("store_bucket")}: {settings.store_bucket!r} is not one name')
     if bool(settings.tls_cert_file) != bool(settings.tls_private_key_file):
@@ -267,8 +286,35 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if settings.tls_client_ca_file and not settings.tls:
         problems.append(f'{variable("tls_client_ca_file")} needs TLS: add --tls')
+    if bool(settings.store_access_key) != bool(settings.store_secret_key):
+        problems.append(
+            f'{variable("store_access_key")} and {variable("store_secret_key")} '
+            'are needed together'
+        )
     if settings.target_message_size > settings.max_grpc_message_size:
         problems.append(
             f'{variable("target_message_size")} is above {variable("max_grpc_message_size")}'
         )
     return problems
+
+
+def _endpoint_problems(endpoint: str) -> list[str]:
+    name = variable('store_endpoint')
+    try:
+        parts = urlsplit(endpoint)
+        parts.port  # noqa: B018 - parsed when asked for
+    except ValueError as error:
+        return [f'{name}: {endpoint!r} cannot be read: {error}']
+    if not endpoint:
+        return []
+    if parts.scheme == 'file':
+        good, form = not parts.netloc and parts.path.startswith('/'), 'file:///absolute/path'
+    elif parts.scheme in ('http', 'https'):
+        good = bool(parts.hostname) and parts.path in ('', '/') and '@' not in parts.netloc
+        form = f'{parts.scheme}://host:port, with credentials and bucket in their own variables'
+    elif parts.scheme == 's3':
+        good, form = endpoint == 's3://', f's3://, and the bucket in {variable("store_bucket")}'
+    else:
+        good = False
+        form = 'file:///absolute/path, http(s)://host:port of an S3 server, or s3:// for AWS'
+    return [] if good else [f'{name}: write {form}']

@@ -287,7 +287,7 @@ class Upload:
     def _lock_topic(self) -> None:
         now = time.time_ns()
         with self._ingest.database.write() as connection:
-            topic = resources.find_topic_by(connection, self.lease.holds())
+            topic = resources.find_topic_by(connection, self.lease.holds(), lock=True)
             if topic is None:
                 raise AbortedError(
                     f'The upload of {self.locator} lost its lease: the topic was sealed or '

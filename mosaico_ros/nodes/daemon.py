@@ -41,7 +41,7 @@ def serve(node: Any, stop: StopSignals) -> int:
     settings = daemon_settings.load(os.environ, given_settings(declare(node, DAEMON)))
     logs.configure(settings.log_level, settings.log_format)
     daemon = Daemon(settings)
-    node.get_logger().info(f'serving on {daemon.url} (data: {settings.data_dir})')
+    node.get_logger().info(f'serving on {daemon.url} (data: {settings.location})')
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     try:

@@ -34,7 +34,9 @@ DAEMON = (
     ParameterSpec(
         'store_endpoint',
         '',
-        'Where the chunks go instead of the data folder, as a URL (file:///absolute/path).',
+        'Where the chunks go instead of the data folder: file:///absolute/path, or '
+        'http(s)://host:port of an S3 server, or s3:// for AWS. Bucket and credentials come from '
+        'the environment (MOSAICOD_STORE_BUCKET, ...).',
     ),
     ParameterSpec(
         'max_chunk_size_in_bytes',

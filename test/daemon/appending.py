@@ -1,7 +1,8 @@
 """A daemon's inside in a process of its own, to be killed: appends rows until then.
 
-Usage: appending.py DATA_DIR TOPICS. Every acknowledged count goes to standard output as
-``<topic> <durable rows>``, written before the next chunk can be.
+Usage: appending.py TOPICS, with a daemon's settings in the environment. Every acknowledged
+count goes to standard output as ``<topic> <durable rows>``, written before the next chunk can
+be.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import os
 import random
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.daemon.archive import Archive
-from mosaico_ros.daemon.settings import Settings
+from mosaico_ros.daemon.settings import load
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.serialization import SerializationFormat
 
@@ -24,7 +24,7 @@ SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', 
 
 
 def main() -> None:
-    archive = Archive(Settings(data_dir=Path(sys.argv[1]), max_chunk_age_seconds=1))
+    archive = Archive(load(os.environ))
     archive.start()
     sequence = SequenceLocator(f'run_{os.getpid()}')
     archive.create_sequence(sequence, {})
@@ -49,7 +49,7 @@ def main() -> None:
             if rng.random() < 0.5:
                 upload.cut()
 
-    for number in range(int(sys.argv[2])):
+    for number in range(int(sys.argv[1])):
         threading.Thread(target=append, args=(number,), daemon=True).start()
     threading.Event().wait()
 

@@ -91,10 +91,22 @@ class Filled:
         return pa.Table.from_batches(got, schema)
 
 
+@pytest.fixture(params=['sqlite+folder', 'postgres+s3'])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of a new archive: every test runs on both kinds of storage."""
+    storage: dict[str, Any] = {}
+    if request.param == 'postgres+s3':
+        storage = request.getfixturevalue('remote_storage')
+    return Settings(data_dir=tmp_path / 'data', **storage)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of an archive in the test's folder."""
-    return Settings(data_dir=tmp_path / 'data')
+def stored(settings: Settings, request: pytest.FixtureRequest) -> Path:
+    """The folder in which the objects of the archive are files, whoever serves them."""
+    if settings.store_is_folder:
+        return settings.store_dir
+    server = request.getfixturevalue('s3_server')
+    return Path(server.root / settings.store_bucket)
 
 
 @pytest.fixture

@@ -140,14 +140,14 @@ def test_upload_needs_the_right_uuid_once(filled):
         filled.archive.begin_upload(imu, imu_uuid, SCHEMA)
 
 
-def test_deleted_sequence_is_gone_and_its_name_free(filled, settings):
+def test_deleted_sequence_is_gone_and_its_name_free(filled, stored):
     locator = filled.write(rows(1, 2))
     old = filled.archive.describe_topic(locator)
-    folders = list((settings.store_dir / 'sequences').iterdir())
+    folders = list((stored / 'sequences').iterdir())
     filled.archive.delete_sequence(RUN)
     assert filled.archive.list_sequences() == []
     assert not any(folder.exists() for folder in folders)
-    tombstone = settings.store_dir / 'tombstones' / f'{folders[0].name}.json'
+    tombstone = stored / 'tombstones' / f'{folders[0].name}.json'
     assert json.loads(tombstone.read_text())['deleted'] == 'run'
     # A ticket of the deleted topic does not read its successor.
     filled.write(rows(7))

@@ -6,10 +6,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
@@ -17,16 +15,9 @@ from mosaico_ros.daemon.catalog import schema_version
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.tables import metadata, sequences
 from mosaico_ros.protocol.errors import (
-    AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
     UnavailableError,
-)
-from mosaico_ros.protocol.locators import SequenceLocator
-from mosaico_ros.protocol.query import parse
-
-SCHEMA = pa.schema(
-    [pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64()), ('t', pa.string())]
 )
 
 
@@ -153,45 +144,88 @@ def test_password_is_not_shown_in_errors():
     assert 'secret' not in str(caught.value)
 
 
-@pytest.fixture(scope='module')
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server of our own, plain ``postgresql://``."""
-    pytest.importorskip('psycopg', reason='psycopg is not installed')
-    pgserver = pytest.importorskip('pgserver', reason='pgserver is not installed')
-    try:
-        server = pgserver.get_server(tmp_path_factory.mktemp('postgres'))
-    except Exception as error:
-        pytest.skip(f'PostgreSQL does not start here: {error}')
-    yield server.get_uri()
-    server.cleanup()
+# -- PostgreSQL ----------------------------------------------------------------------------------
 
 
-def test_the_same_code_runs_on_postgresql(postgres_url, filled, open_archive, tmp_path: Path):
-    filled.archive.close()
-    filled.archive = open_archive(db_url=postgres_url, data_dir=tmp_path / 'pg')
-    session = filled.session(metadata={'site': {'hall': 'B'}})
-    data = pa.table([[3, 1, 2], [0.5, 9.0, 1.0], ['a', 'b\0c', 'ü']], schema=SCHEMA)
-    locator = filled.write([data, data.slice(0, 1)], session=session)
-    filled.archive.finalize_session(session)
-    with pytest.raises(AlreadyExistsError):
-        filled.archive.create_sequence(SequenceLocator('run'), {})
-    with pytest.raises(AlreadyExistsError):
-        filled.write(data)
-    assert filled.read(locator, 2, 4)['timestamp_ns'].to_pylist() == [2, 3, 3]
-    for query, hit in (
-        ({'ontology': {'IMU.x': {'$gt': 5}}}, True),
-        ({'ontology': {'IMU.x': {'$gt': 5}, 'IMU.timestamp_ns': {'$geq': 2}}}, False),
-        ({'ontology': {'IMU.t': {'$match': 'b*'}}}, True),
-        ({'ontology': {'IMU.t': {'$gt': 'zz'}}}, True),
-        ({'sequence': {'user_metadata': {'site.hall': {'$eq': 'B'}}}}, True),
-    ):
-        assert bool(filled.archive.query(parse(query))) is hit, query
-    filled.archive.notify(locator, 'error', 'x')
-    upload_locator, uuid = filled.create('run/open')
-    upload = filled.archive.begin_upload(upload_locator, uuid, SCHEMA)
-    upload.append(data.to_batches()[0])
-    filled.archive.close()
-    filled.archive = open_archive(db_url=postgres_url, data_dir=tmp_path / 'pg')
-    assert filled.archive.describe_topic(upload_locator).interrupted
-    filled.archive.delete_sequence(SequenceLocator('run'))
-    assert filled.archive.list_sequences() == []
+def test_migrations_give_the_same_tables_on_postgresql(postgres):
+    def described(url: str) -> dict[str, list[tuple[str, ...]]]:
+        engine = sa.create_engine(url.replace('postgresql:', 'postgresql+psycopg:'))
+        with engine.connect() as connection:
+            columns = connection.exec_driver_sql(
+                'select table_name, column_name, data_type, is_nullable, collation_name '
+                'from information_schema.columns '
+                "where table_schema = current_schema() and table_name != 'alembic_version'"
+            ).all()
+            indexes = connection.exec_driver_sql(
+                "select tablename, regexp_replace(indexdef, 'ON [^ ]+\\.', 'ON ') "
+                'from pg_indexes '
+                "where schemaname = current_schema() and tablename != 'alembic_version'"
+            ).all()
+        engine.dispose()
+        return {'columns': sorted(map(repr, columns)), 'indexes': sorted(map(repr, indexes))}
+
+    new, migrated = postgres(), postgres()
+    Database(new).close()
+    engine = sa.create_engine(migrated.replace('postgresql:', 'postgresql+psycopg:'))
+    with engine.begin() as connection:
+        schema_version.migrate(connection, None)
+    engine.dispose()
+    assert len(described(new)['columns']) > 50
+    assert described(new) == described(migrated)
+
+
+def test_daemons_that_start_at_once_share_one_new_postgresql_catalog(postgres):
+    url = postgres()
+    with ThreadPoolExecutor(6) as pool:
+        for _ in pool.map(lambda _: Database(url).close(), range(6)):
+            pass
+
+
+def test_postgresql_catalog_of_a_newer_release_is_refused(postgres):
+    url = postgres()
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    database.close()
+    with pytest.raises(FailedPreconditionError, match=r'9999.*newer release'):
+        Database(url)
+
+
+def test_connections_stay_within_their_number(postgres):
+    database = Database(f'{postgres()}&application_name=counted', 5)
+    most = 0
+
+    def use(at: int) -> None:
+        nonlocal most
+        with database.write() if at % 2 else database.read() as connection:
+            connection.exec_driver_sql('select pg_sleep(0.02)')
+            found = connection.exec_driver_sql(
+                "select count(*) from pg_stat_activity where application_name = 'counted'"
+            )
+            most = max(most, found.scalar_one())
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(use, range(40)))
+    assert most == 5
+    database.close()
+
+
+def test_readers_of_postgresql_see_one_state_and_change_nothing(postgres):
+    database = Database(postgres())
+    row = {'folder': 'f', 'created_at_ns': 1, 'user_metadata': '{}'}
+    with database.read() as reader:
+        assert reader.execute(sa.select(sequences.c.name)).all() == []
+        with database.write() as connection:
+            connection.execute(sequences.insert().values(name='a', **row))
+        assert reader.execute(sa.select(sequences.c.name)).all() == []
+        with pytest.raises(sa.exc.DBAPIError, match='read-only'):
+            reader.execute(sequences.insert().values(name='b', **row))
+    with database.read() as reader:
+        assert reader.execute(sa.select(sequences.c.name)).scalars().all() == ['a']
+    database.close()
+
+
+def test_missing_driver_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'psycopg', None)
+    with pytest.raises(InvalidArgumentError, match=r"pip install 'mosaico_ros\[postgres\]'"):
+        Database('postgresql://host/x')

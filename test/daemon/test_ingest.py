@@ -164,7 +164,7 @@ def test_wrong_row_count_leaves_the_topic_incomplete(filled):
     assert not filled.archive.describe_topic(locator).locked
 
 
-def test_interrupted_upload_keeps_what_is_durable_and_says_so(filled, settings):
+def test_interrupted_upload_keeps_what_is_durable_and_says_so(filled, stored):
     locator, uuid = filled.create()
     upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
     upload.append(batch(0, 10))
@@ -185,7 +185,7 @@ def test_interrupted_upload_keeps_what_is_durable_and_says_so(filled, settings):
         upload.append(batch(20, 1))
     with pytest.raises(FailedPreconditionError, match='interrupted'):
         filled.archive.begin_upload(locator, uuid, SCHEMA)
-    (manifest,) = settings.store_dir.rglob('topic.json')
+    (manifest,) = stored.rglob('topic.json')
     written = json.loads(manifest.read_text())
     assert written['state'] == 'interrupted'
     assert [chunk['rows'] for chunk in written['chunks']] == [10]
@@ -202,12 +202,12 @@ def test_shutdown_keeps_what_was_received(filled):
     assert 'shutting down' in filled.archive.notifications(locator)[0].message
 
 
-def test_store_is_readable_without_the_catalog(filled, settings):
+def test_store_is_readable_without_the_catalog(filled, stored):
     session = filled.session(metadata={'site': 'B'})
     schema = pa.schema(list(SCHEMA), metadata={'k': 'v'})
     filled.write(pa.table([[2, 1], [1.0, 2.0]], schema=schema), session=session, metadata={'m': 1})
     filled.archive.finalize_session(session)
-    root = settings.store_dir / 'sequences'
+    root = stored / 'sequences'
     (sequence,) = root.glob('run.*/sequence.json')
     assert json.loads(sequence.read_text())['user_metadata'] == {'site': 'B'}
     (topic,) = root.glob('run.*/topics/imu.*/topic.json')
@@ -216,11 +216,11 @@ def test_store_is_readable_without_the_catalog(filled, settings):
     assert (manifest['ontology_tag'], manifest['state']) == ('IMU', 'locked')
     assert manifest['user_metadata'] == {'m': 1}
     assert [(c['rows'], c['t_min'], c['t_max']) for c in manifest['chunks']] == [(2, 1, 2)]
-    stored = pa.ipc.read_schema(pa.py_buffer((topic.parent / 'schema.arrow').read_bytes()))
-    assert stored.equals(schema, check_metadata=True)
+    announced = pa.ipc.read_schema(pa.py_buffer((topic.parent / 'schema.arrow').read_bytes()))
+    assert announced.equals(schema, check_metadata=True)
     (written,) = root.glob('run.*/sessions/*.json')
     assert json.loads(written.read_text())['topics'][0]['path'] == 'imu'
-    everything = b''.join(path.read_bytes() for path in settings.store_dir.rglob('*.json'))
+    everything = b''.join(path.read_bytes() for path in stored.rglob('*.json'))
     assert session.encode() not in everything  # authority to write stays in the catalog
 
 

@@ -120,7 +120,7 @@ def test_an_unusable_data_folder_is_one_clear_line(tmp_path):
         (('--no-such',), {}, '--no-such'),
         (('--log-level', 'loud'), {}, "--log-level: 'loud'"),
         ((), {'MOSAICOD_PORT': '99999'}, 'MOSAICOD_PORT: 99999 is above 65535'),
-        ((), {'MOSAICOD_STORE_ENDPOINT': 's3://x'}, 'S3'),
+        ((), {'MOSAICOD_STORE_ENDPOINT': 's3://x'}, 'MOSAICOD_STORE_BUCKET'),
         (('--tls',), {}, 'MOSAICOD_TLS_CERT_FILE'),
     ],
 )

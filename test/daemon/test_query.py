@@ -283,16 +283,31 @@ def as_stored(row: dict[str, Any]) -> dict[str, Any]:
     return narrow
 
 
-@settings(
-    max_examples=120,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
+asked_of_chunks = given(
     chunks=st.lists(st.lists(row_values, min_size=1, max_size=5), min_size=1, max_size=3),
     asked=st.lists(conditions(), min_size=1, max_size=3, unique_by=lambda c: c[0]),
 )
+UNHURRIED = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
+@settings(UNHURRIED, max_examples=120)
+@asked_of_chunks
 def test_rows_are_found_as_if_evaluated_one_by_one(filled, chunks, asked):
+    compare_with_each_row(filled, chunks, asked)
+
+
+@pytest.mark.parametrize('settings', ['postgres+s3'], indirect=True)
+@settings(UNHURRIED, max_examples=30)
+@asked_of_chunks
+def test_rows_are_found_so_on_postgresql_too(filled, chunks, asked):
+    compare_with_each_row(filled, chunks, asked)
+
+
+def compare_with_each_row(filled: Any, chunks: Any, asked: Any) -> None:
     tables = [pa.Table.from_pylist(rows, schema=SCHEMA) for rows in chunks]
     locator = filled.write(tables, 'run/t', 'IMU')
     try:
@@ -402,12 +417,12 @@ def test_sidecar_columns_cannot_be_queried(filled):
     assert found(filled, {'ontology': {'IMU.ros_seq': {'$eq': 5}}}) == []
 
 
-def test_most_topics_are_decided_without_opening_a_file(filled, settings):
+def test_most_topics_are_decided_without_opening_a_file(filled, stored):
     schema = pa.schema([TIME, ('x', pa.float64())])
     for number in range(20):
         filled.write(pa.table([[1], [float(number)]], schema=schema), f'run/t{number}')
     filled.reopen()
-    for path in settings.store_dir.rglob('*.parquet'):
+    for path in stored.rglob('*.parquet'):
         path.unlink()
     expected = [f'run/t{number}' for number in range(15, 20)]
     assert found(filled, {'ontology': {'IMU.x': {'$gt': 14.5}}}) == expected

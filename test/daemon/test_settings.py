@@ -63,8 +63,13 @@ def test_everything_wrong_is_listed_at_once(tmp_path):
 @pytest.mark.parametrize(
     ('environment', 'named'),
     [
-        ({'MOSAICOD_STORE_ENDPOINT': 's3://bucket'}, 'not yet into S3'),
-        ({'MOSAICOD_STORE_ENDPOINT': 'https://minio:9000'}, 'not yet into S3'),
+        ({'MOSAICOD_STORE_ENDPOINT': 's3://bucket'}, 's3://, and the bucket in'),
+        ({'MOSAICOD_STORE_ENDPOINT': 'http://k:s@minio:9000'}, 'http://host:port'),
+        ({'MOSAICOD_STORE_ENDPOINT': 'http://minio:9000/lab'}, 'http://host:port'),
+        ({'MOSAICOD_STORE_ENDPOINT': 'http://minio:port'}, 'cannot be read'),
+        ({'MOSAICOD_STORE_ENDPOINT': 'gs://lab'}, 'http(s)://host:port'),
+        ({'MOSAICOD_STORE_ACCESS_KEY': 'k'}, 'MOSAICOD_STORE_SECRET_KEY are needed together'),
+        ({'MOSAICOD_MAX_DB_CONNECTIONS': '1'}, 'MOSAICOD_MAX_DB_CONNECTIONS: 1 is below 2'),
         ({'MOSAICOD_STORE_ENDPOINT': 'file://relative/x'}, 'file:///absolute/path'),
         ({'MOSAICOD_STORE_BUCKET': '../x'}, 'MOSAICOD_STORE_BUCKET'),
         ({'MOSAICOD_TLS_CERT_FILE': 'a.pem'}, 'needed together'),
@@ -93,3 +98,18 @@ def test_unknown_variables_are_reported_with_the_closest():
         'MOSAICOD_PROT has no effect; did you mean MOSAICOD_PORT?',
         'MOSAICOD_ZZZZZZZ has no effect',
     ]
+
+
+def test_location_names_both_halves_without_secrets():
+    loaded = settings.load(
+        {
+            'MOSAICOD_DB_URL': 'postgresql://me:hidden@db:5432/lab?sslpassword=hidden',
+            'MOSAICOD_STORE_ENDPOINT': 'http://minio:9000/',
+            'MOSAICOD_STORE_BUCKET': 'robots',
+            'MOSAICOD_STORE_ACCESS_KEY': 'k',
+            'MOSAICOD_STORE_SECRET_KEY': 'hidden',
+        }
+    )
+    assert loaded.location == 'postgresql://me:***@db:5432/lab, http://minio:9000/robots'
+    assert not loaded.store_is_folder
+    assert 'hidden' not in repr(loaded)

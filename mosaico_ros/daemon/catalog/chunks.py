@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.dialects import insert_ignore, queue_writers
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, fields, schemas, stats, topics
 from mosaico_ros.daemon.statistics import LeafStatistics
@@ -83,8 +84,10 @@ class FieldIds:
             self._known.update(((tag, path), number) for path, number in stored.items())
             new = [path for path in unknown if path not in stored]
             if new:
+                # Two that make the same ones in another order would wait for each other.
+                queue_writers(connection, 'fields')
                 connection.execute(
-                    _insert_ignore(connection, fields),
+                    insert_ignore(connection, fields),
                     [{'ontology_tag': tag, 'path': path} for path in new],
                 )
                 made = self._stored(connection, tag, new)
@@ -204,7 +207,7 @@ def intern_schema(connection: Connection, schema: pa.Schema) -> int:
     """Return the id of a schema, storing it if it is new."""
     ipc = schema.serialize().to_pybytes()
     digest = hashlib.sha256(ipc).hexdigest()
-    connection.execute(_insert_ignore(connection, schemas), [{'digest': digest, 'ipc': ipc}])
+    connection.execute(insert_ignore(connection, schemas), [{'digest': digest, 'ipc': ipc}])
     return int(
         connection.execute(sa.select(schemas.c.id).where(schemas.c.digest == digest)).scalar_one()
     )
@@ -256,12 +259,3 @@ def _least(column: sa.Column[Any], value: int) -> sa.ColumnElement[int]:
 
 def _greatest(column: sa.Column[Any], value: int) -> sa.ColumnElement[int]:
     return sa.case((column > value, column), else_=value)
-
-
-def _insert_ignore(connection: Connection, table: sa.Table) -> Any:
-    """Return an insert that leaves rows with a taken key alone."""
-    if connection.dialect.name == 'postgresql':
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    return insert(table).on_conflict_do_nothing()

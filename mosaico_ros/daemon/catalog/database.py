@@ -1,9 +1,4 @@
-"""Opening the catalog's database, and transactions on it.
-
-One code for SQLite and PostgreSQL. SQLite runs in WAL mode with ``synchronous=FULL``: a
-committed transaction survives the loss of power. Its writers take the write lock when they
-begin (``BEGIN IMMEDIATE``), so that two of them queue instead of failing half way.
-"""
+"""Opening the catalog's database, and transactions on it."""
 
 from __future__ import annotations
 
@@ -11,19 +6,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from mosaico_ros.daemon.catalog.dialects import postgres_engines, sqlite_engines, translated
 from mosaico_ros.daemon.catalog.schema_version import ensure_current
-from mosaico_ros.protocol.errors import InternalError, InvalidArgumentError, UnavailableError
+from mosaico_ros.protocol.errors import (
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 
 __all__ = ['Database']
-
-_BUSY_TIMEOUT_MS = 30_000
 
 
 class Database:
@@ -33,6 +29,8 @@ class Database:
     ----------
     url
         ``sqlite:///path/to/file`` or ``postgresql://user:password@host/name``.
+    max_connections
+        Connections to PostgreSQL at once; readers and writers share them out.
 
     Raises
     ------
@@ -41,30 +39,28 @@ class Database:
     UnavailableError
         If the database cannot be opened.
     FailedPreconditionError
-        If a newer release has written the catalog.
+        If a newer release has written the catalog, or it cannot hold Unicode.
 
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, max_connections: int = 10) -> None:
         parsed = _parsed(url)
         self.is_sqlite = parsed.get_backend_name() == 'sqlite'
         self._write_lock = threading.Lock()
         try:
             if self.is_sqlite:
-                self._reader = self._sqlite_engine(parsed, 'BEGIN')
-                self._writer = self._sqlite_engine(parsed, 'BEGIN IMMEDIATE')
+                self._reader, self._writer = sqlite_engines(parsed)
             else:
-                self._reader = sa.create_engine(
-                    parsed, pool_size=16, max_overflow=32, pool_pre_ping=True
-                )
-                self._writer = self._reader
-            with self.write() as connection:
+                self._reader, self._writer = postgres_engines(parsed, max_connections)
+            with self._writer.begin() as connection:
                 ensure_current(connection)
         except OperationalError as error:
             raise UnavailableError(
                 f'The catalog {parsed.render_as_string()} cannot be opened: {error.orig}',
                 remedy='Check that the folder or server exists and may be written to.',
             ) from error
+        except DBAPIError as error:
+            raise translated(error) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -88,36 +84,6 @@ class Database:
         self._reader.dispose()
         self._writer.dispose()
 
-    def _sqlite_engine(self, url: sa.URL, begin: str) -> Engine:
-        engine = sa.create_engine(
-            url,
-            poolclass=sa.QueuePool,
-            pool_size=1 if begin == 'BEGIN IMMEDIATE' else 16,
-            max_overflow=-1,
-            connect_args={'check_same_thread': False, 'timeout': _BUSY_TIMEOUT_MS / 1000},
-        )
-
-        @event.listens_for(engine, 'connect')
-        def _configure(dbapi: Any, _record: Any) -> None:
-            # The driver's own transaction control would commit behind our back.
-            dbapi.isolation_level = None
-            for pragma in (
-                'journal_mode=WAL',
-                'synchronous=FULL',
-                'foreign_keys=ON',
-                f'busy_timeout={_BUSY_TIMEOUT_MS}',
-                'cache_size=-16384',
-                'mmap_size=268435456',
-                'temp_store=MEMORY',
-            ):
-                dbapi.execute(f'PRAGMA {pragma}')
-
-        @event.listens_for(engine, 'begin')
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
-
-        return engine
-
 
 def _parsed(url: str) -> sa.URL:
     try:
@@ -138,14 +104,7 @@ def _parsed(url: str) -> sa.URL:
             drivername='sqlite', database=str(Path(str(parsed.database)).expanduser())
         )
     if backend in ('postgresql', 'postgres'):
-        try:
-            import psycopg  # noqa: F401
-        except ImportError as error:
-            raise InvalidArgumentError(
-                'A PostgreSQL catalog needs the package psycopg',
-                remedy="Install it with: pip install 'mosaico_ros[postgres]'",
-            ) from error
-        return parsed.set(drivername='postgresql+psycopg')
+        return parsed.set(drivername='postgresql')
     raise InvalidArgumentError(
         f'The catalog URL names {backend!r}', remedy='Only sqlite and postgresql are supported.'
     )
@@ -158,10 +117,10 @@ def _translated() -> Iterator[None]:
         yield
     except sa.exc.IntegrityError:
         raise
-    except OperationalError as error:
-        raise UnavailableError(
-            f'The catalog does not answer: {error.orig}',
-            remedy='Check free space and that no other program holds it locked.',
-        ) from error
     except DBAPIError as error:
-        raise InternalError(f'The catalog refused a statement: {error.orig}') from error
+        raise translated(error) from error
+    except sa.exc.TimeoutError as error:
+        raise ResourceExhaustedError(
+            'No connection to the catalog has become free',
+            remedy='Try again later, or raise MOSAICOD_MAX_DB_CONNECTIONS.',
+        ) from error

@@ -1,6 +1,10 @@
 """Rows of sequences, sessions, topics and notifications.
 
 Functions here run inside a transaction of the caller and touch nothing but the catalog.
+
+Whoever changes what a sequence consists of locks its row before anything else and reads
+afterwards: those who add share it, those who delete or finalize have it alone. A topic's row is
+locked after its sequence's, never before, so that nobody waits in a circle.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from mosaico_ros.daemon.catalog.dialects import insert_ignore
 from mosaico_ros.daemon.catalog.tables import (
     notices,
     removals,
@@ -30,7 +35,7 @@ from mosaico_ros.protocol.errors import (
 )
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
 
-__all__ = ['TopicState']
+__all__ = ['Lock', 'TopicState']
 
 
 class TopicState(str, Enum):
@@ -41,6 +46,24 @@ class TopicState(str, Enum):
     #: Sealed with what was durable when its upload broke off; never complete.
     INTERRUPTED = 'interrupted'
     LOCKED = 'locked'
+
+
+class Lock(Enum):
+    """How a writer locks a sequence against others."""
+
+    SHARED = 'shared'
+    ALONE = 'alone'
+
+
+def _lock_sequences(connection: Connection, selected: sa.Select[Any], lock: Lock) -> None:
+    """Wait for the rows that a query selects; what is read after that is not outdated."""
+    connection.execute(selected.with_for_update(read=lock is Lock.SHARED, of=sequences))
+
+
+def lock_sequence_of(connection: Connection, topic_id: int, lock: Lock) -> None:
+    """Wait for the sequence of a topic; nothing happens if the topic does not exist."""
+    selected = sa.select(sequences.c.id).join(topics, topics.c.sequence_id == sequences.c.id)
+    _lock_sequences(connection, selected.where(topics.c.id == topic_id), lock)
 
 
 def checked_uuid(text: str, what: str) -> str:
@@ -61,8 +84,13 @@ def checked_uuid(text: str, what: str) -> str:
         ) from None
 
 
-def find_sequence(connection: Connection, locator: SequenceLocator) -> Row[Any]:
+def find_sequence(
+    connection: Connection, locator: SequenceLocator, lock: Lock | None = None
+) -> Row[Any]:
     """Return the row of a sequence; NotFoundError if there is none."""
+    if lock is not None:
+        named = sa.select(sequences.c.id).where(sequences.c.name == locator.name)
+        _lock_sequences(connection, named, lock)
     row = connection.execute(
         sa.select(sequences).where(sequences.c.name == locator.name)
     ).one_or_none()
@@ -82,22 +110,22 @@ def insert_sequence(
         If the name is taken; of several racing creators exactly one wins.
 
     """
-    existing = connection.execute(
+    inserted = connection.execute(
+        insert_ignore(connection, sequences)
+        .values(name=locator.name, **values)
+        .returning(sequences.c.id)
+    ).first()
+    if inserted is not None:
+        return True
+    token = connection.execute(
         sa.select(sequences.c.token).where(sequences.c.name == locator.name)
-    ).one_or_none()
-    if existing is not None and values['token'] is not None and existing.token == values['token']:
+    ).scalar_one_or_none()
+    if token is not None and token == values['token']:
         return False
-    taken = AlreadyExistsError(
+    raise AlreadyExistsError(
         f'The sequence {locator} already exists',
         remedy='Choose another name, or add a session to it.',
     )
-    if existing is not None:
-        raise taken
-    try:
-        connection.execute(sequences.insert().values(name=locator.name, **values))
-    except IntegrityError as error:
-        raise taken from error
-    return True
 
 
 def list_sequences(connection: Connection) -> Iterator[str]:
@@ -109,26 +137,32 @@ def list_sequences(connection: Connection) -> Iterator[str]:
 
 
 def find_session(
-    connection: Connection, *, uuid: str | None = None, locator: SessionLocator | None = None
+    connection: Connection,
+    *,
+    uuid: str | None = None,
+    locator: SessionLocator | None = None,
+    lock: Lock | None = None,
 ) -> Row[Any]:
     """Return the row of a session with its sequence's name and folder, by either handle."""
-    query = sa.select(
-        sessions, sequences.c.name.label('sequence'), sequences.c.folder.label('folder')
-    ).join(sequences, sequences.c.id == sessions.c.sequence_id)
     if uuid is not None:
-        row = connection.execute(
-            query.where(sessions.c.uuid == checked_uuid(uuid, 'session'))
-        ).one_or_none()
-        if row is None:
-            raise NotFoundError(f'No session has the uuid {uuid}')
-        return row
-    if locator is None:
+        named = sessions.c.uuid == checked_uuid(uuid, 'session')
+        missing = f'No session has the uuid {uuid}'
+    elif locator is not None:
+        named = sa.and_(sessions.c.ulid == locator.ulid, sequences.c.name == locator.sequence)
+        missing = f'The session {locator} does not exist'
+    else:
         raise InvalidArgumentError('No session is named', remedy='Give its locator or its uuid.')
+    source = sequences.join(sessions, sequences.c.id == sessions.c.sequence_id)
+    if lock is not None:
+        selected = sa.select(sequences.c.id).select_from(source).where(named)
+        _lock_sequences(connection, selected, lock)
     row = connection.execute(
-        query.where(sessions.c.ulid == locator.ulid, sequences.c.name == locator.sequence)
+        sa.select(sessions, sequences.c.name.label('sequence'), sequences.c.folder.label('folder'))
+        .select_from(source)
+        .where(named)
     ).one_or_none()
     if row is None:
-        raise NotFoundError(f'The session {locator} does not exist')
+        raise NotFoundError(missing)
     return row
 
 
@@ -147,8 +181,16 @@ def _topic_query() -> sa.Select[Any]:
     )
 
 
-def find_topic(connection: Connection, locator: TopicLocator) -> Row[Any]:
-    """Return the row of a topic, its schema's bytes included; NotFoundError if none."""
+def find_topic(
+    connection: Connection, locator: TopicLocator, lock: Lock | None = None
+) -> Row[Any]:
+    """Return the row of a topic, its schema's bytes included; NotFoundError if none.
+
+    `lock` is for its sequence.
+    """
+    if lock is not None:
+        named = sa.select(sequences.c.id).where(sequences.c.name == locator.sequence)
+        _lock_sequences(connection, named, lock)
     row = connection.execute(
         _topic_query().where(sequences.c.name == locator.sequence, topics.c.path == locator.path)
     ).one_or_none()
@@ -157,8 +199,15 @@ def find_topic(connection: Connection, locator: TopicLocator) -> Row[Any]:
     return row
 
 
-def find_topic_by(connection: Connection, condition: sa.ColumnElement[bool]) -> Row[Any] | None:
-    """Return the row of the topic that satisfies a condition on :data:`topics`, if any."""
+def find_topic_by(
+    connection: Connection, condition: sa.ColumnElement[bool], *, lock: bool = False
+) -> Row[Any] | None:
+    """Return the row of the topic that satisfies a condition on :data:`topics`, if any.
+
+    With `lock` nobody else changes it until the end of the transaction.
+    """
+    if lock:
+        connection.execute(sa.select(topics.c.id).where(condition).with_for_update())
     return connection.execute(_topic_query().where(condition)).one_or_none()
 
 

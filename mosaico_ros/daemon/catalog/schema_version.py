@@ -11,15 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mosaico_ros.daemon.catalog import tables
+from mosaico_ros.daemon.catalog.dialects import queue_writers
 from mosaico_ros.protocol.errors import FailedPreconditionError
 
 __all__ = ['HEAD', 'ensure_current', 'migrate']
 
 #: The revision whose schema equals :mod:`mosaico_ros.daemon.catalog.tables`.
 HEAD = '0002'
-
-# Any constant: all daemons that start at once on one PostgreSQL database queue on it.
-_ADVISORY_LOCK = 0x6D6F7361
 
 _version = sa.Table(
     'alembic_version', sa.MetaData(), sa.Column('version_num', sa.String(32), primary_key=True)
@@ -35,8 +33,7 @@ def ensure_current(connection: Connection) -> None:
         If the catalog was written by a newer release.
 
     """
-    if connection.dialect.name == 'postgresql':
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+    queue_writers(connection, 'schema')
     found = _stored_version(connection)
     if found == HEAD:
         return

@@ -26,8 +26,23 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from mosaico_ros.daemon.catalog.ulid import new_ulid
+from mosaico_ros.daemon.store.ranges import ReadPlan
+from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
 
-__all__ = ['Store', 'put_json', 'sequence_folder', 'tombstone_key', 'topic_folder']
+__all__ = [
+    'LAYOUT',
+    'Store',
+    'checked_key',
+    'describe_store',
+    'put_json',
+    'sequence_folder',
+    'store_id_of',
+    'tombstone_key',
+    'topic_folder',
+]
+
+#: Version of the layout above.
+LAYOUT = 1
 
 _NAME_LENGTH = 120
 
@@ -37,7 +52,10 @@ class Store(Protocol):
 
     @property
     def id(self) -> str:
-        """Identity of the store, equal to the catalog's."""
+        """Identity of the store, equal to the catalog's; a new one gets it when first asked.
+
+        Daemons that may ask a new store at the same time queue on their catalog before.
+        """
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store an object; when this returns it is complete and survives a crash."""
@@ -48,8 +66,16 @@ class Store(Protocol):
         After an error nothing is stored.
         """
 
-    def open(self, key: str) -> pa.NativeFile:
+    def open(self, key: str, plan: ReadPlan | None = None) -> pa.NativeFile:
         """Open an object for random reads.
+
+        Parameters
+        ----------
+        key
+            The object.
+        plan
+            Gives what will be read: a store that pays for each request fetches it in few,
+            ahead of the reads; others do not ask. Anything else can be read too.
 
         Raises
         ------
@@ -72,6 +98,51 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of the store."""
+
+
+def checked_key(key: str) -> str:
+    """Return a key.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If one of its components is none.
+
+    """
+    parts = key.split('/')
+    if any(part in ('', '.', '..') or '\0' in part or '\\' in part for part in parts):
+        raise InvalidArgumentError(f'{key!r} is not a key of the store')
+    return key
+
+
+def describe_store(store_id: str) -> bytes:
+    """Return the content of ``store.json``."""
+    return json.dumps({'layout': LAYOUT, 'store_id': store_id}, indent=1).encode() + b'\n'
+
+
+def store_id_of(description: bytes, where: str) -> str:
+    """Return the id in ``store.json``.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If it is damaged, or a newer release has laid out the store.
+
+    """
+    try:
+        found = json.loads(description)
+        layout, store_id = int(found['layout']), str(found['store_id'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FailedPreconditionError(
+            f'{where} holds a store.json that does not describe a Mosaico store',
+            remedy='Choose another place, or restore the file.',
+        ) from error
+    if layout > LAYOUT:
+        raise FailedPreconditionError(
+            f'{where} has layout {layout}, this release knows {LAYOUT}',
+            remedy='Use the newer release that wrote it.',
+        )
+    return store_id
 
 
 def put_json(store: Store, key: str, value: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import itertools
-import json
 import os
 import shutil
 import uuid
@@ -15,10 +14,10 @@ from typing import IO
 
 import pyarrow as pa
 
+from mosaico_ros.daemon.store.base import checked_key, describe_store, store_id_of
+from mosaico_ros.daemon.store.ranges import ReadPlan
 from mosaico_ros.protocol.errors import (
-    FailedPreconditionError,
     InternalError,
-    InvalidArgumentError,
     NotFoundError,
     ResourceExhaustedError,
     UnavailableError,
@@ -26,7 +25,6 @@ from mosaico_ros.protocol.errors import (
 
 __all__ = ['FolderStore']
 
-_LAYOUT = 1
 _FULL_DISK = {28, 122}  # ENOSPC, EDQUOT
 
 
@@ -101,7 +99,7 @@ class FolderStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def open(self, key: str) -> pa.NativeFile:
+    def open(self, key: str, plan: ReadPlan | None = None) -> pa.NativeFile:
         """Open an object for random reads, mapped into memory."""
         try:
             return pa.memory_map(str(self._path(key)))
@@ -154,10 +152,7 @@ class FolderStore:
         self._work_lock.close()
 
     def _path(self, key: str) -> Path:
-        parts = key.split('/')
-        if any(part in ('', '.', '..') or '\0' in part or '\\' in part for part in parts):
-            raise InvalidArgumentError(f'{key!r} is not a key of the store')
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*checked_key(key).split('/'))
 
     def _make_folder(self, folder: Path) -> None:
         if folder in self._synced:
@@ -189,22 +184,8 @@ class FolderStore:
         with open(self._root / 'tmp' / '.lock', 'wb') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
-                description = {'layout': _LAYOUT, 'store_id': str(uuid.uuid4())}
-                self.put('store.json', json.dumps(description, indent=1).encode() + b'\n')
-            try:
-                description = json.loads(path.read_bytes())
-                layout, store_id = int(description['layout']), str(description['store_id'])
-            except (ValueError, KeyError, TypeError) as error:
-                raise FailedPreconditionError(
-                    f'{path} is not the description of a Mosaico store',
-                    remedy='Choose another data folder, or restore the file.',
-                ) from error
-        if layout > _LAYOUT:
-            raise FailedPreconditionError(
-                f'The data folder {self._root} has layout {layout}, this release knows {_LAYOUT}',
-                remedy='Use the newer release that wrote it.',
-            )
-        return store_id
+                self.put('store.json', describe_store(str(uuid.uuid4())))
+            return store_id_of(path.read_bytes(), f'The data folder {self._root}')
 
 
 def _sync(path: Path) -> None:
