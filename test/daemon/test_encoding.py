@@ -105,6 +105,7 @@ def assert_same(got: pa.Table, wanted: pa.Table) -> None:
 
 
 @pytest.mark.skipif(not ONTOLOGY.exists(), reason=f'{ONTOLOGY} is not beside the checkout')
+@pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
 def test_every_ontology_schema_comes_back_exactly(filled):
     ontologies = json.loads(ONTOLOGY.read_text())['ontologies']
     assert len(ontologies) == 60
@@ -235,6 +236,7 @@ arrow_types = st.recursive(
 )
 
 
+@pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
 @settings(
     max_examples=60,
     deadline=None,

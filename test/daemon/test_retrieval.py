@@ -89,7 +89,7 @@ def test_long_overlapping_chunks_merge(filled, window):
     )
 
 
-def test_sealing_bounds_how_many_chunks_overlap(filled, settings):
+def test_sealing_bounds_how_many_chunks_overlap(filled, stored):
     """300 chunks over the same times, with ties: merged 16 at a time, in two passes."""
     filled.reopen(max_chunk_size_in_bytes=4_000)
     rng = random.Random(5)
@@ -107,7 +107,7 @@ def test_sealing_bounds_how_many_chunks_overlap(filled, settings):
     assert np.array_equal(got['arrival'].to_numpy(), order)
     described = filled.archive.describe_topic(locator)
     assert described.rows == len(every)
-    files = list(settings.store_dir.rglob('*.parquet'))
+    files = list(stored.rglob('*.parquet'))
     assert len(files) == described.chunks
     assert sum(path.stat().st_size for path in files) == described.bytes
     bounds = sorted((c['t_min'], c['t_max']) for c in chunks_in_manifest(settings))
@@ -116,7 +116,7 @@ def test_sealing_bounds_how_many_chunks_overlap(filled, settings):
 
 
 def chunks_in_manifest(settings: Any) -> list[dict[str, Any]]:
-    (manifest,) = settings.store_dir.rglob('topic.json')
+    (manifest,) = stored.rglob('topic.json')
     chunks: list[dict[str, Any]] = json.loads(manifest.read_text())['chunks']
     return chunks
 
