@@ -50,7 +50,7 @@ setup(
         'numpy>=1.26',
         'pillow>=10.0',
         'protobuf>=4.25',
-        'pyarrow>=19.0',
+        'pyarrow>=23.0',
         'pydantic>=2.11.7',
         'rich>=13.7',
         'rosbags>=0.11',
@@ -67,7 +67,7 @@ setup(
             'boto3>=1.36',
             'colcon-common-extensions>=0.3',
             'hypothesis>=6.100',
-            'mypy>=1.10',
+            'mypy>=2.4',
             'pandas>=2.2',
             # Real servers for the tests; pgserver has no wheels for newer interpreters yet.
             'pgserver>=0.1.4; python_version < "3.13"',
@@ -76,7 +76,7 @@ setup(
             'pytest>=8.0',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.5',
-            'ruff>=0.6',
+            'ruff>=0.17',
         ],
     },
     entry_points={

@@ -21,11 +21,20 @@ SCRIPTS = Path(__file__).parents[2] / 'scripts'
 def start(environment: dict[str, str], *parameters: str) -> subprocess.Popen[str]:
     flags = [part for parameter in parameters for part in ('-p', parameter)]
     return subprocess.Popen(
-        [sys.executable, str(SCRIPTS / 'daemon'), '--ros-args', *flags],
+        [sys.executable, '-X', 'faulthandler', str(SCRIPTS / 'daemon'), '--ros-args', *flags],
         env={**environment, 'PYTHONPATH': ':'.join(filter(None, sys.path))},
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def errors_of(node: subprocess.Popen[str]) -> str:
+    """What a node that must end by itself says on its way; where it stands if it does not."""
+    try:
+        return node.communicate(timeout=90)[1]
+    except subprocess.TimeoutExpired:
+        node.send_signal(signal.SIGABRT)
+        pytest.fail(f'the node does not end:\n{node.communicate()[1]}')
 
 
 @pytest.mark.parametrize('signals', [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)], ids=str)
@@ -49,7 +58,7 @@ def test_a_port_in_use_is_said(
     ros_environment: dict[str, str], tmp_path: Path, daemon: Any
 ) -> None:
     node = start(ros_environment, f'port:={daemon.port}', f'data_dir:={tmp_path / "archive"}')
-    _, errors = node.communicate(timeout=90)
+    errors = errors_of(node)
     assert node.returncode == 1
     assert str(daemon.port) in errors
     assert 'Traceback' not in errors
@@ -57,6 +66,6 @@ def test_a_port_in_use_is_said(
 
 def test_a_wrong_parameter_is_refused_by_name(ros_environment: dict[str, str]) -> None:
     node = start(ros_environment, 'max_chunk_age_seconds:=0.0')
-    _, errors = node.communicate(timeout=90)
+    errors = errors_of(node)
     assert node.returncode == 2
     assert 'max_chunk_age_seconds' in errors
