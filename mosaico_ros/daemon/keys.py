@@ -71,7 +71,7 @@ class Keys:
         Raises
         ------
         InvalidArgumentError
-            The description is too long, or the expiry has passed.
+            The description is too long or not one line of text, or the expiry has passed.
 
         """
         now = time.time_ns()
@@ -79,6 +79,11 @@ class Keys:
             raise InvalidArgumentError(
                 f'The description has {len(description)} characters',
                 remedy=f'At most {_MAX_DESCRIPTION} are kept.',
+            )
+        if not description.isprintable():  # a terminal will show it
+            raise InvalidArgumentError(
+                'The description holds line breaks or control characters',
+                remedy='Write one line of text.',
             )
         if expires_at_ns is not None and expires_at_ns <= now:
             raise InvalidArgumentError('The key would have expired already')

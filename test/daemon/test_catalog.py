@@ -14,9 +14,12 @@ import sqlalchemy as sa
 from mosaico_ros.daemon.catalog import schema_version
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.tables import metadata, sequences
+from mosaico_ros.daemon.keys import KeyGate, Keys
+from mosaico_ros.protocol.api_keys import Permission
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
+    PermissionDeniedError,
     UnavailableError,
 )
 
@@ -229,3 +232,20 @@ def test_missing_driver_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'psycopg', None)
     with pytest.raises(InvalidArgumentError, match=r"pip install 'mosaico_ros\[postgres\]'"):
         Database('postgresql://host/x')
+
+
+def test_api_keys_on_postgresql(postgres):
+    database = Database(postgres())
+    keys = Keys(database)
+    kept, gone = (keys.create(Permission.WRITE, 'für Ü') for _ in range(2))
+    gate = KeyGate(keys)
+    gate.admit(kept.reveal(), Permission.WRITE, 'DoPut')
+    keys.revoke(gone.fingerprint)
+    with pytest.raises(PermissionDeniedError):
+        gate.admit(gone.reveal(), Permission.READ, 'DoGet')
+    assert [(key.fingerprint, key.description) for key in keys.find_all()] == [
+        (kept.fingerprint, 'für Ü')
+    ]
+    assert keys.purge() == 0
+    assert keys.purge(everything=True) == 1
+    database.close()

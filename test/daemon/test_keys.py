@@ -85,6 +85,9 @@ def test_creation_refuses_what_makes_no_sense(keys):
         keys.create(Permission.READ, '', time.time_ns() - 1)
     with pytest.raises(InvalidArgumentError, match='1000'):
         keys.create(Permission.READ, 'x' * 1001)
+    for text in ('two\nlines', '\x1b[31mred', 'nul\0'):
+        with pytest.raises(InvalidArgumentError, match='one line'):
+            keys.create(Permission.READ, text)
     assert keys.find_all() == []
 
 

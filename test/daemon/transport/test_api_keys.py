@@ -289,6 +289,32 @@ def test_revocation_stops_new_calls_and_running_ones(caller, keys, new_topic):
     assert 10 <= rows['data_info']['total_row_count'] < 400
 
 
+def test_revocation_stops_a_running_read(caller, keys, new_topic):
+    made = caller.act('api_key_create', keys['manage'], permissions='read')['api_key_token']
+    descriptor = new_topic()
+    stamps = [list(range(i, i + 50_000)) for i in range(0, 2_000_000, 50_000)]
+    caller.call('DoPut', keys['write'], upload(descriptor, stamps))
+    locator = {'resource_locator': descriptor['resource_locator']}
+    named = flight.FlightDescriptor.for_command(json.dumps(locator)).serialize()
+    (info,) = caller.call('GetFlightInfo', made, named)
+    ticket = messages.FlightInfo.FromString(info).endpoint[0].ticket.SerializeToString()
+
+    everything = len(caller.call('DoGet', made, ticket))
+    reading = caller.channel.unary_stream(SERVICE + 'DoGet')(
+        ticket, metadata=[(API_KEY_HEADER, made)], timeout=30
+    )
+    assert next(reading)
+    fingerprint = ApiKeyToken.parse(made).fingerprint
+    caller.act('api_key_revoke', keys['manage'], api_key_fingerprint=fingerprint)
+    time.sleep(1.5)
+    got = 1
+    with pytest.raises(grpc.RpcError) as caught:  # noqa: PT012
+        for _ in reading:
+            got += 1
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert got < everything
+
+
 def test_no_secret_reaches_the_debug_log(caller, keys, keyed_daemon):
     manage = keys['manage']
     made = caller.act('api_key_create', manage, permissions='read')['api_key_token']
