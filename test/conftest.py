@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from mosaico_ros import MosaicoClient
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.flight as flight
@@ -84,6 +86,10 @@ class DaemonProcess:
     def url(self) -> str:
         """Where Flight clients connect."""
         return f'grpc://{self.host}:{self.port}'
+
+    def client(self) -> MosaicoClient:
+        """A client of our SDK."""
+        return MosaicoClient.connect(self.host, self.port, timeout=10)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""

@@ -49,75 +49,24 @@ def ros_environment(domain: int, tmp_path: Path) -> dict[str, str]:
     }
 
 
-@dataclass
-class Daemon:
-    """A `mosaicod run` process on its own port and folder."""
-
-    data_dir: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Daemon:
-        command = ['mosaico_ros.cli.mosaicod', 'run', '--port', str(self.port)]
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', *command, '--data-dir', str(self.data_dir)],
-            stdin=subprocess.DEVNULL,
-        )
-        return self
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-    def client(self) -> Any:
-        from mosaico_ros.client.comm.mosaico_client import MosaicoClient
-
-        return MosaicoClient.connect('127.0.0.1', self.port, timeout=10)
-
-
-def unused_port() -> int:
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return int(probe.getsockname()[1])
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port on which nobody listens."""
-    return unused_port()
-
-
-@contextlib.contextmanager
-def _serving(data_dir: Path) -> Iterator[Daemon]:
-    served = Daemon(data_dir, unused_port()).start()
-    try:
-        yield served
-    finally:
-        served.stop()
-
-
-@pytest.fixture(scope='session')
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def daemon(shared_daemon: Any) -> Any:
     """A daemon that the tests of a worker share."""
-    with _serving(tmp_path_factory.mktemp('archive')) as served:
-        yield served
+    return shared_daemon
 
 
 @pytest.fixture
-def mortal_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def mortal_daemon(make_daemon: Callable[..., Any]) -> Any:
     """A daemon to be killed; with short leases, because the test waits for one to lapse."""
-    monkeypatch.setenv('MOSAICOD_LEASE_SECONDS', '2')
-    with _serving(tmp_path / 'archive') as served:
-        yield served
+    return make_daemon(MOSAICOD_LEASE_SECONDS='2')
 
 
 @dataclass
@@ -165,7 +114,7 @@ class RecorderProcess:
 
 @pytest.fixture
 def start_recorder(
-    daemon: Daemon, ros_environment: dict[str, str], tmp_path: Path
+    daemon: Any, ros_environment: dict[str, str], tmp_path: Path
 ) -> Iterator[Callable[..., RecorderProcess]]:
     """Start recorders by parameters: ``start_recorder(topics=['/imu'])``."""
     import threading

@@ -232,7 +232,7 @@ def test_a_killed_daemon_is_said_clearly_and_what_it_acknowledged_is_kept(
     assert 'what to do: ' in words
     assert words.splitlines()[0] in recorder.errors.read_text()
 
-    daemon.start()
+    daemon.start(daemon.port)
     with daemon.client() as client:
         wait_for(
             lambda: (
