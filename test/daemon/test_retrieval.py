@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,12 @@ def test_sealing_bounds_how_many_chunks_overlap(filled, stored):
     files = list(stored.rglob('*.parquet'))
     assert len(files) == described.chunks
     assert sum(path.stat().st_size for path in files) == described.bytes
-    bounds = sorted((c['t_min'], c['t_max']) for c in chunks_in_manifest(settings))
+    bounds = sorted((c['t_min'], c['t_max']) for c in chunks_in_manifest(stored))
     assert max(sum(low <= at <= high for low, high in bounds) for at in range(1000)) <= 16
     assert filled.archive.query(parse({'ontology': {'IMU.arrival': {'$eq': 14_999}}}))
 
 
-def chunks_in_manifest(settings: Any) -> list[dict[str, Any]]:
+def chunks_in_manifest(stored: Path) -> list[dict[str, Any]]:
     (manifest,) = stored.rglob('topic.json')
     chunks: list[dict[str, Any]] = json.loads(manifest.read_text())['chunks']
     return chunks
