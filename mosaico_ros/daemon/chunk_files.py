@@ -130,8 +130,12 @@ class ChunkFiles:
                 if encoding == ARROW:
                     yield from _arrow_batches(source, groups, columns)
                     return
+                # The store reads ahead; Arrow's own buffer would hold the whole chunk.
                 file = pq.ParquetFile(
-                    source, metadata=footer.parquet, page_checksum_verification=True
+                    source,
+                    metadata=footer.parquet,
+                    page_checksum_verification=True,
+                    pre_buffer=False,
                 )
                 # Small groups hold large rows: one batch of many would be as large as them all.
                 full = all(footer.rows[group] == ROW_GROUP_ROWS for group in groups[:-1])

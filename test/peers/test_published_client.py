@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from mosaico_ros.daemon.settings import variable
+
 pytestmark = pytest.mark.peer
 START = 1_700_000_000_000_000_000
 
@@ -23,8 +25,16 @@ def test_it_works_over_tls_with_a_key(
     assert seen['gone']
 
 
-def test_it_writes_reads_queries_and_deletes(daemon: Any, peer: Callable[..., Any]) -> None:
-    seen = peer('write', daemon.port, 'peer_run')
+@pytest.fixture(params=['sqlite+folder', 'postgres+s3'])
+def any_daemon(request: pytest.FixtureRequest, make_daemon: Callable[..., Any]) -> Any:
+    if request.param == 'sqlite+folder':
+        return make_daemon()
+    storage = request.getfixturevalue('remote_storage')
+    return make_daemon(**{variable(name): value for name, value in storage.items()})
+
+
+def test_it_writes_reads_queries_and_deletes(any_daemon: Any, peer: Callable[..., Any]) -> None:
+    seen = peer('write', any_daemon.port, 'peer_run')
 
     assert seen['equal_imu']
     assert seen['equal_drive']
