@@ -279,7 +279,7 @@ def test_revocation_stops_new_calls_and_running_ones(caller, keys, new_topic):
 
     status, details = caller.status('DoPut', made, slowly())
     assert (status, 'DoPut needs a valid API key' in details) == ('PERMISSION_DENIED', True)
-    assert sent_at - revoked_at < 3
+    assert sent_at - revoked_at < 5
     assert caller.status('ListFlights', made)[0] == 'PERMISSION_DENIED'
     # What had arrived is kept; what the key could no longer send is not there.
     locator = descriptor['resource_locator']
