@@ -56,7 +56,8 @@ class Database:
                 ensure_current(connection)
         except OperationalError as error:
             raise UnavailableError(
-                f'The catalog {parsed.render_as_string()} cannot be opened: {error.orig}',
+                f'The catalog {parsed.set(query={})} cannot be opened: '
+                f'{" ".join(str(error.orig).split())}',
                 remedy='Check that the folder or server exists and may be written to.',
             ) from error
         except DBAPIError as error:
