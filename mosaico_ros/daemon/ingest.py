@@ -217,6 +217,10 @@ class Ingest:
         size = self.limits.chunk_bytes or IngestLimits.chunk_bytes
         return Merger(self.database, self.store, lease, encoder, self._field_ids, size)
 
+    def seal_later(self, lease: Lease, reason: str) -> None:
+        """Interrupt an upload as soon as catalog and store allow it."""
+        self._instance.seal_later(lease, reason)
+
     def forget(self, upload: Upload) -> None:
         """Let go of an upload that has ended."""
         with self._uploads_lock:

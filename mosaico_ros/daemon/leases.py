@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Instance:
         self._lease_ns = int(lease_s * 1e9)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._unsealed: deque[tuple[Lease, str]] = deque()
         with database.write() as connection:
             row = connection.execute(
                 instances.insert().values(
@@ -86,6 +88,10 @@ class Instance:
             self._thread.join()
         with self._database.write() as connection:
             connection.execute(instances.delete().where(instances.c.id == self.id))
+
+    def seal_later(self, lease: Lease, reason: str) -> None:
+        """Interrupt an upload as soon as catalog and store allow it; they did not just now."""
+        self._unsealed.append((lease, reason))
 
     def recover(self) -> int:
         """Seal the uploads of dead daemons; return how many there were."""
@@ -140,6 +146,9 @@ class Instance:
                 if beaten.rowcount != 1:
                     _log.error('This daemon was taken for dead; its uploads were sealed')
                     self._rejoin()
+                while self._unsealed:
+                    interrupt_upload(self._database, self._store, *self._unsealed[0])
+                    self._unsealed.popleft()
                 self.recover()
             except MosaicoError:
                 _log.exception('The heartbeat failed')

@@ -223,7 +223,13 @@ class Upload:
         self._wait()
         self._end()
         database, store = self._ingest.database, self._ingest.store
-        if not interrupt_upload(database, store, self.lease, reason):
+        try:
+            sealed = interrupt_upload(database, store, self.lease, reason)
+        except MosaicoError:
+            _log.exception('The topic %s cannot be sealed yet', self.locator)
+            self._ingest.seal_later(self.lease, reason)
+            return
+        if not sealed:
             with database.read() as connection:
                 topic = resources.find_topic_by(connection, topics.c.id == self.lease.topic_id)
             if topic is None:  # deleted; a chunk on its way may have made its folder again

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from mosaico_ros.daemon.catalog.tables import instances, topics
 from mosaico_ros.daemon.settings import Settings, variable
-from mosaico_ros.protocol.errors import AbortedError
+from mosaico_ros.protocol.errors import AbortedError, MosaicoError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 
 APPENDING = Path(__file__).with_name('appending.py')
@@ -146,3 +146,28 @@ def test_living_daemons_keep_their_uploads(filled, open_archive):
     with other._database.read() as connection:
         assert connection.execute(sa.select(topics.c.state)).scalar_one() == 'locked'
         assert len(connection.execute(sa.select(instances)).all()) == 2
+
+
+@pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
+def test_topic_that_cannot_be_sealed_is_sealed_when_the_store_is_back(filled, stored):
+    filled.reopen(lease_seconds=1)
+    locator, uuid = filled.create()
+    upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
+    upload.append(pa.record_batch([[1], [0.5]], schema=SCHEMA))
+    upload.commit()
+    (folder,) = stored.glob('sequences/*/topics/*')
+    away = stored.parent / 'away'
+    folder.rename(away)
+    folder.write_text('in the way')
+    upload.append(pa.record_batch([[2], [0.5]], schema=SCHEMA))
+    with pytest.raises(MosaicoError):
+        upload.finish()
+    assert not filled.archive.describe_topic(locator).interrupted
+    folder.unlink()
+    away.rename(folder)
+    deadline = time.monotonic() + 10
+    while not filled.archive.describe_topic(locator).interrupted:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert filled.read(locator).num_rows == 1
+    assert len(filled.archive.notifications(locator)) == 1
