@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,25 +60,32 @@ def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
         )
         return
 
-    from rich.console import Console
-
-    console = Console()
-    console.print(f'[bold]{handler.name}[/bold]', highlight=False)
+    console = rendering.console()
     still_open = sum(not session.locked for session in handler.sessions)
+    console.print(f'[bold]{handler.name}[/bold]')
     console.print(
         f'{rendering.moment(handler.timestamp_ns_min)} to '
         f'{rendering.moment(handler.timestamp_ns_max)} UTC, '
         f'{rendering.size(handler.total_size_bytes)} stored, {len(handler.sessions)} session(s)'
-        + (f', {still_open} not finalized' if still_open else ''),
-        highlight=False,
+        + (f', {still_open} not finalized' if still_open else '')
     )
-    console.print(topic_table(topics))
+    console.print()
+    console.print(topic_table(topics, handler.timestamp_ns_min or 0))
     if handler.user_metadata:
-        console.print('metadata')
-        for key, value in handler.user_metadata.items():
-            console.print(f'  {key}: {json.dumps(value)}', highlight=False, markup=False)
+        console.print()
+        for key, value in _flat(handler.user_metadata):
+            console.print(f'{key}: {json.dumps(value, ensure_ascii=False)}', markup=False)
     for topic, message in notifications:
-        console.print(f'! {topic or handler.name}: {message}', highlight=False, markup=False)
+        console.print(f'! {topic or handler.name}: {message}', markup=False)
+
+
+def _flat(metadata: dict[str, Any], path: str = '') -> Iterator[tuple[str, Any]]:
+    """Metadata by the dotted keys that queries use."""
+    for key, value in metadata.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f'{path}{key}.')
+        else:
+            yield f'{path}{key}', value
 
 
 def describe(topic: Any) -> dict[str, Any]:
@@ -95,10 +103,10 @@ def describe(topic: Any) -> dict[str, Any]:
     }
 
 
-def topic_table(topics: list[dict[str, Any]]) -> Any:
-    """The topics of a sequence as a table: type, count, rate, size, time span."""
+def topic_table(topics: list[dict[str, Any]], origin_ns: int) -> Any:
+    """The topics of a sequence as a table: type, count, rate, size, time span from an origin."""
     return rendering.table(
-        ('topic', 'type', 'count', 'rate', 'size', 'start (UTC)', 'duration', ''),
+        ('topic', 'type', 'count', 'rate', 'size', 'span', ''),
         [
             (
                 topic['topic'],
@@ -106,13 +114,10 @@ def topic_table(topics: list[dict[str, Any]]) -> Any:
                 str(topic['count']),
                 rendering.rate(topic['count'], topic['start_ns'], topic['end_ns']),
                 rendering.size(topic['bytes']),
-                rendering.moment(topic['start_ns']),
-                rendering.duration(
-                    None if topic['start_ns'] is None else topic['end_ns'] - topic['start_ns']
-                ),
+                rendering.span(topic['start_ns'], topic['end_ns'], origin_ns),
                 '' if topic['complete'] else 'incomplete',
             )
             for topic in topics
         ],
-        right=('count', 'rate', 'size', 'duration'),
+        right=('count', 'rate', 'size', 'span'),
     )

@@ -45,9 +45,7 @@ def command(client: MosaicoClient, as_json: bool) -> None:
             'The archive is empty. `mosaico record --all` or `mosaico ingest BAG` fills it.'
         )
         return
-    from rich.console import Console
-
-    Console().print(
+    rendering.console().print(
         rendering.table(
             ('sequence', 'topics', 'size', 'start (UTC)', 'duration'),
             [

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 
@@ -58,15 +59,29 @@ def rate(count: int, start_ns: int | None, end_ns: int | None) -> str:
     return f'{(count - 1) * 1e9 / (end_ns - start_ns):.1f} Hz'
 
 
+def span(start_ns: int | None, end_ns: int | None, origin_ns: int) -> str:
+    """Two stamps as seconds from an origin: ``0.00 – 9.99 s``; a dash when there are none."""
+    if start_ns is None or end_ns is None:
+        return '-'
+    return f'{(start_ns - origin_ns) / 1e9:.2f} – {(end_ns - origin_ns) / 1e9:.2f} s'
+
+
+def console() -> Console:
+    """A console on standard output; wide when piped, so that no line is folded."""
+    from rich.console import Console
+
+    shown = Console(highlight=False)
+    return shown if shown.is_terminal else Console(highlight=False, width=300)
+
+
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
 ) -> Table:
-    """A plain table with a header; the columns named in ``right`` hold numbers."""
-    from rich import box
+    """A table with a dim header and no lines; the columns named in ``right`` hold numbers."""
     from rich.table import Table
 
     numbers = set(right)
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style='dim')
     for column in columns:
         drawn.add_column(column, justify='right' if column in numbers else 'left', overflow='fold')
     for row in rows:

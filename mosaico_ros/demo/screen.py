@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -288,11 +290,14 @@ def _print_verdict(console: Console, proof: Proof) -> None:
 
 
 def _print_next(console: Console, proof: Proof, data_dir: Path) -> None:
+    # From an environment that is not activated, the commands need the path this one came by.
+    beside = Path(sys.argv[0]).parent
+    here = '' if shutil.which('mosaico') or not (beside / 'mosaico').exists() else f'{beside}/'
     console.print(
         f'\nThe data is in {data_dir}. Serve it again, and explore it from another terminal:\n'
-        f'\n   mosaicod run --data-dir {shlex.quote(str(data_dir))}\n'
-        f'\n   mosaico info {proof.sequence}'
-        f'\n   mosaico cat {proof.sequence}/imu --count 5'
-        f"\n   mosaico query '{QUERY}'\n",
+        f'\n   {here}mosaicod run --data-dir {shlex.quote(str(data_dir))}\n'
+        f'\n   {here}mosaico info {proof.sequence}'
+        f'\n   {here}mosaico cat {proof.sequence}/imu --count 5'
+        f"\n   {here}mosaico query '{QUERY}'\n",
         soft_wrap=True,
     )

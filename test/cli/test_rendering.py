@@ -54,3 +54,8 @@ def test_duration(span: int | None, text: str) -> None:
 def test_rate_is_intervals_over_time() -> None:
     assert rendering.rate(201, 0, 10**9) == '200.0 Hz'
     assert rendering.rate(1, 0, 0) == '-'
+
+
+def test_span_counts_from_the_origin() -> None:
+    assert rendering.span(1_500_000_000, 2_000_000_000, 10**9) == '0.50 – 1.00 s'
+    assert rendering.span(None, None, 0) == '-'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -50,13 +52,39 @@ def processes_of(data_dir: Path) -> list[str]:
     return found
 
 
+def try_what_it_suggests(output: str, port: int) -> None:
+    """Serve the data again and run the three commands, as they are printed."""
+    serve, *commands = re.findall(r'^   (mosaicod? .*)$', output, re.M)
+    assert len(commands) == 3
+    environment = os.environ | {'MOSAICOD_PORT': str(port), 'MOSAICO_PORT': str(port)}
+
+    def spelled(command: str) -> list[str]:
+        name, *arguments = shlex.split(command)
+        return [sys.executable, '-m', f'mosaico_ros.cli.{name}', *arguments]
+
+    with subprocess.Popen(spelled(serve), env=environment, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        assert b'ready' in daemon.stdout.readline()
+        info, cat, query = (
+            subprocess.run(
+                spelled(command), env=environment, check=True, capture_output=True, text=True
+            ).stdout
+            for command in commands
+        )
+        daemon.terminate()
+    assert '/lidar/points' in info
+    assert cat.count('"acceleration"') == 5
+    assert query.count('[') == 2
+
+
 @pytest.mark.slow
-def test_the_demo_proves_itself_twice_in_one_folder(tmp_path: Path) -> None:
+def test_the_demo_proves_itself_twice_in_one_folder(tmp_path: Path, free_port: int) -> None:
     code, output, errors = run(tmp_path / 'data', '--seconds', '4')
     assert code == 0, output + errors
     for words in ('/imu', '800', 'IMU.acceleration.y > 8', 'Nothing was lost', 'mosaicod run'):
         assert words in output
     assert '✗' not in output
+    try_what_it_suggests(output, free_port)
 
     code, output, errors = run(tmp_path / 'data', '--seconds', '4', '--json')
     assert code == 0, output + errors

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -47,14 +46,6 @@ def ros_environment(domain: int, tmp_path: Path) -> dict[str, str]:
         'ROS_PYTHON_CHECK_FIELDS': '1',
         'PYTHONUNBUFFERED': '1',
     }
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
