@@ -1,13 +1,12 @@
 """Record live topics into the archive: `ros2 launch mosaico_ros recorder.launch.py`."""
 
 import yaml
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 # Arguments that win over the params file when given.
 OVERRIDES = {

@@ -175,6 +175,28 @@ def test_python(served: None, workspace: Path, environment: dict[str, str]) -> N
     ]
 
 
+def test_fleet(
+    tmp_path: Path, environment: dict[str, str], free_port: int, remote_storage: dict[str, str]
+) -> None:
+    """The exports as printed, with the addresses of servers that are there."""
+    *exports, serve = BLOCKS['fleet'].strip().splitlines()
+    values = {f'MOSAICOD_{name.upper()}': value for name, value in remote_storage.items()}
+    assert set(re.findall(r'(\w+)=', '\n'.join(exports))) == set(values)
+    own = (
+        environment
+        | values
+        | {
+            'MOSAICOD_PORT': str(free_port),
+            'MOSAICO_PORT': str(free_port),
+            'MOSAICOD_DATA_DIR': str(tmp_path / 'unused'),
+        }
+    )
+    with in_background(serve, tmp_path, own):
+        await_daemon(own)
+        assert 'The archive is empty' in shell('mosaico ls', tmp_path, own)
+    assert not (tmp_path / 'unused' / 'catalog.db').exists()
+
+
 def test_secure(tmp_path: Path, environment: dict[str, str]) -> None:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -42,21 +42,24 @@ _OPTIONS = [
 ]
 
 
-def connects(command: F) -> F:
-    """Give a verb the connection options and, as its first argument, an open client.
+def addressed(command: F) -> F:
+    """Give a verb the options `host`, `port`, `api_key`, `tls` and `tls_cert`."""
+    decorated: Any = command
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return cast('F', decorated)
+
+
+def connects(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb these options and, as its first argument, an open client.
 
     The client is closed when the verb returns.
     """
 
+    @addressed
     @functools.wraps(command)
     def run(
-        *,
-        host: str,
-        port: int,
-        api_key: str | None,
-        tls: bool,
-        tls_cert: str | None,
-        **arguments: Any,
+        *, host: str, port: int, api_key: str | None, tls: bool, tls_cert: str | None, **rest: Any
     ) -> Any:
         # gRPC's own lines about a failed handshake say less than our error.
         os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
@@ -65,12 +68,9 @@ def connects(command: F) -> F:
         with MosaicoClient.connect(
             host, port, enable_tls=tls, tls_cert_path=tls_cert, api_key=api_key
         ) as client:
-            return command(client, **arguments)
+            return command(client, **rest)
 
-    decorated: Any = run
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return run
 
 
 def open_topic(client: MosaicoClient, locator: str) -> Any:

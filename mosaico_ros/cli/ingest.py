@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaico_ros.cli import rendering
+from mosaico_ros.cli.connection import addressed
 
 if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.injector import InjectionReport
@@ -52,16 +53,7 @@ def _json_object(
 @click.option('--ros-distro', help='Type set for messages without definition, such as humble.')
 @click.option('--dry-run', is_flag=True, help='Say what would be loaded; connect to nothing.')
 @click.option('--no-checksum', is_flag=True, help='Do not store the SHA-256 of the bag.')
-@click.option('--host', default='127.0.0.1', show_default=True, envvar='MOSAICO_HOST')
-@click.option('--port', default=6726, show_default=True, envvar='MOSAICO_PORT')
-@click.option('--api-key', envvar='MOSAICO_API_KEY', help='API key, if the daemon asks for one.')
-@click.option('--tls', is_flag=True, envvar='MOSAICO_TLS', help='Connect with TLS.')
-@click.option(
-    '--tls-cert',
-    type=click.Path(exists=True, dir_okay=False),
-    envvar=['MOSAICO_TLS_CERT_FILE', 'MOSAICO_CERT_PATH'],
-    help='PEM file of the certificate authority (turns TLS on).',
-)
+@addressed
 @click.option(
     '--json', 'as_json', is_flag=True, help='Print one JSON object per bag, no progress.'
 )
@@ -178,8 +170,6 @@ def _facts(report: InjectionReport) -> dict[str, Any]:
 
 
 def _show(report: InjectionReport, *, dry_run: bool) -> None:
-    from rich.console import Console
-
     rows = []
     for topic in report.topics.values():
         lost = topic.read - topic.stored
@@ -195,7 +185,7 @@ def _show(report: InjectionReport, *, dry_run: bool) -> None:
                 '' if dry_run else rendering.size(topic.nbytes),
             )
         )
-    console = Console()
+    console = rendering.console()
     header = ('topic', 'type', 'stored as', 'messages', 'lost', 'rate', 'size')
     console.print(rendering.table(header, rows, right=header[3:]))
     for remark in _remarks(report):

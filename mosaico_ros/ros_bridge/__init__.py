@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adapter_base import (
+    from mosaico_ros.ros_bridge.adapter_base import (
         ROSAdapterBase as ROSAdapterBase,
         register_default_adapter as register_default_adapter,
     )
-    from .injector import (
+    from mosaico_ros.ros_bridge.injector import (
         InjectionReport as InjectionReport,
         InjectionStatus as InjectionStatus,
         RosbagInjector as RosbagInjector,
         ROSInjectionConfig as ROSInjectionConfig,
     )
-    from .registry import ROSTypeRegistry as ROSTypeRegistry
-    from .ros_message import ROSHeader as ROSHeader, ROSMessage as ROSMessage
-    from .topic_decoder import TopicDecoder as TopicDecoder
+    from mosaico_ros.ros_bridge.registry import ROSTypeRegistry as ROSTypeRegistry
+    from mosaico_ros.ros_bridge.ros_message import ROSHeader as ROSHeader, ROSMessage as ROSMessage
+    from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder as TopicDecoder
 
 _MODULES = {
     'ROSAdapterBase': '.adapter_base',

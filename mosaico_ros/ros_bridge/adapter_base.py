@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
-
-from .definitions import full_name
-from .ros_message import ROSMessage
+from mosaico_ros.ros_bridge.definitions import full_name
+from mosaico_ros.ros_bridge.ros_message import ROSMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
-
-from .cdr.layout import Struct, build_tree
+from mosaico_ros.ros_bridge.cdr.layout import Struct, build_tree
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores

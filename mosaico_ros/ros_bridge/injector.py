@@ -21,20 +21,18 @@ from mosaico_ros.client.enums import (
 )
 from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
-
-from .bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
-from .lane_workers import LaneWorkers
-from .registry import ROSTypeRegistry
-from .topic_decoder import TopicDecoder
-from .topic_filter import TopicFilter
+from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
+from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
+from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
+from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
+from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
 
     from mosaico_ros.client.handlers.base_session_writer import BaseSessionWriter
     from mosaico_ros.client.handlers.topic_writer import TopicWriter
-
-    from .adapter_base import ROSAdapterBase
+    from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase
 
 _log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from .bags import MessageGroup
+from mosaico_ros.ros_bridge.bags import MessageGroup
 
 #: Waiting for the daemon (a topic being created or sealed, flow control) is most of what a worker
 #: does, so a few more than there are processors.

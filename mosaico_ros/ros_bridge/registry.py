@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
-
-from .definitions import Types, full_name, parse_definition
+from mosaico_ros.ros_bridge.definitions import Types, full_name, parse_definition
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores

@@ -15,14 +15,13 @@ from mosaico_ros.models.core.unmodeled import resolve_ontology_class
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.serialization import SerializationFormat
-
-from .adapter_base import ROSAdapterBase, registered_adapter
-from .adapters.maps import ColumnMap, column_map
-from .adapters.vocabulary import convert
-from .cdr.columns import Column, Group, derived_array, derived_type
-from .cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
-from .definitions import Definition, Types, find_definition, full_name
-from .ros_message import ROSMessage
+from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase, registered_adapter
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map
+from mosaico_ros.ros_bridge.adapters.vocabulary import convert
+from mosaico_ros.ros_bridge.cdr.columns import Column, Group, derived_array, derived_type
+from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
+from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
+from mosaico_ros.ros_bridge.ros_message import ROSMessage
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores

@@ -6,8 +6,17 @@ levels deeper in the others.
 
 from __future__ import annotations
 
-from .maps import ColumnMap
-from .vocabulary import Copy, Covariance, Each, Header, Nest, Pack, Word, filled
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.adapters.vocabulary import (
+    Copy,
+    Covariance,
+    Each,
+    Header,
+    Nest,
+    Pack,
+    Word,
+    filled,
+)
 
 _HEADER: dict[str, Word] = {'header': Header()}
 

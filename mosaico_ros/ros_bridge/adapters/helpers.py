@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from ..adapter_base import ROSAdapterBase
+    from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase
 
 
 def _validate_msgdata(

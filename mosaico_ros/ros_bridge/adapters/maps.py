@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .vocabulary import Nest, Word
+from mosaico_ros.ros_bridge.adapters.vocabulary import Nest, Word
 
 if TYPE_CHECKING:
     from mosaico_ros.models import Serializable

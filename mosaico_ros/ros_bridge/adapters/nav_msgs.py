@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .maps import ColumnMap
-from .vocabulary import Copy, Covariance, Each, Header, Nest, time
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.adapters.vocabulary import Copy, Covariance, Each, Header, Nest, time
 
 _MAP_LOAD_TIME = {'map_load_time': time('map_load_time')}
 

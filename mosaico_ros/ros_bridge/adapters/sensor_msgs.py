@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..cdr.columns import Group
-from .maps import ColumnMap
-from .vocabulary import (
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.adapters.vocabulary import (
     Compute,
     Constant,
     Copy,
@@ -25,6 +24,7 @@ from .vocabulary import (
     positive,
     unless,
 )
+from mosaico_ros.ros_bridge.cdr.columns import Group
 
 _HEADER: dict[str, Word] = {'header': Header()}
 _KELVIN_AT_ZERO_CELSIUS = 273.15

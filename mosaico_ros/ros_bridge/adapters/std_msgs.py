@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .maps import ColumnMap
-from .vocabulary import Copy, time
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.adapters.vocabulary import Copy, time
 
 _VALUES = {
     'Bool': 'Boolean',

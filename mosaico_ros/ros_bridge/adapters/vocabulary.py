@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-
-from ..cdr.columns import (
+from mosaico_ros.ros_bridge.cdr.columns import (
     Bytes,
     Column,
     Group,

@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
-
-from . import mcap, ros1, sqlite
-from .metadata import read_metadata
-from .records import Bag as Bag, BagTopic as BagTopic, MessageGroup as MessageGroup
+from mosaico_ros.ros_bridge.bags import mcap, ros1, sqlite
+from mosaico_ros.ros_bridge.bags.metadata import read_metadata
+from mosaico_ros.ros_bridge.bags.records import (
+    Bag as Bag,
+    BagTopic as BagTopic,
+    MessageGroup as MessageGroup,
+)
 
 _SUFFIXES = ('.mcap', '.db3', '.bag')
 

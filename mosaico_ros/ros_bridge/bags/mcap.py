@@ -20,12 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-
-from ..cdr.decoder import Payloads
-from ..cdr.rows import Rows
-from ..definitions import full_name
-from .metadata import distro_of
-from .records import Bag, BagTopic, Collector, MessageGroup
+from mosaico_ros.ros_bridge.bags.metadata import distro_of
+from mosaico_ros.ros_bridge.bags.records import Bag, BagTopic, Collector, MessageGroup
+from mosaico_ros.ros_bridge.cdr.decoder import Payloads
+from mosaico_ros.ros_bridge.cdr.rows import Rows
+from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'\x89MCAP0\r\n'
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 0x03, 0x04, 0x05, 0x06, 0x07

@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-
-from ..cdr.decoder import Payloads
-from ..definitions import full_name
-from .records import GROUP_BYTES, GROUP_MESSAGES, Bag, BagTopic, Collector, MessageGroup
+from mosaico_ros.ros_bridge.bags.records import (
+    GROUP_BYTES,
+    GROUP_MESSAGES,
+    Bag,
+    BagTopic,
+    Collector,
+    MessageGroup,
+)
+from mosaico_ros.ros_bridge.cdr.decoder import Payloads
+from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'#ROSBAG V'
 

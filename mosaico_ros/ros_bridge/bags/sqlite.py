@@ -11,11 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-
-from ..cdr.decoder import Payloads
-from ..definitions import full_name
-from .metadata import distro_of
-from .records import GROUP_BYTES, GROUP_MESSAGES, Bag, BagTopic, Collector, MessageGroup
+from mosaico_ros.ros_bridge.bags.metadata import distro_of
+from mosaico_ros.ros_bridge.bags.records import (
+    GROUP_BYTES,
+    GROUP_MESSAGES,
+    Bag,
+    BagTopic,
+    Collector,
+    MessageGroup,
+)
+from mosaico_ros.ros_bridge.cdr.decoder import Payloads
+from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'SQLite format 3\0'
 

@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.errors import ResourceExhaustedError
-
-from .layout import Array, Node, Primitive, Struct, Text
+from mosaico_ros.ros_bridge.cdr.layout import Array, Node, Primitive, Struct, Text
 
 
 @dataclass

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns import Column
-from .layout import ENCAPSULATIONS, ROS1, Program, Struct, Wire, compile_program
-from .rows import Lifted, MalformedRows, Rows, running
-from .vector import VectorDecoder
-from .walk import Walker, WalkError
+from mosaico_ros.ros_bridge.cdr.columns import Column
+from mosaico_ros.ros_bridge.cdr.layout import (
+    ENCAPSULATIONS,
+    ROS1,
+    Program,
+    Struct,
+    Wire,
+    compile_program,
+)
+from mosaico_ros.ros_bridge.cdr.rows import Lifted, MalformedRows, Rows, running
+from mosaico_ros.ros_bridge.cdr.vector import VectorDecoder
+from mosaico_ros.ros_bridge.cdr.walk import Walker, WalkError
 
 #: A serialized message.
 Buffer = bytes | memoryview

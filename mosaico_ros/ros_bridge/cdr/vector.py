@@ -10,10 +10,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .columns import Bytes, Column, Group, Leaf, List
-from .layout import Block, ItemsStep, Leaf as BlockLeaf, Program, Shape, TextStep
-from .rows import Cursor, MalformedRows, Rows, aligned, collapse, running
-from .walk import TooManyWords, Walker, WalkError
+from mosaico_ros.ros_bridge.cdr.columns import Bytes, Column, Group, Leaf, List
+from mosaico_ros.ros_bridge.cdr.layout import (
+    Block,
+    ItemsStep,
+    Leaf as BlockLeaf,
+    Program,
+    Shape,
+    TextStep,
+)
+from mosaico_ros.ros_bridge.cdr.rows import Cursor, MalformedRows, Rows, aligned, collapse, running
+from mosaico_ros.ros_bridge.cdr.walk import TooManyWords, Walker, WalkError
 
 #: A template of more length words than this costs more than it saves.
 _TEMPLATE_WORDS = 2000

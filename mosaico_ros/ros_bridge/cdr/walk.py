@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from .layout import Block, Program, TextStep
+from mosaico_ros.ros_bridge.cdr.layout import Block, Program, TextStep
 
 _WORDS = {False: struct.Struct('<I').unpack_from, True: struct.Struct('>I').unpack_from}
 
