@@ -1,68 +1,19 @@
 """Record live topics into the archive: `ros2 launch mosaico_ros recorder.launch.py`."""
 
-import yaml
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterFile
-from launch_ros.substitutions import FindPackageShare
-
-# Arguments that win over the params file when given.
-OVERRIDES = {
-    'host': 'Host of the archive daemon.',
-    'port': 'Port of the archive daemon.',
-    'topics': 'YAML list of topic names or globs, for example "[/imu, /camera/*]".',
-    'sequence_name': 'Name of the recording; {date}, {time}, {host} and {node} are filled in.',
-    'use_sim_time': 'Follow /clock; rows keep the receive stamp of the system clock.',
-}
-
-
-def _node(context):
-    given = {name: LaunchConfiguration(name).perform(context) for name in OVERRIDES}
-    # Only what was given: an argument's default must not hide what the params file says.
-    values = {name: yaml.safe_load(text) for name, text in given.items() if text}
-    return [
-        Node(
-            package='mosaico_ros',
-            executable='recorder',
-            name=LaunchConfiguration('node_name'),
-            namespace=LaunchConfiguration('namespace'),
-            output='both',
-            # Closing drains, flushes and seals every topic; 5 s can be short for a slow link.
-            sigterm_timeout='15',
-            sigkill_timeout='15',
-            parameters=[
-                ParameterFile(LaunchConfiguration('params_file'), allow_substs=True),
-                *([values] if values else []),
-            ],
-        )
-    ]
+from mosaico_ros.nodes.launching import describe_node
 
 
 def generate_launch_description():
     """Describe the arguments and the recorder node."""
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument(
-                'params_file',
-                default_value=PathJoinSubstitution(
-                    [FindPackageShare('mosaico_ros'), 'config', 'recorder.yaml']
-                ),
-                description='YAML file of parameters; the default one explains each.',
+    return describe_node(
+        'recorder',
+        {
+            'host': 'Host of the archive daemon.',
+            'port': 'Port of the archive daemon.',
+            'topics': 'YAML list of topic names or globs, for example "[/imu, /camera/*]".',
+            'sequence_name': (
+                'Name of the recording; {date}, {time}, {host} and {node} are filled in.'
             ),
-            DeclareLaunchArgument(
-                'namespace', default_value='', description='Namespace of the recorder node.'
-            ),
-            DeclareLaunchArgument(
-                'node_name', default_value='mosaico_recorder', description='Name of the node.'
-            ),
-            *(
-                DeclareLaunchArgument(
-                    name, default_value='', description=f'{text} Empty: as in params_file.'
-                )
-                for name, text in OVERRIDES.items()
-            ),
-            OpaqueFunction(function=_node),
-        ]
+            'use_sim_time': 'Follow /clock; rows keep the receive stamp of the system clock.',
+        },
     )

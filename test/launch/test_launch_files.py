@@ -61,7 +61,8 @@ def test_an_argument_left_alone_does_not_hide_the_params_file(stand_ins: None, n
 @pytest.mark.parametrize('name', NAMES)
 def test_every_override_is_a_parameter_of_the_node(stand_ins: None, name: str) -> None:
     known = {spec.name for spec in TABLES[name]} | {'use_sim_time'}
-    assert set(load(name).OVERRIDES) <= known
+    arguments = set(load(name).generate_launch_description().arguments())
+    assert {'host', 'port'} <= arguments - {'params_file', 'namespace', 'node_name'} <= known
 
 
 def test_given_arguments_become_parameters_of_the_right_type(stand_ins: None) -> None:
