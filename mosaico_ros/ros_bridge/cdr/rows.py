@@ -124,7 +124,9 @@ class Rows:
             start = int(self.base[0]) + rel
             return np.ndarray((n, size), np.uint8, self.buffer, start, (self.pitch, 1))
         # A view that overlaps itself byte by byte: indexing it copies `size` bytes per row.
-        sliding = np.ndarray((len(self.buffer) - size + 1,), f'V{size}', self.buffer, 0, (1,))
+        sliding: np.ndarray = np.ndarray(
+            (len(self.buffer) - size + 1,), f'V{size}', self.buffer, 0, (1,)
+        )
         return sliding[self.base + rel].view(np.uint8).reshape(n, size)
 
     def cut(self, rel: Cursor, sizes: Cursor) -> tuple[np.ndarray, np.ndarray]:
