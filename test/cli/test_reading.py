@@ -1,0 +1,119 @@
+"""The verbs that read an archive: ls, info, cat, query."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mosaico_ros import IMU, CompressedImage, Message, Vector3d
+
+SECOND = 10**9
+
+
+def imu(y: float) -> IMU:
+    still = Vector3d(x=0.0, y=0.0, z=0.0)
+    return IMU(acceleration=Vector3d(x=math.nan, y=y, z=9.81), angular_velocity=still)
+
+
+@pytest.fixture
+def mosaico(daemon: Any) -> Callable[..., str]:
+    """``mosaico('ls', '--json')`` returns what the command prints."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, '-m', 'mosaico_ros.cli.mosaico', *arguments],
+            env={**os.environ, 'MOSAICO_PORT': str(daemon.port)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def filled(daemon: Any) -> None:
+    with daemon.client() as client, client.sequence_create('run', {'site': {'hall': 'B'}}) as run:
+        topic = run.topic_create('/arm/imu', ontology_type=IMU)
+        for i in range(100):
+            y = 9.0 if i in (20, 21, 70) else 0.5
+            topic.push(Message(timestamp_ns=i * SECOND // 10, data=imu(y)))
+        camera = run.topic_create('/camera', ontology_type=CompressedImage)
+        camera.push(Message(timestamp_ns=5, data=CompressedImage(data=b'\xff\xd8', format='jpeg')))
+
+
+def test_an_empty_archive_says_how_to_fill_it(mosaico: Callable[..., str]) -> None:
+    assert 'mosaico record' in mosaico('ls')
+    assert mosaico('ls', '--json') == ''
+    assert mosaico('query', 'IMU.acceleration.y > 8') == 'nothing matches\n'
+
+
+def test_ls(filled: None, mosaico: Callable[..., str]) -> None:
+    (line,) = mosaico('ls', '--json').splitlines()
+    listed = json.loads(line)
+    assert listed['sequence'] == 'run'
+    assert listed['topics'] == ['/arm/imu', '/camera']
+    assert (listed['start_ns'], listed['end_ns']) == (0, 99 * SECOND // 10)
+    assert listed['metadata'] == {'site': {'hall': 'B'}}
+    header, row = mosaico('ls').splitlines()
+    assert header.split()[0] == 'sequence'
+    assert row.split()[:2] == ['run', '2']
+
+
+def test_info(filled: None, mosaico: Callable[..., str]) -> None:
+    told = json.loads(mosaico('info', 'run', '--json'))
+    first, second = told['topics']
+    assert (first['topic'], first['type'], first['count']) == ('/arm/imu', 'IMU', 100)
+    assert (second['count'], second['complete']) == (1, True)
+    assert told['sessions'][0]['finalized']
+    shown = mosaico('info', '/run/')
+    assert '10.0 Hz' in shown
+    assert '0.00 – 9.90 s' in shown
+    assert 'site.hall: "B"' in shown
+    assert 'incomplete' not in shown
+
+
+def test_cat(filled: None, mosaico: Callable[..., str]) -> None:
+    lines = [json.loads(line) for line in mosaico('cat', 'run/arm/imu', '-n', '3').splitlines()]
+    assert [line['timestamp_ns'] for line in lines] == [0, SECOND // 10, SECOND // 5]
+    assert lines[0]['acceleration']['x'] is None  # NaN
+    window = mosaico('cat', 'run/arm/imu', '--start', str(2 * SECOND), '--end', str(3 * SECOND))
+    assert len(window.splitlines()) == 11  # both ends count
+    (image,) = mosaico('cat', 'run/camera').splitlines()
+    assert base64.b64decode(json.loads(image)['data']) == b'\xff\xd8'
+
+
+def test_query(filled: None, mosaico: Callable[..., str]) -> None:
+    condition = 'IMU.acceleration.y > 8'
+    (hit,) = mosaico('query', condition, '--gap', '1', '--json').splitlines()
+    assert json.loads(hit)['windows'] == [
+        {'start_ns': 2 * SECOND, 'end_ns': 21 * SECOND // 10},
+        {'start_ns': 7 * SECOND, 'end_ns': 7 * SECOND},
+    ]
+    assert mosaico('query', condition).count('[') == 2
+    by_name = mosaico('query', "sequence.name match 'run' and topic.ontology_tag == 'IMU'")
+    assert by_name == 'run/arm/imu  (IMU)\n'
+
+
+def test_what_broke_off_is_marked(daemon: Any, mosaico: Callable[..., str]) -> None:
+    with (
+        daemon.client() as client,
+        contextlib.suppress(ZeroDivisionError),
+        client.sequence_create('broken') as run,
+    ):
+        topic = run.topic_create('/imu', ontology_type=IMU)
+        topic.push(Message(timestamp_ns=1, data=imu(0.0)))
+        raise ZeroDivisionError('the arm fell off')
+    assert 'the arm fell off' in mosaico('info', 'broken')
+    assert len(mosaico('cat', 'broken/imu').splitlines()) == 1
