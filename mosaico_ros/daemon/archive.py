@@ -103,9 +103,9 @@ class Archive:
             self._store,
             self._instance,
             IngestLimits(
-                chunk_bytes=settings.max_chunk_size_in_bytes,
+                chunk_bytes=settings.chunk_bytes,
                 chunk_age_s=settings.max_chunk_age_seconds,
-                encoders=settings.max_concurrent_writes,
+                encoders=settings.max_concurrent_writes or settings.parallelism,
                 buffered_bytes=settings.max_buffered_size_in_bytes,
             ),
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ PREFIX = 'MOSAICOD_'
 CONFIG_VARIABLE = 'MOSAICOD_CONFIG'
 
 _MIB = 1024 * 1024
+
+_UNITS = (86_400, 3_600, 60, 1)
+_DURATION = re.compile(r'(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?', re.ASCII)
 
 
 def _default_data_dir() -> Path:
@@ -52,7 +56,7 @@ def _setting(default: Any, *, secret: bool = False, **limits: Any) -> Any:
 class Settings:
     """All settings; the variable of ``max_chunk_age_seconds`` is MOSAICOD_MAX_CHUNK_AGE_SECONDS.
 
-    Sizes are in bytes, durations in seconds.
+    Sizes are in bytes; durations in seconds, or written as 90s, 15m, 1h, 2d, 1h30m.
     """
 
     #: Address to listen on. Local by default: without API keys the archive is open to whoever
@@ -85,18 +89,34 @@ class Settings:
     #: Rows received that are not durable yet, all uploads together; beyond it senders wait.
     #: Enough for a chunk in the making and one on its way per core.
     max_buffered_size_in_bytes: int = _setting(256 * _MIB, low=1 * _MIB)
-    #: Encoders running at once; more than cores gains nothing.
-    max_concurrent_writes: int = dataclasses.field(
-        default_factory=_cores, metadata=_limits(low=1, high=256)
-    )
+    #: What one encoder may hold in memory: a chunk is cut there at the latest, whatever the
+    #: limit on chunks says.
+    parquet_in_memory_encoding_buffer_size: int = _setting(75 * _MIB, low=1 * _MIB)
+    #: Cores to count on; 0 asks the system.
+    default_parallelism: int = _setting(0, low=0, high=1024)
+    #: Encoders running at once; more than cores gains nothing, so 0 means as many as those.
+    max_concurrent_writes: int = _setting(0, low=0, high=256)
     #: Largest message accepted, announced to clients, which cut their batches by it.
     max_grpc_message_size: int = _setting(50 * _MIB, low=4 * _MIB, high=512 * _MIB)
     #: Size at which a read stream cuts its batches: the transport's speed is flat from 1 MiB on,
     #: and progress and cancellation act per batch.
     target_message_size: int = _setting(2 * _MIB, low=64 * 1024, high=64 * _MIB)
+    #: Rows of a batch on the way out, however small they are.
+    max_batch_size: int = _setting(8192, low=1, high=1 << 20)
+    #: An upload that sends nothing, or a reader that takes nothing, for this long is cancelled.
+    #: Long, as clients without a flush timer hold a slow topic's rows back for hours; a peer that
+    #: has died is noticed within a minute anyway. 0: never.
+    idle_timeout: float = _setting(86_400.0, low=0)
     #: Calls served at once; the next one is refused as RESOURCE_EXHAUSTED. Each open upload
     #: holds one.
     max_concurrent_rpcs: int = _setting(512, low=8, high=4096)
+    #: Processes that serve one port together. Each is a daemon of its own on the shared archive.
+    workers: int = _setting(1, low=1, high=64)
+    #: Queries that read chunks at once; more wait for their turn. Each holds some row groups.
+    max_concurrent_chunk_queries: int = _setting(4, low=1, high=256)
+    #: Memory for what queries read, all together; a query that does not fit is refused as
+    #: RESOURCE_EXHAUSTED. 0: no limit.
+    query_engine_memory_pool_size: int = _setting(0, low=0)
     #: Compression of record batches on the way out. Off: it costs more than a 1 Gbit/s link.
     ipc_compression: str = _setting('none', choices=('none', 'lz4', 'zstd'))
     #: Answer as clients up to 0.4 need it: sessions by uuid only, endpoint locations, tolerant
@@ -114,8 +134,36 @@ class Settings:
     tls_client_ca_file: str = _setting('')
     #: An upload whose daemon has not renewed its lease for this long is taken for dead.
     lease_seconds: float = _setting(30.0, low=1)
+    #: How long calls that are being served may go on when the daemon is told to stop; then they
+    #: are cancelled, and uploads sealed with what has arrived. Supervisors wait for 10 seconds.
+    shutdown_grace: float = _setting(0.5, low=0)
+    #: How often it is time for a cleanup (one daemon does it for all of an archive). 0: never.
+    cleanup_time_interval: float = _setting(86_400.0, low=0)
+    #: How long the files of what was deleted are kept, in case it was by mistake. 0: not at all.
+    cleanup_retention_duration: float = _setting(86_400.0, low=0)
+    #: A cleanup that would mark more than this share of all folders marks none and says why.
+    cleanup_max_share: float = _setting(0.5, low=0, high=1)
+    #: How often small chunks are looked for, to be rewritten into large ones. 0: never.
+    optimizer_time_interval: float = _setting(3_600.0, low=0)
+    #: Size in memory of the chunks that the optimizer writes; 0: as uploads do.
+    optimizer_max_chunk_size: int = _setting(0, low=0)
+    #: Where news of the archive are posted as JSON (http or https); empty: nowhere.
+    webhook_url: str = _setting('', secret=True)
+    #: Port of Prometheus metrics, on the daemon's host; 0: none.
+    metrics_port: int = _setting(0, low=0, high=65535)
     log_level: str = _setting('warning', choices=('error', 'warning', 'info', 'debug'))
     log_format: str = _setting('pretty', choices=('pretty', 'plain', 'json'))
+
+    @property
+    def parallelism(self) -> int:
+        """Cores to count on."""
+        return self.default_parallelism or _cores()
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size in memory at which a chunk is cut."""
+        held = self.parquet_in_memory_encoding_buffer_size
+        return min(self.max_chunk_size_in_bytes or held, held)
 
     @property
     def database_url(self) -> str:
@@ -243,7 +291,9 @@ def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
         try:
             number: Any = int(value) if kind == 'int' else float(value)
         except ValueError:
-            raise ValueError(f'{value!r} is not a number') from None
+            number = _duration(str(value)) if kind == 'float' else None
+            if number is None:
+                raise ValueError(f'{value!r} is not a number') from None
         low, high = field.metadata['low'], field.metadata['high']
         if low is not None and not number >= low:
             raise ValueError(f'{value} is below {low}')
@@ -259,6 +309,13 @@ def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
         if text not in choices:
             raise ValueError(f'{value!r} is none of {", ".join(choices)}')
     return text
+
+
+def _duration(text: str) -> float | None:
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        return None
+    return float(sum(int(n or 0) * unit for n, unit in zip(found.groups(), _UNITS, strict=True)))
 
 
 def _bool(value: Any) -> bool:

@@ -51,7 +51,7 @@ def test_every_field_says_what_it_means():
 
 
 def test_fingerprint_ignores_wide_text_and_descriptions():
-    from mosaico_ros.models.core.arrow import fingerprint
+    from mosaico_ros.protocol.fingerprint import fingerprint
 
     plain = pa.struct([pa.field('a', pa.string()), pa.field('b', pa.binary(), nullable=False)])
     wide = pa.struct(

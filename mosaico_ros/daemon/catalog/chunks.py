@@ -16,6 +16,7 @@ from mosaico_ros.daemon.catalog.dialects import insert_ignore, queue_writers
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, fields, schemas, stats, topics
 from mosaico_ros.daemon.statistics import LeafStatistics
+from mosaico_ros.protocol.fingerprint import schema_fingerprint
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
 
 __all__ = ['ChunkRow', 'FieldIds', 'Lease', 'commit_chunk', 'intern_schema', 'replace_chunks']
@@ -207,7 +208,8 @@ def intern_schema(connection: Connection, schema: pa.Schema) -> int:
     """Return the id of a schema, storing it if it is new."""
     ipc = schema.serialize().to_pybytes()
     digest = hashlib.sha256(ipc).hexdigest()
-    connection.execute(insert_ignore(connection, schemas), [{'digest': digest, 'ipc': ipc}])
+    values = {'digest': digest, 'ipc': ipc, 'fingerprint': schema_fingerprint(schema)}
+    connection.execute(insert_ignore(connection, schemas), [values])
     return int(
         connection.execute(sa.select(schemas.c.id).where(schemas.c.digest == digest)).scalar_one()
     )

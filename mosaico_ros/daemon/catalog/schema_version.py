@@ -17,7 +17,7 @@ from mosaico_ros.protocol.errors import FailedPreconditionError
 __all__ = ['HEAD', 'ensure_current', 'migrate']
 
 #: The revision whose schema equals :mod:`mosaico_ros.daemon.catalog.tables`.
-HEAD = '0002'
+HEAD = '0003'
 
 _version = sa.Table(
     'alembic_version', sa.MetaData(), sa.Column('version_num', sa.String(32), primary_key=True)

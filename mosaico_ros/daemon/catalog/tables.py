@@ -13,8 +13,10 @@ chunks     one immutable object in the store, with its time bounds
 fields     a leaf column of an ontology type, interned
 stats      bounds of one leaf column in one chunk
 notices    a notification on a sequence or topic
-removals   objects whose rows are gone and whose files are still to be removed
+removals   a folder whose rows are gone and whose files are to be removed when it is time
 api_keys   an API key: its name, its permission and a salted hash of its secret
+runs       one run of a routine: the log by which daemons take turns
+events     work that somebody has still to do: news to post, a topic to optimize
 ========== =============================================================================
 
 Ids are never reused, so that a ticket of a deleted topic cannot read its successor. Times are
@@ -43,11 +45,13 @@ __all__ = [
     'api_keys',
     'archive',
     'chunks',
+    'events',
     'fields',
     'instances',
     'metadata',
     'notices',
     'removals',
+    'runs',
     'schemas',
     'sequences',
     'sessions',
@@ -121,6 +125,8 @@ schemas = Table(
     _id(),
     Column('digest', String(64), nullable=False, unique=True),
     Column('ipc', LargeBinary, nullable=False),
+    # What clients tell types apart by; other than the digest it ignores metadata and sidecars.
+    Column('fingerprint', String(10), nullable=False, server_default=''),
     sqlite_autoincrement=True,
 )
 
@@ -152,6 +158,8 @@ topics = Table(
     _time('t_max', nullable=True),
     # Longest t_max - t_min of a chunk: how far before a window its chunks can begin.
     Column('longest_chunk', BigInteger, nullable=False),
+    # When the optimizer found nothing to do, or did it.
+    _time('optimized_at_ns', nullable=True),
     UniqueConstraint('sequence_id', 'path'),
     Index('topics_of_session', 'session_id'),
     Index('topics_of_tag', 'ontology_tag', 'schema_id'),
@@ -201,6 +209,8 @@ stats = Table(
     # Whether the bounds are values that occur, not merely limits.
     Column('exact', Boolean, nullable=False),
     Column('nulls', BigInteger, nullable=False),
+    # Where few values occur, one bit for the hash of each; null where there are many.
+    Column('marks', BigInteger, nullable=True),
     sqlite_with_rowid=False,
 )
 
@@ -234,6 +244,8 @@ removals = Table(
     metadata,
     _id(),
     Column('folder', Text, nullable=False),
+    # By the clock of the catalog; the files stay for the retention after it.
+    Column('marked_at_ns', BigInteger, nullable=False, server_default='0'),
     sqlite_autoincrement=True,
 )
 
@@ -248,5 +260,37 @@ api_keys = Table(
     _time('expires_at_ns', nullable=True),
     Column('salt', LargeBinary, nullable=False),
     Column('digest', LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    'runs',
+    metadata,
+    _id(),
+    Column('routine', String(32), nullable=False),
+    Column('instance_id', _Id, nullable=False),
+    _time('started_at_ns'),
+    # Null while it is going on, or if its daemon has died in it.
+    _time('ended_at_ns', nullable=True),
+    Column('outcome', Text, nullable=False),
+    Index('runs_of_routine', 'routine', 'id'),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    'events',
+    metadata,
+    _id(),
+    Column('kind', String(32), nullable=False),
+    # Of equal keys of one kind only one waits.
+    Column('key', Text, nullable=False),
+    Column('payload', Text, nullable=False),
+    _time('created_at_ns'),
+    _time('due_at_ns'),
+    Column('attempts', Integer, nullable=False),
+    # The daemon that is at it; its work is taken over when it is dead.
+    Column('instance_id', _Id, nullable=True),
+    UniqueConstraint('kind', 'key'),
+    Index('events_due', 'kind', 'due_at_ns'),
     sqlite_autoincrement=True,
 )

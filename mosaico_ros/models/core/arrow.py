@@ -1,10 +1,9 @@
-"""From Python annotations to Arrow types, and the fingerprint that names a layout."""
+"""From Python annotations to Arrow types."""
 
 from __future__ import annotations
 
 import datetime
 import enum
-import hashlib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -32,13 +31,6 @@ PRIMITIVES: dict[type, pa.DataType] = {
 }
 
 # Readers may widen text and blobs on their way; for the identity of a layout the forms are one.
-_PLAIN_FORMS = {
-    pa.large_string(): pa.string(),
-    pa.string_view(): pa.string(),
-    pa.large_binary(): pa.binary(),
-    pa.binary_view(): pa.binary(),
-}
-_FINGERPRINT_DIGITS = 10
 _structs: WeakKeyDictionary[type, pa.StructType] = WeakKeyDictionary()
 
 
@@ -189,14 +181,3 @@ def _is_nullable(annotation: Any, info: FieldInfo) -> bool:
     else:
         declared = not info.is_required()
     return declared or strip(annotation)[2]
-
-
-def fingerprint(struct: pa.StructType) -> str:
-    """Return the ten hex digits by which both ends recognise a layout.
-
-    Names, order, types and nullability of all levels count; descriptions do not.
-    """
-    plain = pa.struct(
-        [field.with_type(_PLAIN_FORMS.get(field.type, field.type)) for field in struct]
-    )
-    return hashlib.sha1(str(plain).encode()).hexdigest()[:_FINGERPRINT_DIGITS]

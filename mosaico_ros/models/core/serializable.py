@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from mosaico_ros.models.core import arrow, registry
+from mosaico_ros.models.core import registry
 from mosaico_ros.models.core.base_model import BaseModel
 from mosaico_ros.models.core.expressions import QueryRoot
+from mosaico_ros.protocol.fingerprint import fingerprint
 from mosaico_ros.protocol.serialization import SerializationFormat
 
 
@@ -80,4 +81,4 @@ class Serializable(BaseModel):
     @classmethod
     def fingerprint(cls) -> str:
         """Return the ten hex digits that identify the Arrow layout."""
-        return arrow.fingerprint(cls.arrow_struct())
+        return fingerprint(cls.arrow_struct())

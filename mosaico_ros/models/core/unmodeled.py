@@ -10,9 +10,10 @@ import pyarrow as pa
 from pydantic import model_validator
 from typing_extensions import Self
 
-from mosaico_ros.models.core import arrow, registry
+from mosaico_ros.models.core import registry
 from mosaico_ros.models.core.serializable import Serializable
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.fingerprint import fingerprint
 from mosaico_ros.protocol.serialization import SerializationFormat
 
 _creation = threading.RLock()
@@ -93,7 +94,7 @@ def make_unmodeled_ontology_class(
     with _creation:
         holder = registry.lookup(key)
         if holder is not None:
-            same = arrow.fingerprint(pyarrow_schema) == holder.fingerprint()
+            same = fingerprint(pyarrow_schema) == holder.fingerprint()
             if same and issubclass(holder, Unmodeled):
                 return holder
             raise InvalidArgumentError(
@@ -148,7 +149,7 @@ def resolve_ontology_class(
                 remedy='Import the module that defines it, or pass the layout of the data.',
             )
         return known
-    digits = schema_fingerprint or arrow.fingerprint(schema)
+    digits = schema_fingerprint or fingerprint(schema)
     with _creation:
         known = registry.lookup(ontology_tag)
         if known is not None and known.fingerprint() == digits:
