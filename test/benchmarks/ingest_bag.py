@@ -21,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +298,9 @@ def _run(python: str, side: str, bag: Path, sequence: str, port: int) -> dict[st
     return figures
 
 
-def _daemon(folder: Path) -> tuple[subprocess.Popen[str], int]:
+@contextmanager
+def daemon_process(folder: Path) -> Iterator[int]:
+    """Serve a folder for as long as the block lasts; yields the port."""
     process = subprocess.Popen(
         [
             *(sys.executable, '-m', 'mosaico_ros.cli.mosaicod', 'run'),
@@ -306,9 +310,13 @@ def _daemon(folder: Path) -> tuple[subprocess.Popen[str], int]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    return process, int(line.split('://', 1)[1].split(':', 1)[1].split()[0])
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        yield int(line.split('://', 1)[1].split(':', 1)[1].split()[0])
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def main() -> None:
@@ -330,9 +338,8 @@ def main() -> None:
         for side, (_, seconds) in sides.items():
             path = folder / f'{side}.{options.kind}'
             bags[side] = (path, write_bag(path, seconds, options.variant, options.kind))
-        process, port = _daemon(folder / 'archive')
         rates: dict[str, list[float]] = {side: [] for side in sides}
-        try:
+        with daemon_process(folder / 'archive') as port:
             for number in range(options.rounds):
                 for side, (python, _) in sides.items():
                     bag, count = bags[side]
@@ -349,9 +356,6 @@ def main() -> None:
                         f'peak {figures["peak_mb"]:5.0f} MB',
                         flush=True,
                     )
-        finally:
-            process.terminate()
-            process.wait(20)
     median = {side: statistics.median(values) for side, values in rates.items()}
     if peer:
         ratios = [a / b for a, b in zip(rates['here'], rates['published'], strict=True)]
