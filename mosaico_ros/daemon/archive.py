@@ -38,6 +38,7 @@ from mosaico_ros.daemon.descriptions import (
 )
 from mosaico_ros.daemon.ingest import Ingest, IngestLimits
 from mosaico_ros.daemon.keys import Keys
+from mosaico_ros.daemon.layouts import notify_new_layouts
 from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.manifests import (
     write_sequence_manifest,
@@ -228,7 +229,7 @@ class Archive:
         return uuid, SessionLocator(sequence.name, ulid)
 
     def finalize_session(self, uuid: str) -> None:
-        """Make a session immutable.
+        """Make a session immutable; say so where a topic is unlike others of its tag.
 
         Raises
         ------
@@ -243,6 +244,8 @@ class Archive:
             session = resources.find_session(connection, uuid=uuid, lock=Lock.ALONE)
             resources.finalize_session(connection, session, now)
             write_session_manifest(connection, self._store, session, now)
+            # Last, as it may queue behind other finalizations, until this transaction ends.
+            notify_new_layouts(connection, session, now)
 
     def delete_session(
         self, locator: SessionLocator | None = None, uuid: str | None = None

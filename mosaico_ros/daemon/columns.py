@@ -12,7 +12,17 @@ import pyarrow.types as pt
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 
-__all__ = ['Kind', 'Leaf', 'check_upload_schema', 'kind_of_type', 'leaves', 'public_columns']
+__all__ = [
+    'Kind',
+    'Leaf',
+    'check_upload_schema',
+    'difference',
+    'kind_of_type',
+    'leaves',
+    'public_columns',
+]
+
+_SPELLED = 300
 
 
 class Kind(str, Enum):
@@ -109,6 +119,23 @@ def _walk(path: str, arrow_type: pa.DataType) -> Iterator[tuple[str, pa.DataType
 def public_columns(schema: pa.Schema) -> list[int]:
     """Return the indices of the columns that are not sidecars."""
     return [index for index, field in enumerate(schema) if not is_sidecar(field.metadata)]
+
+
+def difference(got: pa.Schema, wanted: pa.Schema) -> str:
+    """Say in words where a schema differs from another one first."""
+    if got.names != wanted.names:
+        return f'columns {got.names[:20]} instead of {wanted.names[:20]}'
+    for mine, theirs in zip(got, wanted, strict=True):
+        if mine != theirs:
+            return f'{mine.name} is {_spelled(mine)} instead of {_spelled(theirs)}'
+    return 'they differ'
+
+
+def _spelled(field: pa.Field) -> str:
+    text = str(field.type)
+    if len(text) > _SPELLED:
+        text = f'{text[:_SPELLED]}...'
+    return text if field.nullable else f'{text} not null'
 
 
 def check_upload_schema(schema: pa.Schema) -> None:

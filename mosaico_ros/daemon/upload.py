@@ -16,6 +16,7 @@ from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.chunks import Lease
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import topics
+from mosaico_ros.daemon.columns import difference
 from mosaico_ros.daemon.encoding import ChunkEncoder, EncodedChunk
 from mosaico_ros.daemon.leases import interrupt_upload
 from mosaico_ros.daemon.manifests import write_topic_manifest
@@ -128,7 +129,7 @@ class Upload:
         if not batch.schema.equals(self.encoder.schema, check_metadata=False):
             raise InvalidArgumentError(
                 f'A batch for {self.locator} has another schema than the one announced: '
-                f'{_difference(batch.schema, self.encoder.schema)}'
+                f'{difference(batch.schema, self.encoder.schema)}'
             )
         try:
             # Everything is read by native code later, which trusts offsets and lengths.
@@ -315,12 +316,3 @@ class Upload:
                 self._ingest.release(self._open.size)
                 self._open = _Open()
         self._ingest.forget(self)
-
-
-def _difference(got: pa.Schema, announced: pa.Schema) -> str:
-    if got.names != announced.names:
-        return f'columns {got.names[:20]} instead of {announced.names[:20]}'
-    for mine, theirs in zip(got, announced, strict=True):
-        if mine != theirs:
-            return f'{mine.name} is {mine} instead of {theirs}'
-    return 'they differ'

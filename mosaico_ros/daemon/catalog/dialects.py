@@ -47,7 +47,12 @@ _POOL_SECONDS = 30
 _PROBE = {'idle': 20, 'interval': 5, 'count': 4}
 
 #: Names to queue on; any distinct constants.
-_QUEUES = {'schema': 0x6D6F7361, 'identity': 0x6D6F7362, 'fields': 0x6D6F7363}
+_QUEUES = {
+    'schema': 0x6D6F7361,
+    'identity': 0x6D6F7362,
+    'fields': 0x6D6F7363,
+    'layouts': 0x6D6F7364,
+}
 
 
 def sqlite_engines(url: sa.URL) -> tuple[Engine, Engine]:
