@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from mosaico_ros.daemon.settings import variable
-
 pytestmark = pytest.mark.peer
 START = 1_700_000_000_000_000_000
 
@@ -23,14 +21,6 @@ def test_it_works_over_tls_with_a_key(
     assert seen['equal_imu']
     assert seen['equal_drive']
     assert seen['gone']
-
-
-@pytest.fixture(params=['sqlite+folder', 'postgres+s3'])
-def any_daemon(request: pytest.FixtureRequest, make_daemon: Callable[..., Any]) -> Any:
-    if request.param == 'sqlite+folder':
-        return make_daemon()
-    storage = request.getfixturevalue('remote_storage')
-    return make_daemon(**{variable(name): value for name, value in storage.items()})
 
 
 def test_it_writes_reads_queries_and_deletes(any_daemon: Any, peer: Callable[..., Any]) -> None:
