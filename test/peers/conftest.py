@@ -91,7 +91,8 @@ def any_daemon(request: pytest.FixtureRequest, make_daemon: Callable[..., Any]) 
 def peer(peer_python: Path) -> Callable[..., Any]:
     """``peer('verb', ...)`` runs a verb of published_client.py and returns the JSON it prints.
 
-    With `MOSAICO_API_KEY` it sends a key, with `MOSAICO_CERT_PATH` it speaks TLS.
+    With `MOSAICO_API_KEY` it sends a key, with `MOSAICO_CERT_PATH` it speaks TLS, with
+    `MOSAICO_COMPRESSION` (``Gzip``, ``_Deflate``) it compresses what it sends.
     """
 
     def run(*arguments: object, timeout: float = 120, **variables: object) -> Any:

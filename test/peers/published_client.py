@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any, Optional
 
+import published_policies
+import published_queries
 from mosaicolabs import (
     IMU,
     Message,
@@ -23,6 +25,7 @@ from mosaicolabs import (
     Serializable,
     Vector3d,
 )
+from mosaicolabs.enum.grpc_compression import GRPCCompressionAlgorithm
 
 
 class DriveState(Serializable):
@@ -160,11 +163,19 @@ def write_read_query_delete(client: MosaicoClient, name: str) -> dict[str, Any]:
 
 if __name__ == '__main__':
     verb, port, *rest = sys.argv[1:]
-    verbs = {'show': show, 'messages': messages, 'write': write_read_query_delete}
+    verbs = {
+        'show': show,
+        'messages': messages,
+        'write': write_read_query_delete,
+        'query': published_queries.query,
+        'policies': published_policies.policies,
+        'updates': published_policies.updates,
+    }
     with MosaicoClient.connect(
         '127.0.0.1',
         int(port),
         api_key=os.environ.get('MOSAICO_API_KEY'),
         tls_cert_path=os.environ.get('MOSAICO_CERT_PATH'),
+        compression=GRPCCompressionAlgorithm[os.environ.get('MOSAICO_COMPRESSION', 'Null')],
     ) as connected:
         json.dump(verbs[verb](connected, *rest), sys.stdout)
