@@ -66,7 +66,7 @@ class Wire:
             )
             for given in stamps
         ]
-        sent = put_frames(command, batches, schema)
+        sent = _frames(command, batches, schema)
         return _status(lambda: self.remote.raw_put(sent))
 
     def topic(self, path: str, session: dict[str, str] | None = None) -> dict[str, str]:
@@ -74,7 +74,7 @@ class Wire:
         return json.loads(self.remote.topic(path, session).command)
 
 
-def put_frames(
+def _frames(
     command: dict[str, Any] | bytes, batches: Sequence[pa.RecordBatch], schema: pa.Schema
 ) -> list[bytes]:
     """Return the serialized FlightData of an upload."""
@@ -104,3 +104,9 @@ def _status(call: Callable[[], Any]) -> tuple[str, str]:
 def wire(remote: Any) -> Iterator[Wire]:
     """The shared daemon, which must survive what a test does to it."""
     return Wire(remote)
+
+
+@pytest.fixture
+def put_frames() -> Callable[..., list[bytes]]:
+    """``put_frames(command, batches, schema)`` returns the serialized messages of an upload."""
+    return _frames
