@@ -192,7 +192,7 @@ def take_lease(connection: Connection, topic: Row[Any], instance_id: int, schema
     )
     if taken.rowcount != 1:
         raise FailedPreconditionError(
-            f'The topic {locator} has had its upload; its state is {topic.state}',
+            f'The topic {locator} has had its upload, or it is going on',
             remedy='A topic is uploaded once; create another one for more data.',
         )
     return Lease(topic.id, instance_id, topic.fence + 1)

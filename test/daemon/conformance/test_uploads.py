@@ -93,29 +93,23 @@ def test_two_uploads_interleave_on_one_channel(wire):
     assert remote.get('b')['timestamp_ns'].to_pylist() == list(range(1, 20, 2))
 
 
-def test_a_topic_is_uploaded_once(wire):
+def test_a_topic_is_uploaded_once_and_a_second_upload_leaves_the_first_alone(wire):
     remote = wire.remote
-    descriptor = remote.topic('t')
+    session = remote.session()
+    descriptor = remote.topic('t', session)
     writer = begin(remote, descriptor, batch(1))
-    command = descriptor.command
-    assert eventually(lambda: wire.put(command, [9])[0] == 'FAILED_PRECONDITION')
-    writer.close()
-    assert wire.put(command, [2])[0] == 'FAILED_PRECONDITION'
-    assert remote.get('t')['timestamp_ns'].to_pylist() == [1]
-
-
-def test_a_refused_second_upload_leaves_the_first_alone(wire):
-    remote = wire.remote
-    descriptor = remote.topic('t')
-    writer = begin(remote, descriptor, batch(1))
-    refused = [eventually(lambda: wire.put(descriptor.command, [9])[0] != 'OK') for _ in range(3)]
-    assert all(refused)
+    finalize = {'session_uuid': session['uuid']}
+    assert eventually(
+        lambda: 'still being uploaded' in wire.act('session_finalize', **finalize)[1]
+    )
+    for _ in range(3):
+        assert wire.put(descriptor.command, [9])[0] == 'FAILED_PRECONDITION'
     writer.write_batch(batch(2))
     writer.close()
-    assert remote.get('t').num_rows == 2
-    assert remote.act('topic_notification_list', locator=f'{wire.sequence}/t') == {
-        'notifications': []
-    }
+    assert wire.put(descriptor.command, [9])[0] == 'FAILED_PRECONDITION'
+    assert remote.get('t')['timestamp_ns'].to_pylist() == [1, 2]
+    noted = remote.act('topic_notification_list', locator=f'{wire.sequence}/t')
+    assert noted == {'notifications': []}
 
 
 def test_uploads_need_the_uuid_of_their_topic(wire):
