@@ -191,8 +191,11 @@ def take_lease(connection: Connection, topic: Row[Any], instance_id: int, schema
         )
     )
     if taken.rowcount != 1:
+        state = topic.state
+        if state == TopicState.CREATED:  # another upload has begun since this was read
+            state = TopicState.UPLOADING.value
         raise FailedPreconditionError(
-            f'The topic {locator} has had its upload, or it is going on',
+            f'The topic {locator} has had its upload; its state is {state}',
             remedy='A topic is uploaded once; create another one for more data.',
         )
     return Lease(topic.id, instance_id, topic.fence + 1)
