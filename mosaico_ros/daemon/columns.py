@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.limits import MAX_COLUMN_PATH_BYTES
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 
 __all__ = [
@@ -144,9 +145,16 @@ def check_upload_schema(schema: pa.Schema) -> None:
     Raises
     ------
     InvalidArgumentError
-        No int64 column ``timestamp_ns``, or a name that occurs twice at one level.
+        No int64 column ``timestamp_ns``, a name that occurs twice at one level, is no UTF-8,
+        holds a NUL character, or makes a path that is too long.
 
     """
+    try:
+        paths = [leaf.path for leaf in leaves(schema)]
+    except UnicodeDecodeError:
+        raise InvalidArgumentError('The schema has a column whose name is not UTF-8') from None
+    for path in paths:
+        _check_path(path)
     index = schema.get_field_index(TIMESTAMP_COLUMN)
     if index < 0 and TIMESTAMP_COLUMN not in schema.names:
         raise InvalidArgumentError(
@@ -174,6 +182,18 @@ def _check_nested(path: str, arrow_type: pa.DataType) -> None:
             _check_nested(f'{path}.{field.name}', field.type)
     elif is_list(arrow_type):
         _check_nested(f'{path}[]', arrow_type.value_type)
+
+
+def _check_path(path: str) -> None:
+    """Check that the catalog can hold and index the path of a leaf column."""
+    if '\0' in path:
+        raise InvalidArgumentError(f'The name of the column {path[:80]!r} holds a NUL character')
+    size = len(path.encode())
+    if size > MAX_COLUMN_PATH_BYTES:
+        raise InvalidArgumentError(
+            f'The path of the column {path[:80]!r}... has {size} bytes',
+            remedy=f'It may have at most {MAX_COLUMN_PATH_BYTES}; shorten the names.',
+        )
 
 
 def _check_names(names: list[str], where: str) -> None:

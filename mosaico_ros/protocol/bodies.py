@@ -12,6 +12,7 @@ from uuid import UUID
 
 from mosaico_ros.protocol.api_keys import Permission, parse_fingerprint
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.limits import MAX_TAG_LENGTH
 from mosaico_ros.protocol.locators import (
     SequenceLocator,
     SessionLocator,
@@ -77,7 +78,7 @@ class SessionDelete:
 
 @dataclass(frozen=True)
 class TopicCreate:
-    """``topic_create``. Any tag is accepted."""
+    """``topic_create``. Any tag of at most 255 characters is accepted."""
 
     session_uuid: UUID
     locator: TopicLocator
@@ -88,6 +89,11 @@ class TopicCreate:
     def __post_init__(self) -> None:
         if not self.ontology_tag:
             raise InvalidArgumentError(f'The ontology tag of {self.locator} is empty')
+        if len(self.ontology_tag) > MAX_TAG_LENGTH:
+            raise InvalidArgumentError(
+                f'The ontology tag of {self.locator} has {len(self.ontology_tag)} characters',
+                remedy=f'It may have at most {MAX_TAG_LENGTH}.',
+            )
 
 
 class NotificationType(str, Enum):

@@ -117,6 +117,8 @@ def _read(value: Any, hint: Any, name: str, where: str) -> Any:
     if hint is str:
         if not isinstance(value, str):
             raise _wrong(name, where, 'text', value)
+        if '\0' in value:  # which not every catalog can hold
+            raise InvalidArgumentError(f'The field {name!r} of {where} holds a NUL character')
         return value
     if hint is uuid.UUID:
         return _parsed(_uuid, value, name, where)

@@ -66,30 +66,33 @@ class Wire:
             )
             for given in stamps
         ]
-        sent = _frames(command, batches, schema)
-        return _status(lambda: self.remote.raw_put(sent))
+        return self.put_raw(self.frames(command, batches, schema))
+
+    def put_raw(self, frames: Sequence[bytes]) -> tuple[str, str]:
+        """DoPut of serialized messages."""
+        return _status(lambda: self.remote.raw_put(frames))
+
+    @staticmethod
+    def frames(
+        command: dict[str, Any] | bytes, batches: Sequence[pa.RecordBatch], schema: pa.Schema
+    ) -> list[bytes]:
+        """Return the serialized messages of an upload."""
+        if not isinstance(command, bytes):
+            command = json.dumps(command).encode()
+        named = flight.FlightDescriptor.for_command(command).serialize()
+        length, prefix = len(named), b'\x0a'
+        while length > 127:
+            prefix += bytes([length & 127 | 128])
+            length >>= 7
+        writer = BatchWriter(schema, 'none', 1 << 30)
+        frames = [prefix + bytes([length]) + named + writer.begin()]
+        for batch in batches:
+            frames += writer.write(batch)
+        return frames
 
     def topic(self, path: str, session: dict[str, str] | None = None) -> dict[str, str]:
         """Create a topic; return the command to upload it with."""
         return json.loads(self.remote.topic(path, session).command)
-
-
-def _frames(
-    command: dict[str, Any] | bytes, batches: Sequence[pa.RecordBatch], schema: pa.Schema
-) -> list[bytes]:
-    """Return the serialized FlightData of an upload."""
-    if not isinstance(command, bytes):
-        command = json.dumps(command).encode()
-    named = flight.FlightDescriptor.for_command(command).serialize()
-    length, prefix = len(named), b'\x0a'
-    while length > 127:
-        prefix += bytes([length & 127 | 128])
-        length >>= 7
-    writer = BatchWriter(schema, 'none', 1 << 30)
-    frames = [prefix + bytes([length]) + named + writer.begin()]
-    for batch in batches:
-        frames += writer.write(batch)
-    return frames
 
 
 def _status(call: Callable[[], Any]) -> tuple[str, str]:
@@ -104,9 +107,3 @@ def _status(call: Callable[[], Any]) -> tuple[str, str]:
 def wire(remote: Any) -> Iterator[Wire]:
     """The shared daemon, which must survive what a test does to it."""
     return Wire(remote)
-
-
-@pytest.fixture
-def put_frames() -> Callable[..., list[bytes]]:
-    """``put_frames(command, batches, schema)`` returns the serialized messages of an upload."""
-    return _frames

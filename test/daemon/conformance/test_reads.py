@@ -186,13 +186,13 @@ def zero(kind: pa.DataType) -> Any:
 
 
 @pytest.mark.parametrize('tag', FINGERPRINTS)
-def test_every_ontology_type_keeps_its_fingerprint(wire, put_frames, tag):
+def test_every_ontology_type_keeps_its_fingerprint(wire, tag):
     """Clients recognise a type by it: order, nullability, list kinds and children count."""
     schema = writer_schema(getattr(models, tag))
     rows = [{field.name: zero(field.type) for field in schema}] * 2
     batch = pa.RecordBatch.from_pylist(rows, schema)
     command = wire.remote.topic('t').command
-    wire.remote.raw_put(put_frames(command, [batch], schema))
+    assert wire.put_raw(wire.frames(command, [batch], schema))[0] == 'OK'
     info = wire.remote.info('t')
     table = wire.remote.get('t')
     for got in (table.schema, info.schema, wire.remote.client.get_schema(info.descriptor).schema):
