@@ -219,16 +219,22 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server.process.wait()
 
 
-@pytest.fixture
-def remote_storage(postgres: Callable[[], str], s3_server: S3Server) -> dict[str, Any]:
-    """Settings of an archive on PostgreSQL and S3, both new."""
-    return {
+@pytest.fixture(scope='session')
+def new_storage(postgres: Callable[[], str], s3_server: S3Server) -> Callable[[], dict[str, Any]]:
+    """``new_storage()`` returns settings of an archive on PostgreSQL and S3, both new."""
+    return lambda: {
         'db_url': postgres(),
         'store_endpoint': s3_server.endpoint,
         'store_bucket': s3_server.new_bucket(),
         'store_access_key': s3_server.access_key,
         'store_secret_key': s3_server.secret_key,
     }
+
+
+@pytest.fixture
+def remote_storage(new_storage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Settings of an archive of this test alone on PostgreSQL and S3."""
+    return new_storage()
 
 
 @pytest.fixture
@@ -255,12 +261,26 @@ def daemon(make_daemon: Callable[..., DaemonProcess]) -> DaemonProcess:
 
 
 @pytest.fixture(scope='session')
-def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+def start_shared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., DaemonProcess]]:
+    """``start_shared(VARIABLE='value')`` starts a daemon that many tests of a worker share."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**environment: str) -> DaemonProcess:
+            folder = tmp_path_factory.mktemp('shared') / 'archive'
+            process = DaemonProcess(folder, environment=environment)
+            process.start()
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture(scope='session')
+def shared_daemon(start_shared: Callable[..., DaemonProcess]) -> DaemonProcess:
     """One daemon for all tests of a worker that keep to sequence names of their own."""
-    process = DaemonProcess(tmp_path_factory.mktemp('shared') / 'archive')
-    process.start()
-    yield process
-    process.kill()
+    return start_shared()
 
 
 @pytest.fixture(scope='session')

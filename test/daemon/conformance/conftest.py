@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
+from mosaico_ros.daemon.settings import variable
 from mosaico_ros.daemon.transport import messages
 from mosaico_ros.daemon.transport.ipc import BatchWriter
 
@@ -101,6 +102,15 @@ def _status(call: Callable[[], Any]) -> tuple[str, str]:
     except grpc.RpcError as error:
         return error.code().name, error.details()
     return 'OK', ''
+
+
+@pytest.fixture(scope='session', params=['sqlite+folder', 'postgres+s3'])
+def shared_daemon(request: pytest.FixtureRequest, start_shared: Callable[..., Any]) -> Any:
+    """One daemon on each kind of storage: every test here runs on both."""
+    if request.param == 'sqlite+folder':
+        return start_shared()
+    storage = request.getfixturevalue('new_storage')()
+    return start_shared(**{variable(name): value for name, value in storage.items()})
 
 
 @pytest.fixture
