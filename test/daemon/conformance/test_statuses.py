@@ -1,0 +1,231 @@
+"""Every status that a caller can meet, from a real daemon, as gRPC and as pyarrow show it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+
+from mosaico_ros.daemon.transport import messages
+from mosaico_ros.protocol.errors import ErrorCode
+
+SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
+
+# What published clients catch, by status.
+CLASSES: dict[str, type[BaseException]] = {
+    'INVALID_ARGUMENT': pa.ArrowInvalid,
+    'FAILED_PRECONDITION': pa.ArrowInvalid,
+    'RESOURCE_EXHAUSTED': pa.ArrowInvalid,
+    'NOT_FOUND': KeyError,
+    'ALREADY_EXISTS': pa.ArrowException,
+    'PERMISSION_DENIED': flight.FlightUnauthorizedError,
+    'UNIMPLEMENTED': NotImplementedError,
+    'UNAVAILABLE': flight.FlightUnavailableError,
+    'DEADLINE_EXCEEDED': flight.FlightTimedOutError,
+    'INTERNAL': flight.FlightInternalError,
+    'ABORTED': flight.FlightInternalError,
+    'DATA_LOSS': flight.FlightInternalError,
+}
+# Whoever does not say who he is gets PERMISSION_DENIED, as clients expect; whoever cancels a call
+# does not wait for its status.
+NEVER_SEEN = {'UNAUTHENTICATED', 'CANCELLED'}
+LISTING = '/arrow.flight.protocol.FlightService/ListFlights'
+
+
+def caught(call: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as raised:
+        call()
+    return raised.value
+
+
+def batch(*stamps: int) -> pa.RecordBatch:
+    return pa.record_batch([pa.array(stamps), pa.array([0.5] * len(stamps))], schema=SCHEMA)
+
+
+@pytest.fixture
+def daemon(make_daemon: Callable[..., Any]) -> Any:
+    """A daemon that a test may harm; quick to try again what has failed."""
+    return make_daemon(MOSAICOD_LEASE_SECONDS='1')
+
+
+@pytest.fixture
+def own(daemon: Any, connect: Callable[[Any], Any]) -> Any:
+    """The daemon that may be harmed."""
+    return connect(daemon)
+
+
+def test_all_statuses_are_told_of_here():
+    assert set(CLASSES) | NEVER_SEEN == {code.name for code in ErrorCode}
+
+
+def check(name: str, raw: grpc.RpcError | BaseException, arrow: BaseException) -> None:
+    assert isinstance(raw, grpc.RpcError)
+    assert raw.code().name == name
+    assert isinstance(arrow, CLASSES[name]), arrow
+
+
+def test_statuses_of_requests(remote):
+    session = remote.session()
+    remote.topic('t', session)
+    for name, action, body in (
+        ('INVALID_ARGUMENT', 'no_such_action', {}),
+        ('INVALID_ARGUMENT', 'sequence_create', {'locator': 'a b'}),
+        ('NOT_FOUND', 'sequence_delete', {'locator': 'no_such'}),
+        ('ALREADY_EXISTS', 'sequence_create', {'locator': remote.sequence}),
+        ('FAILED_PRECONDITION', 'session_finalize', {'session_uuid': session['uuid']}),
+    ):
+        data = json.dumps(body).encode()
+        request = messages.Action(type=action, body=data).SerializeToString()
+        check(
+            name,
+            caught(lambda request=request: remote.stream('DoAction', request)),
+            caught(lambda action=action, body=body: remote.act(action, **body)),
+        )
+
+
+def test_permission_denied(keyed_daemon, connect):
+    daemon, _ = keyed_daemon
+    remote = connect(daemon)
+    for call in (
+        lambda: remote.act('info'),
+        lambda: list(remote.client.list_flights()),
+        lambda: remote.info(),
+        lambda: remote.client.do_get(flight.Ticket(b'x')).read_all(),
+    ):
+        assert isinstance(caught(call), CLASSES['PERMISSION_DENIED'])
+    check(
+        'PERMISSION_DENIED',
+        caught(lambda: remote.stream('ListFlights', b'')),
+        caught(lambda: remote.act('info')),
+    )
+
+
+def test_unimplemented(remote):
+    exchange = flight.FlightDescriptor.for_command(b'{}')
+
+    def pyarrow_exchange() -> None:
+        writer, reader = remote.client.do_exchange(exchange)
+        writer.done_writing()
+        reader.read_chunk()
+
+    check(
+        'UNIMPLEMENTED',
+        caught(lambda: remote.stream('DoExchange', b'')),
+        caught(pyarrow_exchange),
+    )
+
+
+def test_resource_exhausted(remote):
+    limit = remote.act('info')['config']['grpc_max_decode_message_size']
+    body = b'{"locator": "' + b'x' * limit + b'"}'
+    request = messages.Action(type='sequence_create', body=body).SerializeToString()
+    action = flight.Action('sequence_create', body)
+    check(
+        'RESOURCE_EXHAUSTED',
+        caught(lambda: remote.stream('DoAction', request)),
+        caught(lambda: list(remote.client.do_action(action))),
+    )
+
+
+def test_deadline_exceeded(remote):
+    options = flight.FlightCallOptions(timeout=1e-4)
+    check(
+        'DEADLINE_EXCEEDED',
+        caught(lambda: remote.channel.unary_stream(LISTING)(b'', timeout=1e-4).__next__()),
+        caught(lambda: list(remote.client.list_flights(options=options))),
+    )
+
+
+def test_unavailable(own, daemon):
+    assert own.act('info')
+    daemon.kill()
+    check(
+        'UNAVAILABLE',
+        caught(lambda: own.stream('ListFlights', b'')),
+        caught(lambda: own.act('info')),
+    )
+
+
+def test_aborted(remote):
+    """An upload that asked for acknowledgements and ends without its end marker."""
+    errors = []
+    for name in 'ab':
+        descriptor = remote.topic(name)
+        command = json.loads(descriptor.command) | {'acks': True}
+        writer, _ = remote.client.do_put(
+            flight.FlightDescriptor.for_command(json.dumps(command)), SCHEMA
+        )
+        writer.write_batch(batch(1))
+        errors.append(caught(writer.close))
+    assert all(isinstance(error, CLASSES['ABORTED']) for error in errors)
+    assert 'end marker' in str(errors[0])
+
+
+def test_data_loss(own, daemon):
+    own.put('t', [batch(1, 2, 3)])
+    ticket = own.info('t').endpoints[0].ticket
+    (chunk,) = daemon.data_dir.glob('store/sequences/*/topics/*/*.parquet')
+    chunk.write_bytes(b'PAR1' + bytes(chunk.stat().st_size - 8) + b'PAR1')
+    check(
+        'DATA_LOSS',
+        caught(lambda: own.stream('DoGet', ticket.serialize())),
+        caught(lambda: own.client.do_get(ticket).read_all()),
+    )
+
+
+@pytest.fixture
+def broken_store(daemon: Any) -> Iterator[Callable[[], Path]]:
+    """``broken_store()`` puts a file where the store keeps its sequences."""
+    folder = daemon.data_dir / 'store' / 'sequences'
+    away = folder.with_name('away')
+
+    def break_it() -> Path:
+        folder.rename(away)
+        folder.write_text('in the way')
+        return folder
+
+    yield break_it
+    if away.exists():
+        folder.unlink()
+        away.rename(folder)
+
+
+def test_a_broken_store_is_internal_and_ends_uploads_with_a_note(own, broken_store):
+    session = own.session()
+    writer, _ = own.client.do_put(own.topic('t', session), SCHEMA)
+    writer.write_batch(batch(1, 2))
+    finalize = messages.Action(
+        type='session_finalize', body=json.dumps({'session_uuid': session['uuid']}).encode()
+    ).SerializeToString()
+    while 'still being uploaded' not in str(caught(lambda: own.stream('DoAction', finalize))):
+        time.sleep(0.02)
+    folder = broken_store()
+    body = json.dumps({'locator': 'another'}).encode()
+    request = messages.Action(type='sequence_create', body=body).SerializeToString()
+    check(
+        'INTERNAL',
+        caught(lambda: own.stream('DoAction', request)),
+        caught(lambda: own.act('sequence_create', locator='another')),
+    )
+    error = caught(writer.close)
+    assert isinstance(error, CLASSES['INTERNAL'])
+    assert 'cannot be stored' in str(error)
+    assert own.act('query', sequence={'name': {'$eq': 'another'}}) == {'items': []}
+
+    folder.unlink()
+    folder.with_name('away').rename(folder)
+    locator = f'{own.sequence}/t'
+    deadline = time.monotonic() + 20
+    while not (notes := own.act('topic_notification_list', locator=locator)['notifications']):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert 'cannot be stored' in notes[0]['msg']
+    assert '0 rows are durable' in notes[0]['msg']
+    assert own.act('sequence_create', locator='another') is None
