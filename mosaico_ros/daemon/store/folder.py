@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -25,7 +26,7 @@ from mosaico_ros.protocol.errors import (
 
 __all__ = ['FolderStore']
 
-_FULL_DISK = {28, 122}  # ENOSPC, EDQUOT
+_FULL_DISK = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT}
 
 
 class FolderStore:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import resource
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
+from mosaico_ros.daemon.settings import variable
 from mosaico_ros.daemon.transport import messages
 from mosaico_ros.protocol.errors import ErrorCode
 
@@ -36,6 +38,7 @@ CLASSES: dict[str, type[BaseException]] = {
 # Whoever does not say who he is gets PERMISSION_DENIED, as clients expect; whoever cancels a call
 # does not wait for its status.
 NEVER_SEEN = {'UNAUTHENTICATED', 'CANCELLED'}
+STORE_FAULTS = (flight.FlightInternalError, flight.FlightUnavailableError)
 LISTING = '/arrow.flight.protocol.FlightService/ListFlights'
 
 
@@ -180,24 +183,18 @@ def test_data_loss(own, daemon):
     )
 
 
-@pytest.fixture
-def broken_store(daemon: Any) -> Iterator[Callable[[], Path]]:
-    """``broken_store()`` puts a file where the store keeps its sequences."""
-    folder = daemon.data_dir / 'store' / 'sequences'
-    away = folder.with_name('away')
-
-    def break_it() -> Path:
-        folder.rename(away)
-        folder.write_text('in the way')
-        return folder
-
-    yield break_it
-    if away.exists():
-        folder.unlink()
-        away.rename(folder)
-
-
-def test_a_broken_store_is_internal_and_ends_uploads_with_a_note(own, broken_store):
+@pytest.mark.parametrize('storage', ['sqlite+folder', 'postgres+s3'])
+def test_a_broken_store_ends_uploads_with_a_note(storage, request, make_daemon, connect):
+    """A file where the store keeps its sequences."""
+    given: dict[str, Any] = {}
+    if storage == 'postgres+s3':
+        given = request.getfixturevalue('remote_storage')
+    variables = {variable(name): value for name, value in given.items()}
+    daemon = make_daemon(MOSAICOD_LEASE_SECONDS='1', **variables)
+    own = connect(daemon)
+    store = daemon.data_dir / 'store'
+    if given:
+        store = request.getfixturevalue('s3_server').root / given['store_bucket']
     session = own.session()
     writer, _ = own.client.do_put(own.topic('t', session), SCHEMA)
     writer.write_batch(batch(1, 2))
@@ -206,26 +203,45 @@ def test_a_broken_store_is_internal_and_ends_uploads_with_a_note(own, broken_sto
     ).SerializeToString()
     while 'still being uploaded' not in str(caught(lambda: own.stream('DoAction', finalize))):
         time.sleep(0.02)
-    folder = broken_store()
-    body = json.dumps({'locator': 'another'}).encode()
-    request = messages.Action(type='sequence_create', body=body).SerializeToString()
-    check(
-        'INTERNAL',
-        caught(lambda: own.stream('DoAction', request)),
-        caught(lambda: own.act('sequence_create', locator='another')),
-    )
-    error = caught(writer.close)
-    assert isinstance(error, CLASSES['INTERNAL'])
-    assert 'cannot be stored' in str(error)
-    assert own.act('query', sequence={'name': {'$eq': 'another'}}) == {'items': []}
+
+    folder = store / 'sequences'
+    away = folder.rename(folder.with_name('away'))
+    folder.write_text('in the way')
+    assert isinstance(caught(lambda: own.act('sequence_create', locator='x')), STORE_FAULTS)
+    assert isinstance(caught(writer.close), STORE_FAULTS)
+    # What could not be stored is not in the catalog either.
+    assert own.act('query', sequence={'name': {'$eq': 'x'}}) == {'items': []}
+    assert names(own) == [[own.sequence.encode()]]
 
     folder.unlink()
-    folder.with_name('away').rename(folder)
+    away.rename(folder)
     locator = f'{own.sequence}/t'
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while not (notes := own.act('topic_notification_list', locator=locator)['notifications']):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert 'cannot be stored' in notes[0]['msg']
     assert '0 rows are durable' in notes[0]['msg']
-    assert own.act('sequence_create', locator='another') is None
+    assert own.act('sequence_create', locator='x') is None
+
+
+def names(remote: Any) -> list[list[bytes]]:
+    return [info.descriptor.path for info in remote.client.list_flights()]
+
+
+def test_a_full_disk_is_resource_exhausted_and_ends_the_upload_with_a_note(own, daemon):
+    """A limit on the size of files stands for the disk; the notification still fits."""
+    pid = daemon.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (4 << 20, -1))
+    noise = random.Random(1)
+    column = pa.array([noise.random() for _ in range(1_000_000)])
+    large = pa.record_batch([pa.array(range(1_000_000)), column], schema=SCHEMA)
+    error = caught(lambda: own.put('t', [large]))
+    assert isinstance(error, CLASSES['RESOURCE_EXHAUSTED'])
+    assert 'No space left' in str(error)
+    listed = own.act('topic_notification_list', locator=f'{own.sequence}/t')['notifications']
+    assert 'No space left' in listed[0]['msg']
+    assert '0 rows are durable' in listed[0]['msg']
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    own.put('u', [large])
+    assert own.get('u').num_rows == 1_000_000
+    assert not list(daemon.data_dir.glob('store/tmp/*/[0-9]*'))
