@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.endpoints import Endpoints
 from mosaico_ros.daemon.keys import KeyGate
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.transport.server import FlightServer, ServerOptions
+from mosaico_ros.daemon.version import package_version
 from mosaico_ros.protocol.server_info import ServerConfig, ServerIdentity, ServerInfo
 
-__all__ = ['Daemon', 'package_version']
+__all__ = ['Daemon']
 
 _log = logging.getLogger(__name__)
 
 _LOCAL_HOSTS = ('127.0.0.1', '::1', 'localhost')
-# Together below five seconds, what supervisors and impatient users wait for.
-_GRACE_SECONDS = 0.5
+# What follows the grace. Together below five seconds with the default, see the setting.
 _SEAL_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 
@@ -32,16 +32,18 @@ class Daemon:
     ----------
     settings
         What to serve, and where.
+    shares_port
+        Whether other processes of this user may listen on the same port, too; the kernel then
+        hands each connection to one of them.
 
     Raises
     ------
     MosaicoError
-        The archive or the port cannot be opened; says which and why.
+        The archive or a port cannot be opened; says which and why.
 
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, shares_port: bool = False) -> None:
         tls = None
         if settings.tls:
             from mosaico_ros.daemon.tls import load_identity
@@ -66,11 +68,12 @@ class Daemon:
                     settings.max_concurrent_rpcs,
                     settings.ipc_compression,
                     tls,
+                    shares_port,
                 ),
                 KeyGate(self._archive.keys) if settings.require_api_keys else None,
             )
             # Before the archive changes anything: a port in use ends it here.
-            self.port = self._server.bind()
+            self.settings = replace(settings, port=self._server.bind())
             self._archive.start()
             self._server.start()
         except BaseException:
@@ -83,12 +86,10 @@ class Daemon:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        scheme = 'grpc+tls' if self._settings.tls else 'grpc'
-        host = self._settings.host
-        return f'{scheme}://{f"[{host}]" if ":" in host else host}:{self.port}'
+        return self.settings.url
 
     def _warnings(self) -> Iterator[str]:
-        settings = self._settings
+        settings = self.settings
         if settings.tls_cert_file and not settings.tls:
             yield 'TLS files are named, but TLS is off; --tls turns it on'
         if settings.require_api_keys:
@@ -104,20 +105,13 @@ class Daemon:
             )
 
     def stop(self) -> None:
-        """Stop serving and close the archive, within five seconds.
+        """Refuse new calls, let running ones end within the grace, close the archive.
 
+        Takes at most three seconds more than the grace.
         What has not ended by then is left to the end of the process: nothing that was
         acknowledged depends on it.
         """
-        self._server.stop(_GRACE_SECONDS, _SEAL_SECONDS)
+        self._server.stop(self.settings.shutdown_grace, _SEAL_SECONDS)
         closer = threading.Thread(target=self._archive.close, name='close', daemon=True)
         closer.start()
         closer.join(_CLOSE_SECONDS)
-
-
-def package_version() -> str:
-    """Return the version of this package; sources that were never installed have none."""
-    try:
-        return importlib.metadata.version('mosaico_ros')
-    except importlib.metadata.PackageNotFoundError:
-        return '0+source'

@@ -19,13 +19,16 @@ from urllib.parse import unquote, urlsplit
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
-__all__ = ['Settings', 'load', 'unknown_variables']
+__all__ = ['Settings', 'as_environment', 'load', 'sources', 'unknown_variables', 'variable']
 
 PREFIX = 'MOSAICOD_'
 #: Path of the TOML file; not a setting itself.
 CONFIG_VARIABLE = 'MOSAICOD_CONFIG'
 
 _MIB = 1024 * 1024
+
+# Options with another name than their setting.
+_OPTIONS = {'require_api_keys': '--api-key'}
 
 _UNITS = (86_400, 3_600, 60, 1)
 _DURATION = re.compile(r'(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?', re.ASCII)
@@ -110,7 +113,8 @@ class Settings:
     #: Calls served at once; the next one is refused as RESOURCE_EXHAUSTED. Each open upload
     #: holds one.
     max_concurrent_rpcs: int = _setting(512, low=8, high=4096)
-    #: Processes that serve one port together. Each is a daemon of its own on the shared archive.
+    #: Processes that serve one port together. Each is a daemon of its own on the shared archive:
+    #: limits on memory, calls and connections hold for each of them.
     workers: int = _setting(1, low=1, high=64)
     #: Queries that read chunks at once; more wait for their turn. Each holds some row groups.
     max_concurrent_chunk_queries: int = _setting(4, low=1, high=256)
@@ -135,8 +139,10 @@ class Settings:
     #: An upload whose daemon has not renewed its lease for this long is taken for dead.
     lease_seconds: float = _setting(30.0, low=1)
     #: How long calls that are being served may go on when the daemon is told to stop; then they
-    #: are cancelled, and uploads sealed with what has arrived. Supervisors wait for 10 seconds.
-    shutdown_grace: float = _setting(0.5, low=0)
+    #: are cancelled, and uploads sealed with what has arrived, within three seconds more. Together
+    #: less than the 5 seconds of ROS launch, the most impatient of supervisors (Docker waits 10,
+    #: Kubernetes 30, systemd 90).
+    shutdown_grace: float = _setting(1.5, low=0)
     #: How often it is time for a cleanup (one daemon does it for all of an archive). 0: never.
     cleanup_time_interval: float = _setting(86_400.0, low=0)
     #: How long the files of what was deleted are kept, in case it was by mistake. 0: not at all.
@@ -149,7 +155,8 @@ class Settings:
     optimizer_max_chunk_size: int = _setting(0, low=0)
     #: Where news of the archive are posted as JSON (http or https); empty: nowhere.
     webhook_url: str = _setting('', secret=True)
-    #: Port of Prometheus metrics, on the daemon's host; 0: none.
+    #: Port of Prometheus metrics, on the daemon's host; further workers use the ports after it.
+    #: 0: none.
     metrics_port: int = _setting(0, low=0, high=65535)
     log_level: str = _setting('warning', choices=('error', 'warning', 'info', 'debug'))
     log_format: str = _setting('pretty', choices=('pretty', 'plain', 'json'))
@@ -164,6 +171,12 @@ class Settings:
         """Size in memory at which a chunk is cut."""
         held = self.parquet_in_memory_encoding_buffer_size
         return min(self.max_chunk_size_in_bytes or held, held)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        host = f'[{self.host}]' if ':' in self.host else self.host
+        return f'grpc{"+tls" if self.tls else ""}://{host}:{self.port}'
 
     @property
     def database_url(self) -> str:
@@ -223,31 +236,40 @@ def load(
 
     """
     problems: list[str] = []
-    if config is None and environment.get(CONFIG_VARIABLE):
-        config = Path(environment[CONFIG_VARIABLE])
-    file_values = _read_config(config, problems) if config is not None else {}
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    given = _given(environment, options or {}, config, problems)
     for field in dataclasses.fields(Settings):
-        name = field.name
-        option = (options or {}).get(name)
-        if option is not None:
-            source, value = f'--{name.replace("_", "-")}', option
-        elif environment.get(variable(name)):
-            source, value = variable(name), environment[variable(name)]
-        elif name in file_values:
-            source, value = f'{config}: {name}', file_values[name]
-        else:
-            continue
-        try:
-            given[name] = _convert(field, value)
-        except ValueError as error:
-            problems.append(f'{source}: {error}')
+        if field.name in given:
+            source, value = given[field.name]
+            try:
+                values[field.name] = _convert(field, value)
+            except ValueError as error:
+                problems.append(f'{source}: {error}')
     if not problems:
-        settings = Settings(**given)
+        settings = Settings(**values)
         problems.extend(_contradictions(settings))
         if not problems:
             return settings
     raise InvalidArgumentError('The settings are not usable: ' + '; '.join(problems))
+
+
+def sources(
+    environment: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+) -> dict[str, str]:
+    """Return where the value of each setting comes from, in words; as :func:`load` reads them."""
+    given = _given(environment, options or {}, config, [])
+    return {
+        field.name: given[field.name][0] if field.name in given else 'default'
+        for field in dataclasses.fields(Settings)
+    }
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables from which :func:`load` makes equal settings."""
+    values = dataclasses.asdict(settings)
+    return {variable(name): str(value) for name, value in values.items() if value != ''}
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
@@ -260,6 +282,28 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
             hint = f'; did you mean {close[0]}?' if close else ''
             lines.append(f'{name} has no effect{hint}')
     return lines
+
+
+def _given(
+    environment: Mapping[str, str],
+    options: Mapping[str, Any],
+    config: Path | None,
+    problems: list[str],
+) -> dict[str, tuple[str, Any]]:
+    """Return source and unread value of each setting that is given anywhere."""
+    if config is None and environment.get(CONFIG_VARIABLE):
+        config = Path(environment[CONFIG_VARIABLE])
+    file_values = _read_config(config, problems) if config is not None else {}
+    given: dict[str, tuple[str, Any]] = {}
+    for field in dataclasses.fields(Settings):
+        name = field.name
+        if options.get(name) is not None:
+            given[name] = _OPTIONS.get(name, f'--{name.replace("_", "-")}'), options[name]
+        elif environment.get(variable(name)):
+            given[name] = variable(name), environment[variable(name)]
+        elif name in file_values:
+            given[name] = f'{config}: {name}', file_values[name]
+    return given
 
 
 def _read_config(path: Path, problems: list[str]) -> dict[str, Any]:
@@ -348,6 +392,12 @@ def _contradictions(settings: Settings) -> list[str]:
             f'{variable("store_access_key")} and {variable("store_secret_key")} '
             'are needed together'
         )
+    if settings.metrics_port and settings.metrics_port + settings.workers - 1 > 65535:
+        problems.append(f'{variable("metrics_port")} leaves no port for each worker')
+    if settings.metrics_port and settings.metrics_port <= settings.port < (
+        settings.metrics_port + settings.workers
+    ):
+        problems.append(f'{variable("metrics_port")} and {variable("port")} collide')
     if settings.target_message_size > settings.max_grpc_message_size:
         problems.append(
             f'{variable("target_message_size")} is above {variable("max_grpc_message_size")}'

@@ -41,6 +41,10 @@ def serve(node: Any, stop: StopSignals) -> int:
     settings = daemon_settings.load(os.environ, given_settings(declare(node, DAEMON)))
     logs.configure(settings.log_level, settings.log_format)
     daemon = Daemon(settings)
+    if settings.workers > 1:
+        node.get_logger().warning(
+            'the setting "workers" has no effect here: a node is one process'
+        )
     node.get_logger().info(f'serving on {daemon.url} (data: {settings.location})')
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from mosaico_ros.daemon.calls import Calls, Gate, OpenGate
+from mosaico_ros.daemon.ports import as_address, cannot_listen, try_to_listen
 from mosaico_ros.daemon.transport.service import FlightService
-from mosaico_ros.protocol.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
     from mosaico_ros.daemon.tls import TlsIdentity
@@ -42,6 +41,8 @@ class ServerOptions:
         Compression of record batches on the way out.
     tls
         Key and certificates; `None` serves plain text.
+    shares_port
+        Whether other processes may listen on the same port.
 
     """
 
@@ -51,6 +52,7 @@ class ServerOptions:
     max_concurrent_rpcs: int
     compression: str = 'none'
     tls: TlsIdentity | None = None
+    shares_port: bool = False
 
 
 class FlightServer:
@@ -73,7 +75,7 @@ class FlightServer:
                 ('grpc.max_receive_message_length', options.max_message_bytes),
                 ('grpc.max_send_message_length', options.max_message_bytes + _SEND_MARGIN),
                 # With it a second daemon would share the port and take half of the calls.
-                ('grpc.so_reuseport', 0),
+                ('grpc.so_reuseport', int(options.shares_port)),
                 # A host that lost power sends no FIN; without pings its uploads stay open.
                 ('grpc.keepalive_time_ms', 30_000),
                 ('grpc.keepalive_timeout_ms', 20_000),
@@ -96,7 +98,7 @@ class FlightServer:
 
         """
         host, port = self._options.host, self._options.port
-        address = f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+        address = as_address(host, port)
         try:
             if self._options.tls is None:
                 self.port = self._server.add_insecure_port(address)
@@ -111,10 +113,7 @@ class FlightServer:
         except RuntimeError:
             self.port = 0  # grpcio before 1.60 returned that
         if not self.port:
-            raise FailedPreconditionError(
-                f'Cannot listen on {address}: {_why(host, port)}',
-                remedy='Choose another address with --host and --port.',
-            )
+            raise cannot_listen(host, port, _why(host, port))
         return self.port
 
     def start(self) -> None:
@@ -142,11 +141,7 @@ class FlightServer:
 def _why(host: str, port: int) -> str:
     """Ask the system why an address cannot be opened; gRPC tells only its log."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
+        try_to_listen(host, port)
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return 'gRPC refused it'

@@ -1,0 +1,46 @@
+"""One of several processes that serve a port together; started by their supervisor alone.
+
+Its settings are in the environment. It says ``ready`` on standard output, and stops when it is
+told to or when standard input ends: its supervisor is gone then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from mosaico_ros.daemon import logs
+from mosaico_ros.daemon.serving import end_in_time, serve, stop_on_signals
+from mosaico_ros.daemon.settings import Settings, load
+from mosaico_ros.protocol.errors import MosaicoError
+
+
+def main() -> int:
+    """Serve; return the exit code."""
+    settings = load(os.environ)
+    logs.configure(settings.log_level, settings.log_format)
+    stop = stop_on_signals()
+
+    def follow_supervisor() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        if stop.is_set():  # it was told to end at once
+            os._exit(1)
+        stop.set()
+
+    threading.Thread(target=follow_supervisor, name='supervisor', daemon=True).start()
+    try:
+        serve(settings, stop, _announce, shares_port=True)
+    except MosaicoError as error:
+        print(f'mosaicod: {error}', file=sys.stderr)
+        return 1
+    end_in_time(0)
+    return 0
+
+
+def _announce(settings: Settings) -> None:
+    print('ready', flush=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
