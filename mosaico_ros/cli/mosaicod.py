@@ -10,6 +10,7 @@ import click
 
 from mosaico_ros.cli.api_keys import api_key
 from mosaico_ros.cli.config import config
+from mosaico_ros.cli.ping import ping
 from mosaico_ros.cli.run import run
 from mosaico_ros.protocol.errors import MosaicoError
 
@@ -22,6 +23,7 @@ def mosaicod() -> None:
 
 mosaicod.add_command(run)
 mosaicod.add_command(config)
+mosaicod.add_command(ping)
 mosaicod.add_command(api_key)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.endpoints import Endpoints
 from mosaico_ros.daemon.keys import KeyGate
+from mosaico_ros.daemon.metrics_endpoint import MetricsEndpoint
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.transport.server import FlightServer, ServerOptions
 from mosaico_ros.daemon.version import package_version
@@ -49,8 +50,11 @@ class Daemon:
             from mosaico_ros.daemon.tls import load_identity
 
             tls = load_identity(settings)
+        self._metrics: MetricsEndpoint | None = None
         self._archive = Archive(settings)
         try:
+            if settings.metrics_port:
+                self._metrics = MetricsEndpoint(settings.host, settings.metrics_port)
             info = ServerInfo.of(
                 ServerConfig(
                     settings.max_grpc_message_size,
@@ -78,6 +82,8 @@ class Daemon:
             self._server.start()
         except BaseException:
             self._archive.close()
+            if self._metrics is not None:
+                self._metrics.close()
             raise
         for line in self._warnings():
             _log.warning(line)
@@ -115,3 +121,5 @@ class Daemon:
         closer = threading.Thread(target=self._archive.close, name='close', daemon=True)
         closer.start()
         closer.join(_CLOSE_SECONDS)
+        if self._metrics is not None:  # to the last: how the end went can be watched
+            self._metrics.close()

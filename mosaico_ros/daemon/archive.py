@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mosaico_ros.daemon import windows
+from mosaico_ros.daemon import metrics, windows
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import queue_writers
@@ -49,7 +49,7 @@ from mosaico_ros.daemon.manifests import (
 from mosaico_ros.daemon.query import QueryEngine, QueryItem
 from mosaico_ros.daemon.retrieval import Window, count_rows, cut_to_size, scan
 from mosaico_ros.daemon.settings import Settings
-from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
+from mosaico_ros.daemon.store.base import Store, sequence_folder, store_id_of, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
 from mosaico_ros.daemon.upload import Upload
 from mosaico_ros.daemon.windows import Cluster, ClusterRequest
@@ -131,6 +131,26 @@ class Archive:
         self._instance.close()
         self._store.close()
         self._database.close()
+
+    def check(self) -> None:
+        """Make sure that catalog and store answer, and still belong together.
+
+        Raises
+        ------
+        MosaicoError
+            They do not; says which, and why.
+
+        """
+        self._database.check()
+        with self._database.read() as connection:
+            expected = connection.execute(sa.select(archive.c.store_id)).scalar_one_or_none()
+        with self._store.open('store.json') as file:
+            found = store_id_of(file.read(), 'The store')
+        if found != expected:
+            raise FailedPreconditionError(
+                f'The catalog belongs to the store {expected}, the store is {found}',
+                remedy='One of them was exchanged under the running daemon; restart it.',
+            )
 
     # -- sequences ---------------------------------------------------------------------------
 
@@ -394,7 +414,8 @@ class Archive:
 
     def query(self, query: Query) -> list[QueryItem]:
         """Return the sequences and topics that satisfy a query, in the order of creation."""
-        return self._queries.run(query)
+        with metrics.QUERY_SECONDS.timed():
+            return self._queries.run(query)
 
     def clusterize(self, request: ClusterRequest) -> Iterator[Cluster]:
         """Yield the clusters of a topic's matching rows; see :mod:`mosaico_ros.daemon.windows`."""

@@ -85,6 +85,9 @@ class OpenGate:
 class Calls(Protocol):
     """The calls that the transport serves; errors are :class:`MosaicoError`."""
 
+    def check(self) -> None:
+        """Raise what keeps the daemon from serving, if anything does."""
+
     def action_types(self) -> Iterable[tuple[str, str]]:
         """Name and description of each action."""
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.chunks import (
     ChunkRow,
@@ -177,6 +178,7 @@ class Ingest:
                 self, locator, topic.folder, topic.ontology_tag, lease, encoder, on_durable
             )
             self._uploads.add(upload)
+            metrics.UPLOADS_OPEN.set(len(self._uploads))
         return upload
 
     # -- called by uploads -------------------------------------------------------------------
@@ -190,6 +192,7 @@ class Ingest:
             with self._room:
                 if self._buffered == 0 or self._buffered + size <= self.limits.buffered_bytes:
                     self._buffered += size
+                    metrics.BYTES_BUFFERED.set(self._buffered)
                     return
             # Outside the lock: cutting takes the lock of the upload that is cut.
             self._cut_largest()
@@ -206,6 +209,7 @@ class Ingest:
         """Give back what :meth:`reserve` took."""
         with self._room:
             self._buffered -= size
+            metrics.BYTES_BUFFERED.set(self._buffered)
             self._room.notify_all()
 
     def submit(self, chunk: Chunk) -> None:
@@ -225,6 +229,7 @@ class Ingest:
         """Let go of an upload that has ended."""
         with self._uploads_lock:
             self._uploads.discard(upload)
+            metrics.UPLOADS_OPEN.set(len(self._uploads))
 
     # -- threads -----------------------------------------------------------------------------
 
@@ -240,7 +245,7 @@ class Ingest:
         try:
             if not upload.failed:
                 key = chunk_key(upload.folder, chunk.number, upload.encoder.encoding)
-                with self.store.create(key) as sink:
+                with metrics.CHUNK_ENCODE_SECONDS.timed(), self.store.create(key) as sink:
                     encoded = upload.encoder.encode(chunk.batches, sink)
                 chunk.encoded = encoded
         except MosaicoError as error:
@@ -272,7 +277,10 @@ class Ingest:
     def _record(self, group: list[Chunk]) -> None:
         recorded: list[Chunk] = []
         try:
-            with self.database.write() as connection:
+            with (
+                metrics.CHUNK_COMMIT_SECONDS.timed(),
+                self.database.write() as connection,
+            ):
                 for chunk in group:
                     if chunk.upload.failed or chunk.encoded is None:
                         continue
@@ -298,6 +306,9 @@ class Ingest:
         for chunk in group:
             self.release(chunk.size)
         for chunk in recorded:
+            assert chunk.encoded is not None
+            metrics.ROWS_DURABLE.add(chunk.encoded.rows)
+            metrics.BYTES_DURABLE.add(chunk.encoded.size)
             chunk.upload.advance(chunk.rows_after)
         for chunk in group:
             chunk.upload.done_one()

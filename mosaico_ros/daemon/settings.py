@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from mosaico_ros.daemon.setting_values import convert
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 __all__ = ['Settings', 'as_environment', 'load', 'sources', 'unknown_variables', 'variable']
@@ -29,9 +29,6 @@ _MIB = 1024 * 1024
 
 # Options with another name than their setting.
 _OPTIONS = {'require_api_keys': '--api-key'}
-
-_UNITS = (86_400, 3_600, 60, 1)
-_DURATION = re.compile(r'(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?', re.ASCII)
 
 
 def _default_data_dir() -> Path:
@@ -242,7 +239,7 @@ def load(
         if field.name in given:
             source, value = given[field.name]
             try:
-                values[field.name] = _convert(field, value)
+                values[field.name] = convert(field, value)
             except ValueError as error:
                 problems.append(f'{source}: {error}')
     if not problems:
@@ -322,53 +319,6 @@ def _read_config(path: Path, problems: list[str]) -> dict[str, Any]:
         hint = f'; did you mean {close[0]}?' if close else ''
         problems.append(f'{path}: {name} is no setting{hint}')
     return values
-
-
-def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
-    # Annotations are text here; the defaults' types say the same and need no evaluation.
-    kind = field.type
-    if kind == 'bool':
-        return _bool(value)
-    if kind in ('int', 'float'):
-        if isinstance(value, bool):
-            raise ValueError(f'{value} is not a number')
-        try:
-            number: Any = int(value) if kind == 'int' else float(value)
-        except ValueError:
-            number = _duration(str(value)) if kind == 'float' else None
-            if number is None:
-                raise ValueError(f'{value!r} is not a number') from None
-        low, high = field.metadata['low'], field.metadata['high']
-        if low is not None and not number >= low:
-            raise ValueError(f'{value} is below {low}')
-        if high is not None and not number <= high:
-            raise ValueError(f'{value} is above {high}')
-        return number
-    text = str(value)
-    if kind == 'Path':
-        return Path(text).expanduser().absolute()
-    choices = field.metadata['choices']
-    if choices is not None:
-        text = text.lower()
-        if text not in choices:
-            raise ValueError(f'{value!r} is none of {", ".join(choices)}')
-    return text
-
-
-def _duration(text: str) -> float | None:
-    found = _DURATION.fullmatch(text)
-    if not text or found is None:
-        return None
-    return float(sum(int(n or 0) * unit for n, unit in zip(found.groups(), _UNITS, strict=True)))
-
-
-def _bool(value: Any) -> bool:
-    text = str(value).lower()
-    if text in ('1', 'true', 'yes', 'on'):
-        return True
-    if text in ('0', 'false', 'no', 'off'):
-        return False
-    raise ValueError(f'{value!r} is neither true nor false')
 
 
 def _contradictions(settings: Settings) -> list[str]:

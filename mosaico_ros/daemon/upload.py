@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.chunks import Lease
 from mosaico_ros.daemon.catalog.resources import TopicState
@@ -159,6 +160,8 @@ class Upload:
                 self._open.batches.append(part)
                 self._open.size += size
                 self._rows += part.num_rows
+                metrics.ROWS_RECEIVED.add(part.num_rows)
+                metrics.BYTES_RECEIVED.add(size)
                 if self._open.size >= self._limit:
                     self._cut_locked()
 
@@ -270,6 +273,7 @@ class Upload:
         """Note that one cut chunk is recorded or given up."""
         with self._lock:
             self._pending -= 1
+            metrics.CHUNKS_WAITING.add(-1)
             self._lock.notify_all()
 
     # -- inside ------------------------------------------------------------------------------
@@ -285,6 +289,7 @@ class Upload:
         self._next_number += 1
         self._in_flight.append(chunk)
         self._pending += 1
+        metrics.CHUNKS_WAITING.add(1)
         self._ingest.submit(chunk)
 
     def _wait(self) -> None:

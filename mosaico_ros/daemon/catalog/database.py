@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog.dialects import postgres_engines, sqlite_engines, translated
 from mosaico_ros.daemon.catalog.schema_version import ensure_current
 from mosaico_ros.protocol.errors import (
@@ -46,6 +47,7 @@ class Database:
     def __init__(self, url: str, max_connections: int = 10) -> None:
         parsed = _parsed(url)
         self.is_sqlite = parsed.get_backend_name() == 'sqlite'
+        self._file = str(parsed.database)
         self._write_lock = threading.Lock()
         try:
             if self.is_sqlite:
@@ -63,22 +65,40 @@ class Database:
         except DBAPIError as error:
             raise translated(error) from error
 
+    def check(self) -> None:
+        """Make sure that the catalog is still there.
+
+        Raises
+        ------
+        UnavailableError
+            The file is gone: what open connections still write would go with it.
+
+        """
+        if self.is_sqlite and not Path(self._file).exists():
+            raise UnavailableError(f'The catalog {self._file} was removed')
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection inside a read transaction: one consistent view."""
-        with _translated(), self._reader.connect() as connection:
+        with (
+            _translated(),
+            self._reader.connect() as connection,
+            metrics.CATALOG_CONNECTIONS.held('reading'),
+        ):
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Yield a connection whose changes are durable when the block ends without error."""
-        if self.is_sqlite:
-            # Waiting for a lock of our own wakes at once; SQLite's busy handler polls.
-            with self._write_lock, _translated(), self._writer.begin() as connection:
-                yield connection
-        else:
-            with _translated(), self._writer.begin() as connection:
-                yield connection
+        # Waiting for a lock of our own wakes at once; SQLite's busy handler polls.
+        turn = self._write_lock if self.is_sqlite else nullcontext()
+        with (
+            turn,
+            _translated(),
+            self._writer.begin() as connection,
+            metrics.CATALOG_CONNECTIONS.held('writing'),
+        ):
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""

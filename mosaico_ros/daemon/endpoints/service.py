@@ -34,6 +34,10 @@ class Endpoints:
         self._actions = Actions(archive, info, legacy_clients)
         self._flights = Flights(archive, legacy_clients)
 
+    def check(self) -> None:
+        """See :meth:`Archive.check`."""
+        self._archive.check()
+
     def action_types(self) -> list[tuple[str, str]]:
         """Name and description of each action."""
         return self._actions.types()

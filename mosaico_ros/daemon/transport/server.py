@@ -12,6 +12,7 @@ import grpc
 
 from mosaico_ros.daemon.calls import Calls, Gate, OpenGate
 from mosaico_ros.daemon.ports import as_address, cannot_listen, try_to_listen
+from mosaico_ros.daemon.transport.health import HealthService
 from mosaico_ros.daemon.transport.service import FlightService
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class FlightServer:
         )
         self._server = grpc.server(
             self._pool,
-            handlers=[self._service.handler()],
+            handlers=[self._service.handler(), HealthService(calls.check).handler()],
             maximum_concurrent_rpcs=options.max_concurrent_rpcs,
             options=[
                 ('grpc.max_receive_message_length', options.max_message_bytes),

@@ -7,11 +7,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.calls import Calls, Descriptor, Flight, Gate, Put
 from mosaico_ros.daemon.transport import messages
 from mosaico_ros.daemon.transport.frames import Frame, read_frame
@@ -90,11 +92,12 @@ class FlightService:
         self, name: str, behaviour: Callable[[bytes], bytes]
     ) -> Callable[[bytes, Context], bytes]:
         def handle(request: bytes, context: Context) -> bytes:
-            try:
-                self._admit(context, name, Permission.READ)
-                return behaviour(request)
-            except Exception as error:
-                _abort(context, name, error)
+            with _counted(name):
+                try:
+                    self._admit(context, name, Permission.READ)
+                    return behaviour(request)
+                except Exception as error:
+                    _abort(context, name, error)
 
         return handle
 
@@ -102,12 +105,13 @@ class FlightService:
         self, name: str, behaviour: Callable[[Any, Context], Iterator[bytes]]
     ) -> Callable[[Any, Context], Iterator[bytes]]:
         def handle(request: Any, context: Context) -> Iterator[bytes]:
-            try:
-                # Before a byte of the request is looked at; some calls ask for more later.
-                self._admit(context, name, Permission.READ)
-                yield from behaviour(request, context)
-            except Exception as error:
-                _abort(context, name, error)
+            with _counted(name):
+                try:
+                    # Before a byte of the request is looked at; some calls ask for more later.
+                    self._admit(context, name, Permission.READ)
+                    yield from behaviour(request, context)
+                except Exception as error:
+                    _abort(context, name, error)
 
         return handle
 
@@ -148,7 +152,10 @@ class FlightService:
             for batch in batches:
                 # The key of a long read may be revoked, or expire, on the way.
                 self._admit(context, 'DoGet', Permission.READ)
-                yield from writer.write(batch)
+                metrics.ROWS_READ.add(batch.num_rows)
+                for message in writer.write(batch):
+                    metrics.BYTES_READ.add(len(message))
+                    yield message
         finally:
             # A cancelled call drops this generator; files and locks are released now, not at
             # some later garbage collection.
@@ -245,8 +252,21 @@ def _require_orderly_end(context: Context, ended_at: float) -> None:
     raise CancelledError('The client went away before the upload ended')
 
 
+@contextmanager
+def _counted(name: str) -> Iterator[None]:
+    """Count a call while it runs and, if it is not aborted, how it ended."""
+    with metrics.RPCS_RUNNING.held(name):
+        try:
+            yield
+        except GeneratorExit:
+            metrics.RPCS.add(1, name, grpc.StatusCode.CANCELLED.name)
+            raise
+    metrics.RPCS.add(1, name, grpc.StatusCode.OK.name)
+
+
 def _abort(context: Context, name: str, error: Exception) -> NoReturn:
     code, details = status_of(error, name)
+    metrics.RPCS.add(1, name, code.name)
     context.abort(code, details)
     raise AssertionError('abort returned')
 
