@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help='Serve a new, empty archive in a temporary folder, on a free port unless one is given; '
     'it is gone when the daemon ends.',
 )
-def run(config: Path | None, ephemeral: bool, **options: Any) -> int:
+def run(config: Path | None, ephemeral: bool, **options: Any) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Every setting has an environment variable too, MOSAICOD_ and its name in capitals (--api-key:
@@ -32,7 +32,7 @@ def run(config: Path | None, ephemeral: bool, **options: Any) -> int:
     when and where the daemon is ready.
     """
     from mosaico_ros.daemon.ephemeral import ephemeral_options, temporary_folder
-    from mosaico_ros.daemon.serving import end_in_time
+    from mosaico_ros.daemon.serving import end
     from mosaico_ros.daemon.settings import load
 
     with temporary_folder() if ephemeral else nullcontext() as folder:
@@ -44,8 +44,7 @@ def run(config: Path | None, ephemeral: bool, **options: Any) -> int:
             raise click.UsageError(str(error)) from error
         code = _serve(settings)
     click.echo('mosaicod stopped', err=True)
-    end_in_time(code)
-    return code
+    end(code)
 
 
 def _serve(settings: Settings) -> int:

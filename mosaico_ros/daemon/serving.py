@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 from mosaico_ros.daemon.settings import Settings
 
-__all__ = ['end_in_time', 'serve', 'stop_on_signals']
-
-# What a process may take to end after its daemon has stopped, before it is made to.
-_EXIT_SECONDS = 0.3
+__all__ = ['end', 'serve', 'stop_on_signals']
 
 
 def stop_on_signals() -> threading.Event:
@@ -70,11 +70,12 @@ def serve(
     daemon.stop()
 
 
-def end_in_time(code: int) -> None:
-    """Let the process end with an exit code, whatever its threads do.
+def end(code: int) -> NoReturn:
+    """End the process, whatever its threads do.
 
-    The interpreter waits for them; one that is stuck in the store must not keep the process.
+    The interpreter would wait for some, which may be stuck in the store, and take the ground from
+    under others, in the middle of native code.
     """
-    deadline = threading.Timer(_EXIT_SECONDS, os._exit, (code,))
-    deadline.daemon = True
-    deadline.start()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)

@@ -181,4 +181,6 @@ def _end(workers: list[_Worker], grace: float) -> list[int]:
         worker.close()
         if worker in serving:
             codes.append(code)
+            if code:
+                _log.error('Worker %d has ended with %d', worker.process.pid, code)
     return codes

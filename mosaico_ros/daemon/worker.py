@@ -11,7 +11,7 @@ import sys
 import threading
 
 from mosaico_ros.daemon import logs
-from mosaico_ros.daemon.serving import end_in_time, serve, stop_on_signals
+from mosaico_ros.daemon.serving import end, serve, stop_on_signals
 from mosaico_ros.daemon.settings import Settings, load
 from mosaico_ros.protocol.errors import MosaicoError
 
@@ -34,8 +34,7 @@ def main() -> int:
     except MosaicoError as error:
         print(f'mosaicod: {error}', file=sys.stderr)
         return 1
-    end_in_time(0)
-    return 0
+    end(0)
 
 
 def _announce(settings: Settings) -> None:
