@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from typing import NoReturn
 
 from mosaico_ros.daemon import logs
 from mosaico_ros.daemon.serving import end, serve, stop_on_signals
@@ -16,8 +17,8 @@ from mosaico_ros.daemon.settings import Settings, load
 from mosaico_ros.protocol.errors import MosaicoError
 
 
-def main() -> int:
-    """Serve; return the exit code."""
+def main() -> NoReturn:
+    """Serve, then end the process: with 0, or with 1 if the daemon cannot start."""
     settings = load(os.environ)
     logs.configure(settings.log_level, settings.log_format)
     stop = stop_on_signals()
@@ -33,7 +34,7 @@ def main() -> int:
         serve(settings, stop, _announce, shares_port=True)
     except MosaicoError as error:
         print(f'mosaicod: {error}', file=sys.stderr)
-        return 1
+        end(1)
     end(0)
 
 
@@ -42,4 +43,4 @@ def _announce(settings: Settings) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()
