@@ -1,4 +1,4 @@
-"""Everything the README prints, run as printed against real processes.
+"""Everything the README and the guide to deployment print, run as printed, real processes.
 
 The two installation commands are not run here: one of them is what runs these tests, the other
 one's work (`mosaico demo`) has a test of its own.
@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / 'README.md').read_text(encoding='utf-8')
+PAGES = (ROOT / 'README.md', ROOT / 'docs' / 'deployment.md')
 BLOCK = re.compile(r'<!-- (?:run: )?(\S+) -->\n```(\w+)\n(.*?)```', re.DOTALL)
-BLOCKS = {name: text for name, _, text in BLOCK.findall(README)}
+BLOCKS = {
+    name: text
+    for page in PAGES
+    for name, _, text in BLOCK.findall(page.read_text(encoding='utf-8'))
+}
 
 
 @pytest.fixture(scope='module')
@@ -219,6 +224,43 @@ def test_secure(tmp_path: Path, environment: dict[str, str]) -> None:
         with pytest.raises(AssertionError, match='refused the API key'):  # noqa: PT012
             while time.monotonic() < deadline:
                 shell(BLOCKS['secure-use'], tmp_path, own)
+
+
+def test_ephemeral(workspace: Path, environment: dict[str, str]) -> None:
+    own = {k: v for k, v in environment.items() if not k.startswith('MOSAICOD_')}
+    with in_background(BLOCKS['ephemeral'], workspace, own) as daemon:
+        assert daemon.stdout is not None
+        assert re.search(r'ready on grpc://127\.0\.0\.1:\d+', daemon.stdout.readline())
+
+
+def test_config(workspace: Path, environment: dict[str, str]) -> None:
+    said = shell(BLOCKS['config'], workspace, environment)
+    assert 'workers = 2  # MOSAICOD_WORKERS\n' in said
+    assert 'log_level = "info"  # --log-level\n' in said
+    assert '"name": "workers", "variable": "MOSAICOD_WORKERS", "value": 2' in said
+
+
+def test_workers_metrics_and_ping(
+    tmp_path: Path, environment: dict[str, str], free_port: int
+) -> None:
+    own = environment | {
+        'MOSAICOD_PORT': str(free_port),
+        'MOSAICO_PORT': str(free_port),
+        'MOSAICOD_DATA_DIR': str(tmp_path / 'data'),
+    }
+    with in_background(BLOCKS['workers'], tmp_path, own) as daemon:
+        assert daemon.stdout is not None
+        assert '2 workers' in daemon.stdout.readline()
+        plain, as_json = shell(BLOCKS['ping'], tmp_path, own).splitlines()
+        assert f'127.0.0.1:{free_port} serves' in plain
+        assert '"serving": true' in as_json
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    with in_background(BLOCKS['metrics'].replace('9464', str(port)), tmp_path, own):
+        await_daemon(own)
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics') as answer:
+            assert b'mosaicod_rpcs_total' in answer.read()
 
 
 def test_the_installation_commands_name_what_exists() -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ['Counter', 'Gauge', 'Histogram', 'exposition']
+__all__ = ['Counter', 'Gauge', 'Histogram', 'exposition', 'registered']
 
 _registry: list[Counter | Histogram] = []
 
@@ -120,6 +120,11 @@ class Histogram:
             yield f'{self.name}_bucket{_shown(("le",), (_number(bound),))} {below}'
         yield f'{self.name}_sum {_number(total)}'
         yield f'{self.name}_count {below}'
+
+
+def registered() -> Sequence[Counter | Histogram]:
+    """Return all metrics, in the order of their making."""
+    return _registry
 
 
 def exposition() -> str:

@@ -155,6 +155,8 @@ class Settings:
     #: Port of Prometheus metrics, on the daemon's host; further workers use the ports after it.
     #: 0: none.
     metrics_port: int = _setting(0, low=0, high=65535)
+    #: Least severity of what is logged, and how: pretty has colours on a terminal, json is one
+    #: object a line.
     log_level: str = _setting('warning', choices=('error', 'warning', 'info', 'debug'))
     log_format: str = _setting('pretty', choices=('pretty', 'plain', 'json'))
 
