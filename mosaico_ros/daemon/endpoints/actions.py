@@ -22,7 +22,8 @@ Json = dict[str, Any]
 
 _RESULT_BYTES = 1024 * 1024
 
-# Clients of release 0.3 delete a sequence twice in a row and fail if the second call does.
+# Clients of release 0.3 delete a sequence twice in a row and fail if the second call does. The
+# memory of this process is enough: both calls come over one connection, to one worker.
 _REPEATED_DELETION_SECONDS = 10.0
 
 
