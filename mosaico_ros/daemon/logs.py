@@ -20,6 +20,13 @@ class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return masked(super().format(record))
 
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        # Clients' texts must not pass for lines of ours, nor command a terminal.
+        line = super().formatMessage(record)
+        if line.isprintable():
+            return line
+        return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:

@@ -60,6 +60,7 @@ def load_identity(settings: Settings) -> TlsIdentity:
     private_key = _read(
         settings.tls_private_key_file, 'tls_private_key_file', _PRIVATE_KEY, 'private key'
     )
+    _warn_exposed(settings.tls_private_key_file)
     server = _server_context(settings)
     authorities = None
     if settings.tls_client_ca_file:
@@ -160,6 +161,16 @@ def _try_out(server: ssl.SSLContext, path: str) -> None:
         raise _refused(
             f'The certificate {path} is of no use for a server: {_reason(error)}'
         ) from None
+
+
+def _warn_exposed(path: str) -> None:
+    mode = Path(path).stat().st_mode & 0o777
+    if mode & 0o007:
+        _log.warning(
+            'The private key %s is open to every user of this host (mode %03o): chmod o= it',
+            path,
+            mode,
+        )
 
 
 def _warn_early(end: ssl.SSLObject, path: str) -> None:

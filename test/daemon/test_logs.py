@@ -49,3 +49,12 @@ def test_json_lines_are_one_object_each():
     assert [line['level'] for line in lines] == ['debug', 'warning']
     assert lines[1]['message'] == 'the thing failed'
     assert 'ValueError: inner' in lines[1]['exception']
+
+
+def test_texts_of_clients_cannot_pass_for_lines_of_ours():
+    stream = io.StringIO()
+    logs.configure('warning', 'plain', stream)
+    log = logging.getLogger('mosaico_ros.daemon.test')
+    log.warning('refused %s', 'a\n2026-01-01 ERROR gone\r\x1b[2J\u202e grün')
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith('refused a\\n2026-01-01 ERROR gone\\r\\x1b[2J\\u202e grün')

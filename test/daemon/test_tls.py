@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow.flight as flight
@@ -136,3 +137,51 @@ def test_mutual_tls(tls_files, make_daemon):
     assert connect(daemon.port, **roots, **shown) == []
     with pytest.raises(flight.FlightUnavailableError):
         connect(daemon.port, **roots)
+
+
+def test_a_certificate_of_the_future(tls_files, tmp_path):
+    cert, key = tls_files.issue('future')
+    database, config = tmp_path / 'index.txt', tmp_path / 'ca.cnf'
+    database.touch()
+    config.write_text(
+        '[ca]\ndefault_ca = tests\n[names]\ncommonName = supplied\n[tests]\npolicy = names\n'
+        f'database = {database}\nnew_certs_dir = {tmp_path}\nrand_serial = yes\n'
+    )
+    begin = datetime.now(timezone.utc) + timedelta(days=2)
+    end = begin + timedelta(days=2)
+    subprocess.run(
+        [
+            *('openssl', 'ca', '-batch', '-config', config, '-md', 'sha256'),
+            *('-cert', tls_files.ca, '-keyfile', tls_files.ca_key),
+            *('-in', cert.with_suffix('.csr'), '-out', cert, '-notext'),
+            *('-startdate', f'{begin:%Y%m%d%H%M%SZ}', '-enddate', f'{end:%Y%m%d%H%M%SZ}'),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    text = one_error(tmp_path, tls_files.settings(cert_file=cert, private_key_file=key))
+    assert f'{cert} is not valid yet' in text
+    assert 'clock' in text
+
+
+def test_a_private_key_that_everybody_can_read_is_warned_of(tls_files, make_daemon):
+    _, key = cert_and_key = tls_files.issue('open')
+    settings = tls_files.settings(cert_file=cert_and_key[0], private_key_file=key)
+    key.chmod(0o640)
+    assert 'open to every user' not in make_daemon('--tls', **settings).log.read_text()
+    key.chmod(0o644)
+    log = make_daemon('--tls', **settings).log.read_text()
+    assert f'{key} is open to every user of this host (mode 644)' in log
+
+
+def test_mutual_tls_wants_its_own_authority(tls_files, make_daemon, tmp_path):
+    daemon = make_daemon('--tls', **tls_files.settings(client_ca_file=tls_files.ca))
+    stranger = type(tls_files)(tmp_path)
+    cert, key = stranger.issue('client', usage='clientAuth')
+    with pytest.raises(flight.FlightUnavailableError):
+        connect(
+            daemon.port,
+            tls_root_certs=tls_files.ca.read_bytes(),
+            cert_chain=cert.read_bytes(),
+            private_key=key.read_bytes(),
+        )

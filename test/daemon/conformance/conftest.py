@@ -13,7 +13,7 @@ from pyarrow import flight
 
 from mosaico_ros.daemon.settings import variable
 from mosaico_ros.daemon.transport import messages
-from mosaico_ros.daemon.transport.ipc import BatchWriter
+from mosaico_ros.daemon.transport.frames import write_frame
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
 
@@ -85,15 +85,19 @@ class Wire:
         while length > 127:
             prefix += bytes([length & 127 | 128])
             length >>= 7
-        writer = BatchWriter(schema, 'none', 1 << 30)
-        frames = [prefix + bytes([length]) + named + writer.begin()]
-        for batch in batches:
-            frames += writer.write(batch)
-        return frames
+        first, *rest = (_frame(item.serialize()) for item in (schema, *batches))
+        return [prefix + bytes([length]) + named + first, *rest]
 
     def topic(self, path: str, session: dict[str, str] | None = None) -> dict[str, str]:
         """Create a topic; return the command to upload it with."""
         return json.loads(self.remote.topic(path, session).command)
+
+
+def _frame(message: pa.Buffer) -> bytes:
+    """Return FlightData of an encapsulated Arrow message: marker, length, header, body."""
+    data = message.to_pybytes()
+    end = 8 + int.from_bytes(data[4:8], 'little')
+    return write_frame(data[8:end], [data[end:]])
 
 
 def _status(call: Callable[[], Any]) -> tuple[str, str]:

@@ -51,3 +51,48 @@ def test_browsing_and_downloading(remote):
     table = remote.client.do_get(info.endpoints[0].ticket).read_all()
     assert table.schema.equals(info.schema, check_metadata=True)
     assert table.column('timestamp_ns').to_pylist() == [2_000, 3_000]
+
+
+def test_the_rest_of_its_client(remote):
+    """What its own interface does not call but its library offers."""
+    batch = pa.record_batch([pa.array([1_000, 2_000]), pa.array([0.0, 7.0])], schema=SCHEMA)
+    for path in ('arm/imu', 'base'):
+        remote.put(path, [batch])
+    version = remote.act('version')
+    assert set(version['semver']) >= {'major', 'minor', 'patch', 'pre'}
+    assert version['version'].startswith(f'{version["semver"]["major"]}.')
+
+    both = [f'{remote.sequence}/{path}' for path in ('arm/imu', 'base')]
+    since, until = {'$geq': 1}, {'$leq': 2**62}
+    for sections, expected in (
+        ({'sequence': {'locator': {'$eq': remote.sequence}}}, both),
+        ({'sequence': {'locator': {'$match': remote.sequence[:8]}}}, both),
+        ({'topic': {'locator': {'$match': f'{remote.sequence}/arm'}}}, both[:1]),
+        ({'topic': {'locator': {'$eq': both[1]}}}, both[1:]),
+        ({'topic': {'locator': {'$match': remote.sequence}, 'created_at_ns': since}}, both),
+        (
+            {
+                'sequence': {'locator': {'$eq': remote.sequence}, 'created_at_ns': until},
+                'topic': {'ontology_tag': {'$eq': 'Custom'}},
+            },
+            both,
+        ),
+        (
+            {
+                'sequence': {'locator': {'$eq': remote.sequence}},
+                'ontology': {'Custom.x': {'$geq': 5}, 'include_timestamp_range': True},
+            },
+            both,
+        ),
+    ):
+        (item,) = remote.act('query', **sections)['items']
+        assert item['sequence'] == remote.sequence
+        assert [topic['locator'] for topic in item['topics']] == expected
+        if 'ontology' in sections:
+            assert [topic['timestamp_range'] for topic in item['topics']] == [[2_000, 2_000]] * 2
+
+    created = remote.act('api_key_create', permissions='read', description='plots')
+    fingerprint = created['api_key_token'].rpartition('_')[2]
+    status = remote.act('api_key_status', api_key_fingerprint=fingerprint)
+    assert status['description'] == 'plots'
+    remote.act('api_key_revoke', api_key_fingerprint=fingerprint)

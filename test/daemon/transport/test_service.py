@@ -93,30 +93,10 @@ def test_gzip_and_deflate_requests_are_decoded(remote):
         assert remote.get(name).num_rows == 1000
 
 
-def test_schema_only_uploads_are_complete(remote):
-    remote.put('empty', [], pa.schema([STAMPS]))
-    assert remote.topic_info('empty')['locked'] is True
-    assert remote.topic_info('empty')['data_info']['interval'] is None
-    assert list(remote.client.do_get(remote.info('empty').endpoints[0].ticket)) == []
-
-
 def test_batches_without_rows_do_no_harm(remote):
     batch = rows(5)
     remote.put('gaps', [batch.slice(0, 0), batch, batch.slice(0, 0)])
     assert remote.get('gaps').num_rows == 5
-
-
-def test_windows_are_half_open_and_travel_in_tickets(remote):
-    remote.put('w', [rows(10)])
-    window = {'timestamp_ns_start': 2, 'timestamp_ns_end': 5}
-    assert remote.get('w', **window).column(0).to_pylist() == [2, 3, 4]
-    info = json.loads(remote.info('w', **window).endpoints[0].app_metadata)
-    assert info['time_window_info'] == {'interval': {'start_ns': 2, 'end_ns': 4}, 'row_count': 3}
-    assert info['data_info']['total_row_count'] == 10
-    nothing = {'timestamp_ns_start': 50, 'timestamp_ns_end': 60}
-    info = json.loads(remote.info('w', **nothing).endpoints[0].app_metadata)
-    assert info['time_window_info'] == {'interval': None, 'row_count': 0}
-    assert remote.get('w', **nothing).num_rows == 0
 
 
 def test_sequences_are_listed_by_one_path_component(remote):
@@ -191,50 +171,6 @@ def test_actions_fail_with_the_right_status(remote, name, body, code, named):
     assert named in details
 
 
-def test_existing_names_are_already_exists(remote):
-    session = remote.session()
-    remote.topic('t', session)
-    body = json.dumps({'locator': remote.sequence, 'user_metadata': {}}).encode()
-    code, details = status(remote.stream, 'DoAction', action('sequence_create', body))
-    assert code is grpc.StatusCode.ALREADY_EXISTS
-    assert remote.sequence in details
-    body = json.dumps(
-        {
-            'session_uuid': session['uuid'],
-            'locator': f'{remote.sequence}/t',
-            'serialization_format': 'default',
-            'ontology_tag': 'X',
-        }
-    ).encode()
-    code, _ = status(remote.stream, 'DoAction', action('topic_create', body))
-    assert code is grpc.StatusCode.ALREADY_EXISTS
-
-
-def test_states_are_failed_precondition(remote):
-    failed = grpc.StatusCode.FAILED_PRECONDITION
-    session = remote.session()
-    finalize = action('session_finalize', json.dumps({'session_uuid': session['uuid']}).encode())
-    assert status(remote.stream, 'DoAction', finalize)[0] is failed  # no topics
-    descriptor = remote.topic('t', session)
-    assert status(remote.stream, 'DoAction', finalize)[0] is failed  # never uploaded
-    ticket = flight.Ticket(remote.info('t').endpoints[0].ticket.ticket).serialize()
-    assert status(remote.stream, 'DoGet', ticket)[0] is failed
-    remote.raw_put(frames(rows(3), descriptor))
-    code, _ = status(remote.raw_put, frames(rows(3), descriptor))
-    assert code is failed  # a second upload
-    assert remote.stream('DoAction', finalize)
-    assert status(remote.stream, 'DoAction', finalize)[0] is failed
-    late = {
-        'session_uuid': session['uuid'],
-        'locator': f'{remote.sequence}/late',
-        'serialization_format': 'default',
-        'ontology_tag': 'X',
-    }
-    code, _ = status(remote.stream, 'DoAction', action('topic_create', json.dumps(late).encode()))
-    assert code is failed
-    assert remote.get('t').num_rows == 3
-
-
 @pytest.mark.parametrize(
     ('request_bytes', 'code'),
     [
@@ -254,13 +190,6 @@ def test_descriptors_fail_with_the_right_status(remote, request_bytes, code):
     assert status(remote.unary, 'GetFlightInfo', request_bytes)[0] is code
     if b'no_such' not in request_bytes:  # a sequence has no schema, known or not
         assert status(remote.unary, 'GetSchema', request_bytes)[0] is code
-
-
-def test_schemas_belong_to_topics(remote):
-    remote.session()
-    assert (
-        status(remote.unary, 'GetSchema', command(resource_locator=remote.sequence))[0] is INVALID
-    )
 
 
 @pytest.mark.parametrize(
@@ -366,35 +295,6 @@ def test_hostile_offsets_do_not_reach_native_code(remote):
     code, details = put_errors(remote, poison)
     assert code is INVALID
     assert 'unusable' in details
-
-
-@pytest.mark.parametrize(
-    'schema',
-    [
-        pa.schema([pa.field('x', pa.int64())]),
-        pa.schema([pa.field('timestamp_ns', pa.float64())]),
-        pa.schema([]),
-    ],
-)
-def test_schemas_without_stamps_are_invalid(remote, schema):
-    batch = pa.record_batch([pa.array([1], f.type) for f in schema], schema=schema)
-    code, details = status(remote.raw_put, frames(batch, remote.topic('no_stamps')))
-    assert code is INVALID
-    assert 'timestamp_ns' in details
-
-
-def test_foreign_uuids_are_denied(remote):
-    remote.topic('a')
-    stolen = json.loads(remote.topic('b').command)
-    stolen['resource_locator'] = f'{remote.sequence}/a'
-    descriptor = flight.FlightDescriptor.for_command(json.dumps(stolen))
-    code, _ = status(remote.raw_put, frames(rows(1), descriptor))
-    assert code is grpc.StatusCode.PERMISSION_DENIED
-    stolen['topic_uuid'] = '6f0b1c2e-51ab-4f0e-9c69-0d6b1f9d2a11'
-    descriptor = flight.FlightDescriptor.for_command(json.dumps(stolen))
-    assert status(remote.raw_put, frames(rows(1), descriptor))[0] is NOT_FOUND
-    path = flight.FlightDescriptor.for_path('a', 'b')
-    assert status(remote.raw_put, frames(rows(1), path))[0] is INVALID
 
 
 def test_reading_clients_may_leave_early(remote):
