@@ -70,6 +70,8 @@ class Daemon:
                     settings.port,
                     settings.max_grpc_message_size,
                     settings.max_concurrent_rpcs,
+                    settings.target_message_size,
+                    settings.max_batch_size,
                     settings.ipc_compression,
                     tls,
                     shares_port,

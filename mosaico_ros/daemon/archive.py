@@ -47,7 +47,7 @@ from mosaico_ros.daemon.manifests import (
     write_topic_manifest,
 )
 from mosaico_ros.daemon.query import QueryEngine, QueryItem
-from mosaico_ros.daemon.retrieval import Window, count_rows, cut_to_size, scan
+from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, store_id_of, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
@@ -112,7 +112,6 @@ class Archive:
         )
         self._files = ChunkFiles(self._store)
         self._closed = False
-        self._target_bytes = settings.target_message_size
         self._queries = QueryEngine(self._database, self._files)
 
     def start(self) -> None:
@@ -380,7 +379,7 @@ class Archive:
     def read(self, ticket: Ticket) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Return the schema of a topic and its rows in the ticket's window, in time order.
 
-        Batches are never empty, hold at most 8192 rows and about the target size.
+        Batches are never empty. The transport joins and cuts them to what it sends.
 
         Raises
         ------
@@ -410,7 +409,7 @@ class Archive:
         schema = stored if ticket.sidecars else without_sidecars(stored)
         columns = None if len(schema) == len(stored) else schema.names
         batches = scan(self._database, self._files, topic, window, columns)
-        return schema, cut_to_size(batches, schema, self._target_bytes)
+        return schema, as_announced(batches, schema)
 
     def query(self, query: Query) -> list[QueryItem]:
         """Return the sequences and topics that satisfy a query, in the order of creation."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mosaico_ros.daemon.encoding import ARROW, ROW_GROUP_ROWS
+from mosaico_ros.daemon.encoding import ARROW
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.daemon.store.ranges import ByteRange
 from mosaico_ros.protocol.errors import DataLossError, MosaicoError
@@ -137,19 +137,24 @@ class ChunkFiles:
                     page_checksum_verification=True,
                     pre_buffer=False,
                 )
-                # Small groups hold large rows: one batch of many would be as large as them all.
-                full = all(footer.rows[group] == ROW_GROUP_ROWS for group in groups[:-1])
-                for run in [groups] if full else [[group] for group in groups]:
-                    yield from file.iter_batches(
-                        batch_size=ROW_GROUP_ROWS,
-                        row_groups=list(run),
-                        columns=None if columns is None else list(columns),
-                        use_threads=False,
-                    )
+                for group in groups:
+                    yield from _group_batches(file, group, columns)
             except MosaicoError:
                 raise
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(key, error) from error
+
+
+def _group_batches(
+    file: pq.ParquetFile, group: int, columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of one row group; its decoders are gone before a row is handed out.
+
+    A reader may keep a batch for hours, and decoders hold as much memory again.
+    """
+    yield from file.read_row_group(
+        group, columns=None if columns is None else list(columns), use_threads=False
+    ).to_batches()
 
 
 def _damaged(key: str, error: Exception) -> DataLossError:

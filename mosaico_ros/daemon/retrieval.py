@@ -19,7 +19,7 @@ from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.protocol.limits import INT64_MAX
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ROW_GROUP_ROWS', 'Window', 'count_rows', 'cut_to_size', 'scan']
+__all__ = ['ROW_GROUP_ROWS', 'Window', 'as_announced', 'count_rows', 'scan']
 
 #: Gives the rows of a batch to keep, as a mask; null counts as false.
 RowFilter = Callable[[pa.RecordBatch], pa.Array]
@@ -148,25 +148,14 @@ def count_rows(
     return total, None if first is None or last is None else (first, last)
 
 
-def cut_to_size(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, target_bytes: int
-) -> Iterator[pa.RecordBatch]:
-    """Yield batches of at most `target_bytes` (or one row) and 8192 rows, in exactly a schema."""
+def as_announced(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield batches in exactly a schema, whatever else was read with them."""
     for batch in batches:
-        columns = [batch.column(name) for name in schema.names]
-        exact = pa.RecordBatch.from_arrays(columns, schema=schema)
-        for start in range(0, exact.num_rows, ROW_GROUP_ROWS):
-            yield from _halved(exact.slice(start, ROW_GROUP_ROWS), target_bytes)
-
-
-def _halved(batch: pa.RecordBatch, target_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Halve until it fits: rows may differ in size by orders of magnitude."""
-    if batch.num_rows == 1 or batch.nbytes <= target_bytes:
-        yield batch
-        return
-    half = batch.num_rows // 2
-    yield from _halved(batch.slice(0, half), target_bytes)
-    yield from _halved(batch.slice(half), target_bytes)
+        if batch.schema.equals(schema, check_metadata=True):
+            yield batch
+        else:
+            columns = [batch.column(name) for name in schema.names]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class _Peekable:

@@ -122,19 +122,6 @@ def chunks_in_manifest(stored: Path) -> list[dict[str, Any]]:
     return chunks
 
 
-def test_batches_are_of_the_target_size(filled):
-    filled.reopen(target_message_size=200_000)
-    schema = pa.schema([SCHEMA.field(0), ('blob', pa.binary())])
-    blobs = [bytes(30_000)] * 40 + [bytes(500_000)] + [b''] * 20_000
-    locator = filled.write(pa.table([list(range(len(blobs))), blobs], schema=schema))
-    topic_id = filled.archive.describe_topic(locator).topic_id
-    _, batches = filled.archive.read(Ticket(locator, topic_id))
-    sizes = [(batch.num_rows, batch.nbytes) for batch in batches]
-    assert sum(rows for rows, _ in sizes) == len(blobs)
-    assert all(rows == 1 or size <= 200_000 for rows, size in sizes)
-    assert max(rows for rows, _ in sizes) > 4000  # small rows still travel together
-
-
 def test_window_reads_only_its_row_groups(filled, monkeypatch):
     locator = filled.write(table(list(range(100_000))))
     read: list[int] = []

@@ -12,7 +12,7 @@ from mosaico_ros.daemon.transport.flatbuffer import MessageFacts, MessageKind, r
 from mosaico_ros.daemon.transport.frames import Bytes, Frame, write_frame
 from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
 
-__all__ = ['BatchReader', 'BatchWriter', 'encode_schema']
+__all__ = ['BatchReader', 'BatchWriter', 'encode_schema', 'size_of']
 
 _CONTINUATION = b'\xff\xff\xff\xff'
 _REMEDY = 'Write the stream with an Arrow library, one schema for all batches.'
@@ -197,13 +197,10 @@ class BatchWriter:
         Schema of all batches.
     compression
         ``none``, ``lz4`` or ``zstd``: compression of the batches' buffers.
-    max_message_bytes
-        Larger batches are cut by rows, as far as one row fits.
 
     """
 
-    def __init__(self, schema: pa.Schema, compression: str, max_message_bytes: int) -> None:
-        self._limit = max_message_bytes
+    def __init__(self, schema: pa.Schema, compression: str = 'none') -> None:
         self._sink = _Sink()
         self._schema = schema
         self._writer = pa.ipc.new_stream(
@@ -221,19 +218,10 @@ class BatchWriter:
         return write_frame(message[8 : 8 + length])
 
     def write(self, batch: pa.RecordBatch) -> Iterator[bytes]:
-        """Yield the ``FlightData`` of a batch; nothing for a batch without rows.
-
-        Published clients take a batch without rows for the end of the stream.
-        """
-        rows = batch.num_rows
-        if rows > 1 and _size(batch) > self._limit:
-            half = rows // 2
-            yield from self.write(batch.slice(0, half))
-            yield from self.write(batch.slice(half))
-        elif rows:
-            self._writer.write_batch(batch)
-            pieces, self._sink.pieces = self._sink.pieces, []
-            yield from _frames(pieces)
+        """Yield the ``FlightData`` of a batch, after those of the dictionaries it needs."""
+        self._writer.write_batch(batch)
+        pieces, self._sink.pieces = self._sink.pieces, []
+        yield from _frames(pieces)
 
 
 def _frames(pieces: list[memoryview]) -> Iterator[bytes]:
@@ -261,7 +249,8 @@ def _take(pieces: deque[memoryview], size: int) -> list[memoryview]:
     return taken
 
 
-def _size(batch: pa.RecordBatch) -> int:
+def size_of(batch: pa.RecordBatch) -> int:
+    """Return the bytes that a batch takes in a message, about."""
     try:
         return int(batch.nbytes)
     except pa.ArrowException:  # older releases cannot tell the size of sliced views

@@ -13,6 +13,7 @@ import grpc
 from mosaico_ros.daemon.calls import Calls, Gate, OpenGate
 from mosaico_ros.daemon.ports import as_address, cannot_listen, try_to_listen
 from mosaico_ros.daemon.transport.health import HealthService
+from mosaico_ros.daemon.transport.outgoing import Outgoing, SendLimits
 from mosaico_ros.daemon.transport.service import FlightService
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class ServerOptions:
         Largest message accepted.
     max_concurrent_rpcs
         Calls served at once; the next is refused as RESOURCE_EXHAUSTED.
+    target_message_bytes
+        Size at which read streams cut their batches.
+    max_batch_rows
+        Most rows of a batch that is read.
     compression
         Compression of record batches on the way out.
     tls
@@ -51,6 +56,8 @@ class ServerOptions:
     port: int
     max_message_bytes: int
     max_concurrent_rpcs: int
+    target_message_bytes: int = 2 << 20
+    max_batch_rows: int = 8192
     compression: str = 'none'
     tls: TlsIdentity | None = None
     shares_port: bool = False
@@ -65,8 +72,16 @@ class FlightServer:
         self._pool = ThreadPoolExecutor(
             max_workers=options.max_concurrent_rpcs, thread_name_prefix='rpc'
         )
+        outgoing = Outgoing(
+            SendLimits(
+                options.max_message_bytes + _SEND_MARGIN,
+                options.target_message_bytes,
+                options.max_batch_rows,
+                options.compression,
+            )
+        )
         self._service = FlightService(
-            calls, gate or OpenGate(), options.compression, options.max_message_bytes
+            calls, gate or OpenGate(), outgoing, options.max_message_bytes
         )
         self._server = grpc.server(
             self._pool,
@@ -74,7 +89,7 @@ class FlightServer:
             maximum_concurrent_rpcs=options.max_concurrent_rpcs,
             options=[
                 ('grpc.max_receive_message_length', options.max_message_bytes),
-                ('grpc.max_send_message_length', options.max_message_bytes + _SEND_MARGIN),
+                ('grpc.max_send_message_length', -1),
                 # With it a second daemon would share the port and take half of the calls.
                 ('grpc.so_reuseport', int(options.shares_port)),
                 # A host that lost power sends no FIN; without pings its uploads stay open.

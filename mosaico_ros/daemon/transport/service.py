@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NoReturn
 
 import grpc
@@ -17,7 +17,8 @@ from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.calls import Calls, Descriptor, Flight, Gate, Put
 from mosaico_ros.daemon.transport import messages
 from mosaico_ros.daemon.transport.frames import Frame, read_frame
-from mosaico_ros.daemon.transport.ipc import BatchReader, BatchWriter, encode_schema
+from mosaico_ros.daemon.transport.ipc import BatchReader, encode_schema
+from mosaico_ros.daemon.transport.outgoing import Outgoing
 from mosaico_ros.daemon.transport.status import status_of
 from mosaico_ros.protocol.api_keys import API_KEY_HEADER, Permission
 from mosaico_ros.protocol.errors import CancelledError, InvalidArgumentError
@@ -44,17 +45,19 @@ class FlightService:
         The daemon.
     gate
         Who may call it.
-    compression
-        Compression of record batches on the way out: ``none``, ``lz4``, ``zstd``.
+    outgoing
+        Makes the messages of read streams.
     max_message_bytes
-        Largest message in either direction.
+        Largest message accepted.
 
     """
 
-    def __init__(self, calls: Calls, gate: Gate, compression: str, max_message_bytes: int) -> None:
+    def __init__(
+        self, calls: Calls, gate: Gate, outgoing: Outgoing, max_message_bytes: int
+    ) -> None:
         self._calls = calls
         self._gate = gate
-        self._compression = compression
+        self._outgoing = outgoing
         self._limit = max_message_bytes
         #: Set when the server goes down: cancelled uploads are not their clients' doing then.
         self.stopping = False
@@ -145,23 +148,12 @@ class FlightService:
 
     def _do_get(self, request: bytes, context: Context) -> Iterator[bytes]:
         ticket = _parse(messages.Ticket, request)
-        schema, batches = self._calls.do_get(ticket.ticket)
-        try:
-            writer = BatchWriter(schema, self._compression, self._limit)
-            yield writer.begin()
-            for batch in batches:
+        with closing(self._outgoing.stream(*self._calls.do_get(ticket.ticket))) as stream:
+            for message in stream:
                 # The key of a long read may be revoked, or expire, on the way.
                 self._admit(context, 'DoGet', Permission.READ)
-                metrics.ROWS_READ.add(batch.num_rows)
-                for message in writer.write(batch):
-                    metrics.BYTES_READ.add(len(message))
-                    yield message
-        finally:
-            # A cancelled call drops this generator; files and locks are released now, not at
-            # some later garbage collection.
-            close = getattr(batches, 'close', None)
-            if close is not None:
-                close()
+                metrics.BYTES_READ.add(len(message))
+                yield message
 
     def _do_put(self, requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
         self._admit(context, 'DoPut', Permission.WRITE)

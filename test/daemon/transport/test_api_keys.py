@@ -58,7 +58,7 @@ CALLS = {
 def upload(descriptor: dict[str, Any], stamps: list[list[int]]) -> list[bytes]:
     """Serialized FlightData of an upload: descriptor and schema, then one message per batch."""
     named = flight.FlightDescriptor.for_command(json.dumps(descriptor)).serialize()
-    writer = BatchWriter(SCHEMA, 'none', 1 << 24)
+    writer = BatchWriter(SCHEMA)
     length = bytes([len(named) & 127 | 128, len(named) >> 7])
     frames = [b'\x0a' + length + named + writer.begin()]
     for batch in stamps:

@@ -95,7 +95,7 @@ def test_cancelled_uploads_are_not_complete(remote):
 
     def sent():
         yield from opened(descriptor)
-        yield from BatchWriter(SCHEMA, 'none', 1 << 20).write(batch(1, 2))
+        yield from BatchWriter(SCHEMA).write(batch(1, 2))
         time.sleep(0.3)
         running.cancel()
         time.sleep(0.3)
@@ -129,11 +129,11 @@ def opened(descriptor: flight.FlightDescriptor):
     length = len(first)
     assert length < 1 << 14
     varint = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
-    yield b'\x0a' + varint + first + BatchWriter(SCHEMA, 'none', 1 << 20).begin()
+    yield b'\x0a' + varint + first + BatchWriter(SCHEMA).begin()
 
 
 def marked(stamps: tuple[int, ...], mark: dict) -> bytes:
-    (data,) = BatchWriter(SCHEMA, 'none', 1 << 20).write(batch(*stamps))
+    (data,) = BatchWriter(SCHEMA).write(batch(*stamps))
     frame = read_frame(data)
     return write_frame(frame.header, [frame.body], json.dumps(mark).encode())
 

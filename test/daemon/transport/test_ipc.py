@@ -46,9 +46,9 @@ ODD = {
 }
 
 
-def transfer(batches: list[pa.RecordBatch], compression: str = 'none', limit: int = LIMIT):
+def transfer(batches: list[pa.RecordBatch], compression: str = 'none'):
     """Write batches and read them again; return the reader and what it read."""
-    writer = BatchWriter(batches[0].schema, compression, limit)
+    writer = BatchWriter(batches[0].schema, compression)
     reader = BatchReader(read_frame(writer.begin()), LIMIT)
     read = [
         reader.read(read_frame(message)) for batch in batches for message in writer.write(batch)
@@ -89,23 +89,8 @@ def test_dictionaries_may_change_between_batches():
     ]
 
 
-def test_batches_without_rows_are_never_written():
-    batch = one_batch(pa.array([1, 2, 3]))
-    _, read = transfer([batch, batch.slice(0, 0), batch])
-    assert [part.num_rows for part in read] == [3, 3]
-
-
-def test_large_batches_are_cut_by_rows():
-    batch = one_batch(pa.array([bytes([i]) * 1000 for i in range(100)]))
-    _, read = transfer([batch], limit=10_000)
-    assert all(part.nbytes <= 10_000 for part in read)
-    assert pa.Table.from_batches(read).combine_chunks().to_batches()[0].equals(batch)
-    huge_row = one_batch(pa.array([b'x' * 50_000]))
-    assert transfer([huge_row], limit=10_000)[1] == [huge_row]
-
-
 def messages_of(batch: pa.RecordBatch, compression: str = 'none') -> tuple[Frame, list[Frame]]:
-    writer = BatchWriter(batch.schema, compression, 10 * LIMIT)
+    writer = BatchWriter(batch.schema, compression)
     return read_frame(writer.begin()), [read_frame(m) for m in writer.write(batch)]
 
 

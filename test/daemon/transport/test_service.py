@@ -28,7 +28,7 @@ def rows(count: int, **columns: pa.Array) -> pa.RecordBatch:
 
 def frames(batch: pa.RecordBatch, descriptor: flight.FlightDescriptor) -> list[bytes]:
     """What a client sends to upload one batch."""
-    writer = BatchWriter(batch.schema, 'none', 1 << 30)
+    writer = BatchWriter(batch.schema)
     first = descriptor.serialize()
     return [b'\x0a' + _varint(len(first)) + first + writer.begin(), *writer.write(batch)]
 
