@@ -47,7 +47,7 @@ from mosaico_ros.daemon.manifests import (
     write_topic_manifest,
 )
 from mosaico_ros.daemon.query import QueryEngine, QueryItem
-from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan
+from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan, stripes
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, store_id_of, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
@@ -360,6 +360,15 @@ class Archive:
             return describe_topic(topic)
         window = _window(start_ns, end_ns)
         return describe_topic(topic, count_rows(self._database, self._files, topic, window))
+
+    def stripe_topic(
+        self, locator: TopicLocator, start_ns: int | None, end_ns: int | None, count: int
+    ) -> list[tuple[int | None, int | None]]:
+        """Return up to `count` windows that together are [start_ns, end_ns), of equal work."""
+        with self._database.read() as connection:
+            topic = resources.find_topic(connection, locator)
+        parts = stripes(self._database, self._files, topic, _window(start_ns, end_ns), count)
+        return [(part.start_ns, part.end_ns) for part in parts]
 
     # -- data --------------------------------------------------------------------------------
 

@@ -14,13 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mosaico_ros.daemon.encoding import ARROW
+from mosaico_ros.daemon.encoding import ARROW, ROW_GROUP_ROWS
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.daemon.store.ranges import ByteRange
 from mosaico_ros.protocol.errors import DataLossError, MosaicoError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 __all__ = ['ChunkFiles', 'Footer']
+
+#: Large rows that are decoded at once.
+_DECODED_BYTES = 1 << 20
 
 Times = npt.NDArray[np.int64]
 
@@ -148,13 +151,18 @@ class ChunkFiles:
 def _group_batches(
     file: pq.ParquetFile, group: int, columns: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of one row group; its decoders are gone before a row is handed out.
+    """Yield the rows of one row group so that whoever keeps a batch for hours holds little.
 
-    A reader may keep a batch for hours, and decoders hold as much memory again.
+    Small rows are decoded at once: the decoders, which hold as much memory again, are gone
+    then. Large rows are decoded bit by bit, as no decoder holds more than a page of them.
     """
-    yield from file.read_row_group(
-        group, columns=None if columns is None else list(columns), use_threads=False
-    ).to_batches()
+    names = None if columns is None else list(columns)
+    described = file.metadata.row_group(group)
+    if described.num_rows == ROW_GROUP_ROWS or described.total_byte_size <= _DECODED_BYTES:
+        yield from file.read_row_group(group, columns=names, use_threads=False).to_batches()
+        return
+    rows = max(1, described.num_rows * _DECODED_BYTES // described.total_byte_size)
+    yield from file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
 
 
 def _damaged(key: str, error: Exception) -> DataLossError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.protocol.limits import INT64_MAX
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ROW_GROUP_ROWS', 'Window', 'as_announced', 'count_rows', 'scan']
+__all__ = ['ROW_GROUP_ROWS', 'Window', 'as_announced', 'count_rows', 'scan', 'stripes']
+
+# Less than that (as stored) is read sooner than a second connection is made.
+_STRIPE_BYTES = 1 << 20
+# Pieces per stripe from which on borders between them split the work well enough.
+_PIECES = 8
 
 #: Gives the rows of a batch to keep, as a mask; null counts as false.
 RowFilter = Callable[[pa.RecordBatch], pa.Array]
@@ -146,6 +152,35 @@ def count_rows(
                 if len(inside):
                     add(len(inside), int(inside[0]), int(inside[-1]))
     return total, None if first is None or last is None else (first, last)
+
+
+def stripes(
+    database: Database, files: ChunkFiles, topic: Row[Any], window: Window, count: int
+) -> list[Window]:
+    """Split a window into up to `count` with about equally many rows.
+
+    Borders are where a chunk or row group begins, so that few are read twice. As windows are
+    half-open, rows of equal times stay together whatever the border, and their order is kept.
+    """
+    found = list(chunks_in_time(database, topic, window.start_ns, window.end_ns))
+    pieces = [(chunk.t_min, chunk.rows) for chunk in found]
+    if len(found) < count * _PIECES:
+        pieces = []
+        for chunk in found:
+            key = chunk_key(topic.folder, chunk.number, chunk.encoding)
+            footer = files.footer(key, chunk.encoding)
+            groups = footer.groups_in(window.start_ns, window.end_ns)
+            pieces += [(int(footer.first[group]), int(footer.rows[group])) for group in groups]
+    pieces.sort()
+    before = np.cumsum([0, *(rows for _, rows in pieces)])
+    count = min(count, topic.bytes * int(before[-1]) // max(1, topic.rows) // _STRIPE_BYTES)
+    if count < 2:
+        return [window]
+    shares = [before[-1] * part // count for part in range(1, count)]
+    starts = {pieces[at][0] for at in np.searchsorted(before[:-1], shares) if at < len(pieces)}
+    lowest = pieces[0][0] if window.start_ns is None else window.start_ns
+    bounds = [window.start_ns, *sorted(at for at in starts if at > lowest), window.end_ns]
+    return [Window(start, end) for start, end in pairwise(bounds)]
 
 
 def as_announced(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

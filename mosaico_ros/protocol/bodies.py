@@ -12,7 +12,7 @@ from uuid import UUID
 
 from mosaico_ros.protocol.api_keys import Permission, parse_fingerprint
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.limits import MAX_TAG_LENGTH
+from mosaico_ros.protocol.limits import MAX_STRIPES, MAX_TAG_LENGTH
 from mosaico_ros.protocol.locators import (
     SequenceLocator,
     SessionLocator,
@@ -209,15 +209,23 @@ class PutCommand:
 class InfoCommand:
     """Descriptor of GetFlightInfo and GetSchema; the window is [start, end).
 
-    `sidecars` (an extension) asks for sidecar columns.
+    `sidecars` (an extension) asks for sidecar columns. `stripes` (an extension) allows a topic to
+    come as up to so many endpoints, to be read in parallel: of about equal work, all rows of one
+    before those of the next. Each carries the ``app_metadata`` of the whole: what is stored of
+    the topic and counted in the window asked for, not in the stripe. Sequences are not striped.
     """
 
     resource_locator: SequenceLocator | TopicLocator
     timestamp_ns_start: int | None = None
     timestamp_ns_end: int | None = None
     sidecars: bool = False
+    stripes: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.stripes <= MAX_STRIPES:
+            raise InvalidArgumentError(
+                f"The field 'stripes' is {self.stripes}", remedy=f'Ask for 1 to {MAX_STRIPES}.'
+            )
         if isinstance(self.resource_locator, SessionLocator):
             raise InvalidArgumentError(
                 f'{self.resource_locator} is a session', remedy='Name a sequence or a topic.'

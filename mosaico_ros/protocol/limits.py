@@ -28,3 +28,6 @@ MAX_TAG_LENGTH = 255
 
 #: Longest path of a leaf column (``points[].x``), in bytes; catalogs index it too.
 MAX_COLUMN_PATH_BYTES = 1024
+
+#: Most endpoints that one topic is split into.
+MAX_STRIPES = 64

@@ -14,6 +14,8 @@ PROTOCOL_VERSION = '0.7.0'
 EXTENSION_ACKS = 'acks'
 #: Sidecar columns: see :data:`mosaico_ros.protocol.metadata.SIDECAR`.
 EXTENSION_SIDECARS = 'sidecars'
+#: Striped reads: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
+EXTENSION_STRIPES = 'stripes'
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class ServerInfo:
     @classmethod
     def of(cls, config: ServerConfig, server: ServerIdentity) -> ServerInfo:
         """Describe a daemon that offers everything of this package."""
-        extensions = [EXTENSION_ACKS, EXTENSION_SIDECARS]
+        extensions = [EXTENSION_ACKS, EXTENSION_SIDECARS, EXTENSION_STRIPES]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)
 
     def version_json(self) -> dict[str, Any]:

@@ -18,15 +18,17 @@ from mosaico_ros.protocol import api_keys, codec, envelope, shapes
 from mosaico_ros.protocol.bodies import InfoCommand, PutCommand
 from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
-from mosaico_ros.protocol.server_info import ServerInfo
+from mosaico_ros.protocol.server_info import EXTENSION_STRIPES, ServerInfo
 
 __all__ = ['API_KEY_HEADER', 'Connection', 'Endpoint', 'GRPCCompression']
 
 API_KEY_HEADER = api_keys.API_KEY_HEADER.encode('ascii')
 
-# A daemon under restart should be found as soon as it is back: gRPC's own default waits 1 s after
-# the first refused attempt and then up to 2 min.
-_RECONNECT = [
+_CHANNEL_OPTIONS = [
+    # Clients of one process would share a TCP connection otherwise, and its flow control.
+    ('grpc.use_local_subchannel_pool', 1),
+    # A daemon under restart should be found as soon as it is back: gRPC's own default waits 1 s
+    # after the first refused attempt and then up to 2 min.
     ('grpc.initial_reconnect_backoff_ms', 100),
     ('grpc.min_reconnect_backoff_ms', 100),
     ('grpc.max_reconnect_backoff_ms', 2000),
@@ -112,7 +114,7 @@ class Endpoint:
         return flight.FlightClient(
             f'{"grpc+tls" if self.tls else "grpc+tcp"}://{host}:{self.port}',
             tls_root_certs=self.root_certificates,
-            generic_options=_RECONNECT + self.compression.channel_options(),
+            generic_options=_CHANNEL_OPTIONS + self.compression.channel_options(),
         )
 
 
@@ -177,9 +179,15 @@ class Connection:
         end_ns: int | None = None,
         *,
         sidecars: bool = False,
+        stripes: int = 1,
     ) -> flight.FlightInfo:
-        """Resolve a sequence or topic, optionally cut to [start_ns, end_ns)."""
-        command = InfoCommand(locator, start_ns, end_ns, sidecars)
+        """Resolve a sequence or topic, optionally cut to [start_ns, end_ns).
+
+        A topic may come as up to `stripes` endpoints, if the daemon offers that.
+        """
+        if not self.offers(EXTENSION_STRIPES):
+            stripes = 1
+        command = InfoCommand(locator, start_ns, end_ns, sidecars, stripes)
         with translated(peer=str(self.endpoint)):
             return self._client().get_flight_info(_command(command), self._options)
 
@@ -232,5 +240,8 @@ class Connection:
 
 
 def _command(body: InfoCommand | PutCommand) -> flight.FlightDescriptor:
-    data = {key: value for key, value in shapes.to_json(body).items() if value is not False}
+    sent = shapes.to_json(body)
+    if isinstance(body, InfoCommand) and body.stripes == 1:
+        del sent['stripes']  # what a daemon without the extension would be told
+    data = {key: value for key, value in sent.items() if value is not False}
     return flight.FlightDescriptor.for_command(codec.encode(data))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.enums import SerializationFormat
 from mosaico_ros.client.handlers.app_metadata import TopicEntry, read_topics
+from mosaico_ros.client.handlers.stripes import read_stripes
 from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.locators import TopicLocator
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ['TopicHandler']
+
+# Connections for a large topic. Two fill the cores of a small machine; each is a stream that a
+# loaded daemon has to serve.
+_STRIPES = 2
 
 
 class TopicHandler:
@@ -146,10 +151,14 @@ class TopicHandler:
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
     ) -> pa.Table:
-        """Return the rows of [start, end) as one table; errors as in `get_data_streamer`."""
-        with TopicDataStreamer(
-            self._connection, self._fetch(start_timestamp_ns, end_timestamp_ns)
-        ) as streamer:
+        """Return the rows of [start, end) as one table; errors as in `get_data_streamer`.
+
+        A large topic is read over several connections at once, if the daemon offers that.
+        """
+        entries = self._entries(start_timestamp_ns, end_timestamp_ns, stripes=_STRIPES)
+        if len(entries) > 1:
+            return read_stripes(self._connection, self._locator, [e.ticket for e in entries])
+        with TopicDataStreamer(self._connection, entries[0]) as streamer:
             return streamer.to_arrow()
 
     def to_pandas(
@@ -175,7 +184,13 @@ class TopicHandler:
             streamer.close()
 
     def _fetch(self, start_ns: int | None = None, end_ns: int | None = None) -> TopicEntry:
-        entries = read_topics(self._connection.flight_info(self._locator, start_ns, end_ns))
+        return self._entries(start_ns, end_ns)[0]
+
+    def _entries(
+        self, start_ns: int | None, end_ns: int | None, stripes: int = 1
+    ) -> list[TopicEntry]:
+        info = self._connection.flight_info(self._locator, start_ns, end_ns, stripes=stripes)
+        entries = read_topics(info)
         if not entries:
             raise NotFoundError(f'The daemon knows no topic {self._locator}')
-        return entries[0]
+        return entries

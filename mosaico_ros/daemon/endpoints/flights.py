@@ -55,29 +55,29 @@ class Flights:
             yield Flight(Descriptor(path=(locator.name,)), _EMPTY)
 
     def get_flight_info(self, descriptor: Descriptor) -> Flight:
-        """Describe a sequence, with one endpoint per topic, or a topic, with one."""
+        """Describe a sequence, with one endpoint per topic, or a topic, with its stripes."""
         command = _info_command(descriptor)
         locator = command.resource_locator
+        window = command.timestamp_ns_start, command.timestamp_ns_end
         if isinstance(locator, TopicLocator):
-            topic = self._archive.describe_topic(
-                locator, command.timestamp_ns_start, command.timestamp_ns_end
-            )
+            topic = self._archive.describe_topic(locator, *window)
+            parts = [window]
+            if command.stripes > 1:
+                parts = self._archive.stripe_topic(locator, *window, command.stripes)
             return Flight(
                 descriptor,
                 _topic_schema(topic),
-                (self._endpoint(topic, command),),
+                tuple(self._endpoint(topic, part, command.sidecars) for part in parts),
                 total_records=_rows(topic),
                 total_bytes=topic.bytes,
             )
-        sequence = self._archive.describe_sequence(
-            locator, command.timestamp_ns_start, command.timestamp_ns_end
-        )
+        sequence = self._archive.describe_sequence(locator, *window)
         return Flight(
             descriptor,
             _EMPTY.with_metadata(
                 metadata.schema_metadata(metadata.CONTEXT_SEQUENCE, {}, sequence.user_metadata)
             ),
-            tuple(self._endpoint(topic, command) for topic in sequence.topics),
+            tuple(self._endpoint(topic, window, command.sidecars) for topic in sequence.topics),
             codec.encode(shapes.to_json(self._sequence_info(sequence))),
             sum(map(_rows, sequence.topics)),
             sum(topic.bytes for topic in sequence.topics),
@@ -101,14 +101,10 @@ class Flights:
             raise NotFoundError(f'The topic {ticket.locator} of this ticket was deleted')
         return _with_metadata(schema, topic), batches
 
-    def _endpoint(self, topic: TopicDescription, command: bodies.InfoCommand) -> Endpoint:
-        ticket = Ticket(
-            topic.locator,
-            topic.topic_id,
-            command.timestamp_ns_start,
-            command.timestamp_ns_end,
-            command.sidecars,
-        )
+    def _endpoint(
+        self, topic: TopicDescription, window: tuple[int | None, int | None], sidecars: bool
+    ) -> Endpoint:
+        ticket = Ticket(topic.locator, topic.topic_id, *window, sidecars)
         return Endpoint(
             ticket.encode(),
             codec.encode(shapes.to_json(_topic_info(topic))),

@@ -22,9 +22,12 @@ __all__ = ['Outgoing', 'SendLimits']
 _POOL_BYTES = 16 << 20
 # The speed of messages below that suffers more than memory gains.
 _SMALLEST_SHARE = 128 << 10
-# Streams whose next message is prepared while gRPC sends the last one. With more of them the
-# cores are busy anyway, and what is prepared only takes memory.
-_STREAMS_AHEAD = 8
+# All decoding is done by few threads: each one's allocator keeps what it once took, which is
+# several times what the rows take.
+_WORKERS = 8
+# Streams that have one of the workers to themselves, which prepares the next message while gRPC
+# sends the last one. With more streams the cores are busy anyway.
+_STREAMS_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Outgoing:
 
     def __init__(self, limits: SendLimits) -> None:
         self._limits = limits
-        self._workers = ThreadPoolExecutor(_STREAMS_AHEAD, thread_name_prefix='read-ahead')
+        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix='read')
         self._lock = threading.Lock()
         self._streams = 0
 
@@ -82,7 +85,8 @@ class Outgoing:
         with self._counted():
             messages = self._messages(schema, batches)
             try:
-                yield from self._ahead(messages) if self._streams <= _STREAMS_AHEAD else messages
+                ahead = self._streams <= _STREAMS_AHEAD
+                yield from self._ahead(messages) if ahead else self._in_turn(messages)
             finally:
                 # A cancelled call drops this generator; files and locks are released now, not
                 # at some later garbage collection.
@@ -133,6 +137,12 @@ class Outgoing:
             stopped.set()
             room.release()
             worker.exception()  # waits: a generator at work cannot be closed
+
+    def _in_turn(self, messages: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield messages, each made by a worker when its turn has come."""
+        while (message := self._workers.submit(next, messages, None).result()) is not None:
+            yield message
+            del message
 
     def _messages(
         self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
