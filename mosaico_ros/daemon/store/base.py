@@ -87,6 +87,9 @@ class Store(Protocol):
     def keys(self, folder: str) -> Iterator[str]:
         """Yield the keys directly inside a folder; nothing if there is none."""
 
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders directly inside a folder; nothing if there is none."""
+
     def delete(self, key: str) -> None:
         """Remove one object; nothing happens if it does not exist."""
 

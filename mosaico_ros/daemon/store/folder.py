@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -109,12 +109,11 @@ class FolderStore:
 
     def keys(self, folder: str) -> Iterator[str]:
         """Yield the keys directly inside a folder; nothing if there is none."""
-        try:
-            names = sorted(entry.name for entry in self._path(folder).iterdir() if entry.is_file())
-        except FileNotFoundError:
-            return
-        for name in names:
-            yield f'{folder}/{name}'
+        return self._inside(folder, Path.is_file)
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders directly inside a folder; nothing if there is none."""
+        return self._inside(folder, Path.is_dir)
 
     def delete(self, key: str) -> None:
         """Remove one object; nothing happens if it does not exist."""
@@ -154,6 +153,14 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*checked_key(key).split('/'))
+
+    def _inside(self, folder: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
+        try:
+            names = sorted(entry.name for entry in self._path(folder).iterdir() if wanted(entry))
+        except FileNotFoundError:
+            return
+        for name in names:
+            yield f'{folder}/{name}'
 
     def _make_folder(self, folder: Path) -> None:
         if folder in self._synced:

@@ -158,7 +158,12 @@ class S3Store:
     def keys(self, folder: str) -> Iterator[str]:
         """Yield the keys directly inside a folder, read in pages; nothing if there is none."""
         for page in self._pages(f'{checked_key(folder)}/', Delimiter='/'):
-            yield from page
+            yield from (item['Key'] for item in page.get('Contents', ()))
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders directly inside a folder, read in pages; nothing if there is none."""
+        for page in self._pages(f'{checked_key(folder)}/', Delimiter='/'):
+            yield from (item['Prefix'].rstrip('/') for item in page.get('CommonPrefixes', ()))
 
     def delete(self, key: str) -> None:
         """Remove one object; nothing happens if it does not exist."""
@@ -168,12 +173,12 @@ class S3Store:
     def delete_folder(self, folder: str) -> None:
         """Remove everything below a folder, a thousand objects a request."""
         for page in self._pages(f'{checked_key(folder)}/', MaxKeys=_DELETED_AT_ONCE):
-            if not page:
+            objects = [{'Key': item['Key']} for item in page.get('Contents', ())]
+            if not objects:
                 continue
             with self.translated(folder):
                 done = self.client.delete_objects(
-                    Bucket=self.bucket,
-                    Delete={'Objects': [{'Key': key} for key in page], 'Quiet': True},
+                    Bucket=self.bucket, Delete={'Objects': objects, 'Quiet': True}
                 )
             for fault in done.get('Errors', ()):
                 if fault.get('Code') not in _MISSING:
@@ -225,13 +230,11 @@ class S3Store:
     def _get(self, key: str) -> bytes:
         return self.fetch(key, None)[0]
 
-    def _pages(self, prefix: str, **options: Any) -> Iterator[list[str]]:
+    def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
         with self.translated(prefix):
-            found = self.client.get_paginator('list_objects_v2').paginate(
+            yield from self.client.get_paginator('list_objects_v2').paginate(
                 Bucket=self.bucket, Prefix=prefix, **options
             )
-            for page in found:
-                yield [item['Key'] for item in page.get('Contents', ())]
 
     @contextmanager
     def translated(self, what: str) -> Iterator[None]:

@@ -86,6 +86,8 @@ def test_listing_and_deleting_cover_every_page(store):
     store.put('a/deeper/x', b'x')
     store.put('ab/x', b'x')
     assert list(store.keys('a')) == names
+    assert list(store.folders('a')) == ['a/deeper']
+    assert list(store.folders('b')) == []
     store.delete('a/00000')
     store.delete('a/00000')
     assert len(list(store.keys('a'))) == 1202
