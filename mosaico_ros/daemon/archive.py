@@ -19,7 +19,6 @@ from mosaico_ros.daemon.catalog.dialects import queue_writers
 from mosaico_ros.daemon.catalog.resources import Lock, TopicState
 from mosaico_ros.daemon.catalog.tables import (
     archive,
-    notices,
     removals,
     sequences,
     sessions,
@@ -41,11 +40,14 @@ from mosaico_ros.daemon.keys import Keys
 from mosaico_ros.daemon.layouts import notify_new_layouts
 from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.manifests import (
+    StoredSequence,
+    session_key,
     write_sequence_manifest,
     write_session_manifest,
     write_tombstone,
     write_topic_manifest,
 )
+from mosaico_ros.daemon.notices import add_notice, list_notices, purge_notices
 from mosaico_ros.daemon.query import QueryEngine, QueryItem
 from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan, stripes
 from mosaico_ros.daemon.settings import Settings
@@ -172,16 +174,20 @@ class Archive:
             'token': token,
         }
         with self._database.write() as connection:
-            if resources.insert_sequence(connection, locator, values):
+            number = resources.insert_sequence(connection, locator, values)
+            if number is not None:
                 write_sequence_manifest(
-                    self._store, values['folder'], locator.name, now, values['user_metadata']
+                    self._store,
+                    values['folder'],
+                    StoredSequence(number, locator.name, now, user_metadata),
                 )
 
     def delete_sequence(self, locator: SequenceLocator) -> None:
         """Delete a sequence with all sessions, topics, data and notifications."""
         with self._database.write() as connection:
             row = resources.find_sequence(connection, locator, Lock.ALONE)
-            write_tombstone(self._store, row.folder, str(locator), time.time_ns())
+            ids = resources.highest_ids(connection, row.id)
+            write_tombstone(self._store, row.folder, str(locator), time.time_ns(), ids)
             connection.execute(sequences.delete().where(sequences.c.id == row.id))
             resources.schedule_removal(connection, [row.folder])
         self._remove_scheduled()
@@ -245,6 +251,8 @@ class Archive:
                     sequence_id=row.id, ulid=ulid, uuid=uuid, created_at_ns=time.time_ns()
                 )
             )
+            session = resources.find_session(connection, uuid=uuid)
+            write_session_manifest(connection, self._store, session)
         return uuid, SessionLocator(sequence.name, ulid)
 
     def finalize_session(self, uuid: str) -> None:
@@ -264,7 +272,7 @@ class Archive:
             resources.finalize_session(connection, session, now)
             write_session_manifest(connection, self._store, session, now)
             # Last, as it may queue behind other finalizations, until this transaction ends.
-            notify_new_layouts(connection, session, now)
+            notify_new_layouts(connection, self._store, session, now)
 
     def delete_session(
         self, locator: SessionLocator | None = None, uuid: str | None = None
@@ -276,13 +284,21 @@ class Archive:
                 connection, uuid=uuid, locator=locator, lock=Lock.ALONE
             )
             found = connection.execute(
-                sa.select(topics.c.path, topics.c.folder).where(topics.c.session_id == session.id)
+                sa.select(topics.c.id, topics.c.path, topics.c.folder).where(
+                    topics.c.session_id == session.id
+                )
             ).all()
-            for path, folder in found:
-                write_tombstone(self._store, folder, f'{session.sequence}/{path}', now)
-            self._store.delete(f'{session.folder}/sessions/{session.ulid}.json')
+            manifest = session_key(session.folder, session.ulid)
+            name = f'{session.sequence}:{session.ulid}'
+            write_tombstone(
+                self._store, manifest.removesuffix('.json'), name, now, {'sessions': session.id}
+            )
+            for row in found:
+                name = f'{session.sequence}/{row.path}'
+                write_tombstone(self._store, row.folder, name, now, {'topics': row.id})
             connection.execute(sessions.delete().where(sessions.c.id == session.id))
             resources.schedule_removal(connection, [row.folder for row in found])
+        self._store.delete(manifest)
         self._remove_scheduled()
 
     # -- topics ------------------------------------------------------------------------------
@@ -342,7 +358,9 @@ class Archive:
         """Delete a topic with its data and notifications."""
         with self._database.write() as connection:
             topic = resources.find_topic(connection, locator, Lock.ALONE)
-            write_tombstone(self._store, topic.folder, str(locator), time.time_ns())
+            write_tombstone(
+                self._store, topic.folder, str(locator), time.time_ns(), {'topics': topic.id}
+            )
             connection.execute(topics.delete().where(topics.c.id == topic.id))
             resources.schedule_removal(connection, [topic.folder])
         self._remove_scheduled()
@@ -452,26 +470,21 @@ class Archive:
             )
         with self._database.write() as connection:
             sequence_id, topic_id = self._target(connection, target, Lock.SHARED)
-            resources.insert_notice(
-                connection, sequence_id, topic_id, kind, message, time.time_ns()
+            add_notice(
+                connection, self._store, sequence_id, topic_id, kind, message, time.time_ns()
             )
 
     def notifications(self, target: SequenceLocator | TopicLocator) -> list[Notification]:
         """Return the notifications of exactly this target, oldest first."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                sa.select(notices)
-                .where(resources.notices_of(*self._target(connection, target)))
-                .order_by(notices.c.id)
-            ).all()
+            rows = list_notices(connection, *self._target(connection, target))
         return [Notification(target, row.type, row.message, row.created_at_ns) for row in rows]
 
     def purge_notifications(self, target: SequenceLocator | TopicLocator) -> None:
         """Delete the notifications of exactly this target."""
         with self._database.write() as connection:
-            connection.execute(
-                notices.delete().where(resources.notices_of(*self._target(connection, target)))
-            )
+            found = self._target(connection, target, Lock.SHARED)
+            purge_notices(connection, self._store, *found)
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -500,6 +513,11 @@ class Archive:
                 raise FailedPreconditionError(
                     f'The catalog belongs to the store {row.store_id}, not to {self._store.id}',
                     remedy='Check the settings of catalog and store; they must be of one archive.',
+                )
+            elif row.rebuild_began_ns is not None:
+                raise FailedPreconditionError(
+                    'The catalog is being rebuilt from its store, or that was broken off',
+                    remedy='Wait for its end, or run "mosaicod rebuild" again.',
                 )
 
     def _remove_scheduled(self) -> None:

@@ -32,7 +32,6 @@ from mosaico_ros.daemon.catalog.chunks import (
     intern_schema,
 )
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import topics
 from mosaico_ros.daemon.columns import check_upload_schema
 from mosaico_ros.daemon.encoding import ChunkEncoder
@@ -165,21 +164,21 @@ class Ingest:
             )
         check_upload_schema(schema)
         encoder = ChunkEncoder(schema, SerializationFormat(topic.serialization_format))
-        if topic.state == TopicState.CREATED:
-            # First, so that the store never holds a chunk without its schema.
+        with self.database.write() as connection:
+            schema_id = intern_schema(connection, schema)
+            lease = take_lease(connection, topic, self._instance.id, schema_id)
+            # By the one upload that there is, and before the store holds a chunk of it.
             self.store.put(f'{topic.folder}/schema.arrow', schema.serialize())
+        upload = Upload(
+            self, locator, topic.folder, topic.ontology_tag, lease, encoder, on_durable
+        )
         with self._uploads_lock:
-            if self._closed.is_set():
-                raise UnavailableError('The daemon is shutting down')
-            with self.database.write() as connection:
-                schema_id = intern_schema(connection, schema)
-                lease = take_lease(connection, topic, self._instance.id, schema_id)
-            upload = Upload(
-                self, locator, topic.folder, topic.ontology_tag, lease, encoder, on_durable
-            )
-            self._uploads.add(upload)
-            metrics.UPLOADS_OPEN.set(len(self._uploads))
-        return upload
+            if not self._closed.is_set():
+                self._uploads.add(upload)
+                metrics.UPLOADS_OPEN.set(len(self._uploads))
+                return upload
+        upload.abort('The daemon is shutting down')
+        raise UnavailableError('The daemon is shutting down')
 
     # -- called by uploads -------------------------------------------------------------------
 

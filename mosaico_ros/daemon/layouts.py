@@ -18,10 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.dialects import queue_writers
-from mosaico_ros.daemon.catalog.resources import insert_notice
 from mosaico_ros.daemon.catalog.tables import schemas, sessions, topics
 from mosaico_ros.daemon.columns import difference
 from mosaico_ros.daemon.descriptions import without_sidecars
+from mosaico_ros.daemon.notices import add_notice
+from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.protocol.tags import tag_spellings
 
 __all__ = ['notify_new_layouts']
@@ -29,13 +30,17 @@ __all__ = ['notify_new_layouts']
 _LISTED = 5
 
 
-def notify_new_layouts(connection: Connection, session: Row[Any], now_ns: int) -> None:
+def notify_new_layouts(
+    connection: Connection, store: Store, session: Row[Any], now_ns: int
+) -> None:
     """Attach a notification to each topic of a session whose layout is new for its tag.
 
     Parameters
     ----------
     connection
         Transaction that finalizes the session.
+    store
+        Of the archive.
     session
         The session's row.
     now_ns
@@ -62,7 +67,8 @@ def notify_new_layouts(connection: Connection, session: Row[Any], now_ns: int) -
         for row in mine:
             if row.fingerprint not in known:
                 message = _message(connection, session, row, known)
-                insert_notice(connection, session.sequence_id, row.id, 'error', message, now_ns)
+                target = session.sequence_id, row.id
+                add_notice(connection, store, *target, 'error', message, now_ns)
 
 
 def _tag(row: Row[Any]) -> str:

@@ -27,17 +27,17 @@ from mosaico_ros.daemon.catalog.resources import (
     Lock,
     TopicState,
     find_topic_by,
-    insert_notice,
     lock_sequence_of,
 )
 from mosaico_ros.daemon.catalog.tables import chunks, instances, topics
 from mosaico_ros.daemon.encoding import ENCODINGS
 from mosaico_ros.daemon.manifests import write_topic_manifest
+from mosaico_ros.daemon.notices import add_notice
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.protocol.errors import FailedPreconditionError, MosaicoError
 from mosaico_ros.protocol.locators import TopicLocator
 
-__all__ = ['Instance', 'interrupt_upload', 'take_lease']
+__all__ = ['Instance', 'interrupt_upload', 'seal_interrupted', 'take_lease']
 
 _log = logging.getLogger(__name__)
 
@@ -93,14 +93,17 @@ class Instance:
         """Interrupt an upload as soon as catalog and store allow it; they did not just now."""
         self._unsealed.append((lease, reason))
 
-    def recover(self) -> int:
-        """Seal the uploads of dead daemons; return how many there were."""
+    def others(self) -> tuple[list[Row[Any]], list[Row[Any]]]:
+        """Return the rows of the other daemons: those that live, and those that are dead."""
         with self._database.read() as connection:
             now = now_ns(connection)
-            others = connection.execute(
-                sa.select(instances).where(instances.c.id != self.id)
-            ).all()
-        dead = [row for row in others if self._is_dead(row, now)]
+            rows = connection.execute(sa.select(instances).where(instances.c.id != self.id)).all()
+        dead = [row for row in rows if self._is_dead(row, now)]
+        return [row for row in rows if row not in dead], dead
+
+    def recover(self) -> int:
+        """Seal the uploads of dead daemons; return how many there were."""
+        _, dead = self.others()
         # One statement sees one state: an upload that begins meanwhile has its daemon's row.
         living = sa.select(instances.c.id).where(
             instances.c.id == topics.c.instance_id,
@@ -211,27 +214,12 @@ def interrupt_upload(database: Database, store: Store, lease: Lease, reason: str
 
     """
     with database.write() as connection:
-        lock_sequence_of(connection, lease.topic_id, Lock.SHARED)
-        moved = connection.execute(
-            topics.update()
-            .where(lease.holds())
-            .values(state=TopicState.INTERRUPTED, fence=topics.c.fence + 1)
-        )
-        if moved.rowcount != 1:
+        topic = seal_interrupted(connection, store, lease, reason)
+        if topic is None:
             return False
-        topic = find_topic_by(connection, topics.c.id == lease.topic_id)
-        assert topic is not None
-        locator = TopicLocator(topic.sequence, topic.path)
-        message = (
-            f'The upload of {locator} was interrupted: {reason.rstrip(".")}. '
-            f'{topic.rows} rows are durable; the topic is sealed with them and is not complete.'
-        )
-        insert_notice(connection, topic.sequence_id, topic.id, 'error', message, time.time_ns())
         kept = connection.execute(
             sa.select(chunks.c.number, chunks.c.encoding).where(chunks.c.topic_id == topic.id)
         ).all()
-        write_topic_manifest(connection, store, topic, TopicState.INTERRUPTED)
-    _log.warning(message)
     # Whole chunks whose transaction never came.
     keep = {chunk_key(topic.folder, number, encoding) for number, encoding in kept}
     for key in store.keys(topic.folder):
@@ -240,6 +228,31 @@ def interrupt_upload(database: Database, store: Store, lease: Lease, reason: str
                 continue
             store.delete(key)
     return True
+
+
+def seal_interrupted(
+    connection: Connection, store: Store, lease: Lease, reason: str
+) -> Row[Any] | None:
+    """As :func:`interrupt_upload`, in the caller's transaction; return the topic's row."""
+    lock_sequence_of(connection, lease.topic_id, Lock.SHARED)
+    moved = connection.execute(
+        topics.update()
+        .where(lease.holds())
+        .values(state=TopicState.INTERRUPTED, fence=topics.c.fence + 1)
+    )
+    if moved.rowcount != 1:
+        return None
+    topic = find_topic_by(connection, topics.c.id == lease.topic_id)
+    assert topic is not None
+    locator = TopicLocator(topic.sequence, topic.path)
+    message = (
+        f'The upload of {locator} was interrupted: {reason.rstrip(".")}. '
+        f'{topic.rows} rows are durable; the topic is sealed with them and is not complete.'
+    )
+    add_notice(connection, store, topic.sequence_id, topic.id, 'error', message, time.time_ns())
+    write_topic_manifest(connection, store, topic, TopicState.INTERRUPTED)
+    _log.warning(message)
+    return topic
 
 
 def chunk_key(folder: str, number: int, encoding: str) -> str:

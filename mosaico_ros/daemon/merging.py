@@ -18,11 +18,12 @@ from sqlalchemy.engine import Row
 
 from mosaico_ros.daemon.catalog.chunks import ChunkRow, FieldIds, Lease, replace_chunks
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.resources import find_topic_by
+from mosaico_ros.daemon.catalog.resources import TopicState, find_topic_by
 from mosaico_ros.daemon.catalog.tables import chunks
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.encoding import ChunkEncoder
 from mosaico_ros.daemon.leases import chunk_key
+from mosaico_ros.daemon.manifests import write_topic_manifest
 from mosaico_ros.daemon.retrieval import Window, scan
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.protocol.errors import AbortedError
@@ -48,7 +49,8 @@ class Merger:
         """Rewrite chunks until at most :data:`FAN_IN` of them overlap anywhere.
 
         Every step replaces some chunks by others with the same rows in one transaction, so a
-        crash leaves the rows as they are.
+        crash leaves the rows as they are. ``topic.json`` lists the chunks that count from before
+        the first of the others is written, so it does so in the store too.
 
         Raises
         ------
@@ -58,11 +60,22 @@ class Merger:
         """
         # Each run is a list of chunks that do not overlap, in the order of their arrival.
         runs = [[chunk] for chunk in self._chunks()]
+        listed = False
         while len(runs) > FAN_IN and _depth([c for run in runs for c in run]) > FAN_IN:
+            if not listed:
+                self._list_chunks()
+                listed = True
             runs = [
                 self._merge([chunk for run in runs[at : at + FAN_IN] for chunk in run])
                 for at in range(0, len(runs), FAN_IN)
             ]
+
+    def _list_chunks(self) -> None:
+        with self.database.write() as connection:
+            topic = find_topic_by(connection, self.lease.holds(), lock=True)
+            if topic is None:
+                raise self._lost()
+            write_topic_manifest(connection, self.store, topic, TopicState.UPLOADING)
 
     def _chunks(self, above: int = 0) -> list[Row[Any]]:
         with self.database.read() as connection:
@@ -109,6 +122,7 @@ class Merger:
                 connection, self.lease, topic.ontology_tag, numbers, rows, self.field_ids
             ):
                 raise self._lost()
+            write_topic_manifest(connection, self.store, topic, TopicState.UPLOADING)
         for chunk in old:
             self.store.delete(chunk_key(topic.folder, chunk.number, chunk.encoding))
         return self._chunks(above=last)

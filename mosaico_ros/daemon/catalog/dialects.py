@@ -32,6 +32,7 @@ from mosaico_ros.protocol.errors import (
 )
 
 __all__ = [
+    'advance_ids',
     'insert_ignore',
     'now_ns',
     'postgres_engines',
@@ -107,6 +108,24 @@ def insert_ignore(connection: Connection, table: sa.Table) -> Any:
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     return insert(table).on_conflict_do_nothing()
+
+
+def advance_ids(connection: Connection, table: sa.Table, past: int) -> None:
+    """Let no row get an id up to `past` any more, unless it is given one."""
+    name = table.name
+    if connection.dialect.name == 'postgresql':
+        highest = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0)).scalar_subquery()
+        next_id = sa.func.greatest(highest, past) + 1
+        counter = sa.func.pg_get_serial_sequence(name, 'id')
+        connection.execute(sa.select(sa.func.setval(counter, next_id, False)))
+        return
+    # Rows that were given an id have moved the counter already.
+    given = {'name': name, 'past': past}
+    moved = connection.execute(
+        sa.text('UPDATE sqlite_sequence SET seq = max(seq, :past) WHERE name = :name'), given
+    )
+    if not moved.rowcount:
+        connection.execute(sa.text('INSERT INTO sqlite_sequence VALUES (:name, :past)'), given)
 
 
 def now_ns(connection: Connection) -> int:

@@ -1,4 +1,4 @@
-"""Rows of sequences, sessions, topics and notifications.
+"""Rows of sequences, sessions and topics.
 
 Functions here run inside a transaction of the caller and touch nothing but the catalog.
 
@@ -20,7 +20,6 @@ from sqlalchemy.exc import IntegrityError
 
 from mosaico_ros.daemon.catalog.dialects import insert_ignore
 from mosaico_ros.daemon.catalog.tables import (
-    notices,
     removals,
     schemas,
     sequences,
@@ -101,8 +100,8 @@ def find_sequence(
 
 def insert_sequence(
     connection: Connection, locator: SequenceLocator, values: dict[str, Any]
-) -> bool:
-    """Insert a sequence; `False` if the same client token has already created it.
+) -> int | None:
+    """Insert a sequence; return its id, `None` if the same client token has already created it.
 
     Raises
     ------
@@ -114,14 +113,14 @@ def insert_sequence(
         insert_ignore(connection, sequences)
         .values(name=locator.name, **values)
         .returning(sequences.c.id)
-    ).first()
+    ).scalar()
     if inserted is not None:
-        return True
+        return int(inserted)
     token = connection.execute(
         sa.select(sequences.c.token).where(sequences.c.name == locator.name)
     ).scalar_one_or_none()
     if token is not None and token == values['token']:
-        return False
+        return None
     raise AlreadyExistsError(
         f'The sequence {locator} already exists',
         remedy='Choose another name, or add a session to it.',
@@ -310,29 +309,13 @@ def schedule_removal(connection: Connection, folders: list[str]) -> None:
         connection.execute(removals.insert(), [{'folder': folder} for folder in folders])
 
 
-def insert_notice(
-    connection: Connection,
-    sequence_id: int,
-    topic_id: int | None,
-    kind: str,
-    message: str,
-    now_ns: int,
-) -> None:
-    """Add a notification to a sequence, or to one of its topics."""
-    connection.execute(
-        notices.insert().values(
-            sequence_id=sequence_id,
-            topic_id=topic_id,
-            type=kind,
-            message=message,
-            created_at_ns=now_ns,
-        )
-    )
-
-
-def notices_of(sequence_id: int, topic_id: int | None) -> sa.ColumnElement[bool]:
-    """Return the condition for the notifications of exactly one target."""
-    return sa.and_(
-        notices.c.sequence_id == sequence_id,
-        notices.c.topic_id.is_(None) if topic_id is None else notices.c.topic_id == topic_id,
-    )
+def highest_ids(connection: Connection, sequence_id: int) -> dict[str, int]:
+    """Return the highest ids that go with a sequence, by table."""
+    found = {'sequences': sequence_id}
+    for table in (sessions, topics):
+        highest = connection.execute(
+            sa.select(sa.func.max(table.c.id)).where(table.c.sequence_id == sequence_id)
+        ).scalar()
+        if highest is not None:
+            found[table.name] = int(highest)
+    return found

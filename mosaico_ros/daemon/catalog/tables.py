@@ -81,6 +81,8 @@ archive = Table(
     Column('id', Integer, primary_key=True, autoincrement=False),
     Column('store_id', String(36), nullable=False),
     _time('created_at_ns'),
+    # While it is being rebuilt from its store, and if that was broken off: not to be served.
+    _time('rebuild_began_ns', nullable=True),
 )
 
 instances = Table(
@@ -231,6 +233,8 @@ notices = Table(
     _id(),
     Column('sequence_id', _Id, ForeignKey('sequences.id', ondelete='CASCADE'), nullable=False),
     Column('topic_id', _Id, ForeignKey('topics.id', ondelete='CASCADE'), nullable=True),
+    # Names its object in the store; they are listed in this order.
+    Column('ulid', String(26), nullable=False, server_default=''),
     Column('type', String(32), nullable=False),
     Column('message', Text, nullable=False),
     _time('created_at_ns'),

@@ -10,8 +10,10 @@ Layout, readable by a person and enough to rebuild the catalog::
             topic.json                           tag, format, user metadata; when sealed, chunks
             schema.arrow                         the announced schema, Arrow IPC
             00000001.parquet                     a chunk; rows sorted by timestamp_ns
+            notices/<ULID>.json                  a notification; those of the sequence are above
     tombstones/<folder name>.json                deleted: a rebuild must not bring it back
 
+If ``topic.json`` lists chunks, exactly those are the topic's; else every one that is there.
 Folder names hold the user's name for people and a ULID for uniqueness; a ``.`` parts them,
 which no name contains.
 """
@@ -34,6 +36,7 @@ __all__ = [
     'Store',
     'checked_key',
     'describe_store',
+    'folder_ulid',
     'put_json',
     'sequence_folder',
     'store_id_of',
@@ -87,6 +90,9 @@ class Store(Protocol):
     def keys(self, folder: str) -> Iterator[str]:
         """Yield the keys directly inside a folder; nothing if there is none."""
 
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Yield key and bytes of each object directly inside a folder."""
+
     def folders(self, folder: str) -> Iterator[str]:
         """Yield the folders directly inside a folder; nothing if there is none."""
 
@@ -98,6 +104,9 @@ class Store(Protocol):
 
     def remove_leftovers(self) -> None:
         """Remove what writers that are gone have left half written."""
+
+    def is_shared(self) -> bool:
+        """Whether another process has the store open, as far as that can be known."""
 
     def close(self) -> None:
         """Let go of the store."""
@@ -167,3 +176,8 @@ def topic_folder(sequence: str, path: str) -> str:
 def tombstone_key(folder: str) -> str:
     """Return the key of the tombstone of a folder; its last component is unique."""
     return f'tombstones/{folder.rsplit("/", 1)[-1]}.json'
+
+
+def folder_ulid(folder: str) -> str:
+    """Return the ULID in the name of a folder: when it was made."""
+    return folder.rsplit('.', 1)[-1]

@@ -111,6 +111,14 @@ class FolderStore:
         """Yield the keys directly inside a folder; nothing if there is none."""
         return self._inside(folder, Path.is_file)
 
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Yield key and bytes of each object directly inside a folder."""
+        for key in self.keys(folder):
+            try:
+                yield key, self._path(key).stat().st_size
+            except FileNotFoundError:  # removed meanwhile
+                continue
+
     def folders(self, folder: str) -> Iterator[str]:
         """Yield the folders directly inside a folder; nothing if there is none."""
         return self._inside(folder, Path.is_dir)
@@ -134,17 +142,18 @@ class FolderStore:
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of processes that have ended."""
-        for folder in (self._root / 'tmp').iterdir():
-            if folder == self._work or not folder.is_dir():
-                continue
-            try:
-                with open(folder / 'lock', 'rb') as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for folder in self._others():
+            with _unowned(folder) as left:
+                if left:
                     shutil.rmtree(folder, ignore_errors=True)
-            except FileNotFoundError:  # its owner is just starting, or another one removed it
-                continue
-            except BlockingIOError:
-                continue
+
+    def is_shared(self) -> bool:
+        """Whether another process of this host has the store open."""
+        for folder in self._others():
+            with _unowned(folder) as left:
+                if not left:
+                    return True
+        return False
 
     def close(self) -> None:
         """Remove this process's temporary folder."""
@@ -153,6 +162,11 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*checked_key(key).split('/'))
+
+    def _others(self) -> Iterator[Path]:
+        for folder in (self._root / 'tmp').iterdir():
+            if folder != self._work and folder.is_dir():
+                yield folder
 
     def _inside(self, folder: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
         try:
@@ -194,6 +208,17 @@ class FolderStore:
             if not path.exists():
                 self.put('store.json', describe_store(str(uuid.uuid4())))
             return store_id_of(path.read_bytes(), f'The data folder {self._root}')
+
+
+@contextmanager
+def _unowned(work: Path) -> Iterator[bool]:
+    """Tell whether a process's temporary folder has outlived it."""
+    try:
+        with open(work / 'lock', 'rb') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+    except (FileNotFoundError, BlockingIOError):  # not locked yet, or removed; or locked
+        yield False
 
 
 def _sync(path: Path) -> None:

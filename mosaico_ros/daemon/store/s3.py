@@ -160,6 +160,11 @@ class S3Store:
         for page in self._pages(f'{checked_key(folder)}/', Delimiter='/'):
             yield from (item['Key'] for item in page.get('Contents', ()))
 
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Yield key and bytes of each object directly inside a folder, read in pages."""
+        for page in self._pages(f'{checked_key(folder)}/', Delimiter='/'):
+            yield from ((item['Key'], item['Size']) for item in page.get('Contents', ()))
+
     def folders(self, folder: str) -> Iterator[str]:
         """Yield the folders directly inside a folder, read in pages; nothing if there is none."""
         for page in self._pages(f'{checked_key(folder)}/', Delimiter='/'):
@@ -197,6 +202,10 @@ class S3Store:
                         )
         except exceptions.ClientError as error:  # not every server can list them
             _log.info('Abandoned uploads of %s are not looked for: %s', self.bucket, error)
+
+    def is_shared(self) -> bool:
+        """Return `False`: a bucket does not tell."""
+        return False
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""Routines and their events, fingerprints of schemas, marks of few values."""
+"""Routines and their events, fingerprints of schemas, marks of few values, rebuilding."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index('events_due', 'events', ['kind', 'due_at_ns'], unique=False)
+    op.add_column('archive', sa.Column('rebuild_began_ns', sa.BigInteger(), nullable=True))
+    op.add_column(
+        'notices', sa.Column('ulid', sa.String(length=26), nullable=False, server_default='')
+    )
     op.add_column('topics', sa.Column('optimized_at_ns', sa.BigInteger(), nullable=True))
     op.add_column('stats', sa.Column('marks', sa.BigInteger(), nullable=True))
     op.add_column(

@@ -1,0 +1,78 @@
+"""Notifications: rows of the catalog, and an object in the store for each."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from mosaico_ros.daemon.catalog.tables import notices, sequences, topics
+from mosaico_ros.daemon.catalog.ulid import new_ulid
+from mosaico_ros.daemon.manifests import StoredNotice, notice_key, write_notice
+from mosaico_ros.daemon.store.base import Store
+
+__all__ = ['add_notice', 'list_notices', 'purge_notices', 'record_notice']
+
+
+def add_notice(
+    connection: Connection,
+    store: Store,
+    sequence_id: int,
+    topic_id: int | None,
+    kind: str,
+    message: str,
+    now_ns: int,
+) -> None:
+    """Add a notification to a sequence, or to one of its topics."""
+    notice = StoredNotice(new_ulid(), kind, message, now_ns)
+    record_notice(connection, sequence_id, topic_id, notice)
+    write_notice(store, _folder(connection, sequence_id, topic_id), notice)
+
+
+def record_notice(
+    connection: Connection, sequence_id: int, topic_id: int | None, notice: StoredNotice
+) -> None:
+    """Add the row of a notification whose object is in the store."""
+    connection.execute(
+        notices.insert().values(
+            sequence_id=sequence_id,
+            topic_id=topic_id,
+            ulid=notice.ulid,
+            type=notice.type,
+            message=notice.message,
+            created_at_ns=notice.created_at_ns,
+        )
+    )
+
+
+def list_notices(connection: Connection, sequence_id: int, topic_id: int | None) -> list[Row]:
+    """Return the notifications of exactly one target, oldest first."""
+    return list(
+        connection.execute(
+            sa.select(notices)
+            .where(_of(sequence_id, topic_id))
+            .order_by(notices.c.ulid, notices.c.id)
+        )
+    )
+
+
+def purge_notices(
+    connection: Connection, store: Store, sequence_id: int, topic_id: int | None
+) -> None:
+    """Delete the notifications of exactly one target; their objects first: none comes back."""
+    folder = _folder(connection, sequence_id, topic_id)
+    for row in list_notices(connection, sequence_id, topic_id):
+        store.delete(notice_key(folder, row.ulid))
+    connection.execute(notices.delete().where(_of(sequence_id, topic_id)))
+
+
+def _folder(connection: Connection, sequence_id: int, topic_id: int | None) -> str:
+    table, number = (sequences, sequence_id) if topic_id is None else (topics, topic_id)
+    folder = connection.execute(sa.select(table.c.folder).where(table.c.id == number))
+    return str(folder.scalar_one())
+
+
+def _of(sequence_id: int, topic_id: int | None) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        notices.c.sequence_id == sequence_id,
+        notices.c.topic_id.is_(None) if topic_id is None else notices.c.topic_id == topic_id,
+    )
