@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mosaico_ros.cli import rendering
+from mosaico_ros.cli.settings_options import with_settings
 from mosaico_ros.protocol.api_keys import Permission, parse_fingerprint
 from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from mosaico_ros.daemon.catalog.api_keys import StoredKey
     from mosaico_ros.daemon.keys import Keys
+    from mosaico_ros.daemon.settings import Settings
 
-_OPTIONS = [
-    click.option(
-        '--data-dir',
-        type=click.Path(path_type=Path),
-        help='Folder of the catalog.  [default: ~/.local/share/mosaico]',
-    ),
-    click.option('--db-url', help='Catalog database.  [default: SQLite in the data folder]'),
-    click.option(
-        '--config', type=click.Path(path_type=Path), help='TOML file with any of the settings.'
-    ),
-    click.option('--log-level', help='error, warning, info or debug.  [default: warning]'),
-    click.option('--log-format', help='pretty, plain or json.  [default: pretty]'),
-]
 _as_json = click.option('--json', 'as_json', is_flag=True, help='One JSON object per key.')
 
 
@@ -44,20 +31,10 @@ def _on_catalog(verb: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(verb)
-    def run(*, config: Path | None, **arguments: Any) -> Any:
-        from mosaico_ros.daemon import logs
+    def run(settings: Settings, **arguments: Any) -> Any:
         from mosaico_ros.daemon.catalog.database import Database
         from mosaico_ros.daemon.keys import Keys
-        from mosaico_ros.daemon.settings import load
 
-        given = {
-            name: arguments.pop(name) for name in ('data_dir', 'db_url', 'log_level', 'log_format')
-        }
-        try:
-            settings = load(os.environ, given, config)
-        except InvalidArgumentError as error:
-            raise click.UsageError(str(error)) from error
-        logs.configure(settings.log_level, settings.log_format)
         catalog = settings.data_dir / 'catalog.db'
         if verb.__name__ != 'create' and not settings.db_url and not catalog.exists():
             raise FailedPreconditionError(
@@ -69,10 +46,7 @@ def _on_catalog(verb: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             database.close()
 
-    decorated: Callable[..., Any] = run
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return with_settings(run)
 
 
 @click.group('api-key')

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from mosaico_ros.cli.api_keys import api_key
+from mosaico_ros.cli.check import check
 from mosaico_ros.cli.config import config
 from mosaico_ros.cli.ping import ping
+from mosaico_ros.cli.rebuild import rebuild
 from mosaico_ros.cli.run import run
 from mosaico_ros.protocol.errors import MosaicoError
 
@@ -25,6 +27,8 @@ mosaicod.add_command(run)
 mosaicod.add_command(config)
 mosaicod.add_command(ping)
 mosaicod.add_command(api_key)
+mosaicod.add_command(check)
+mosaicod.add_command(rebuild)
 
 
 def main(args: Sequence[str] | None = None) -> int:

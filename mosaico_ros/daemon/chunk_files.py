@@ -38,6 +38,8 @@ class Footer:
         Time bounds of each row group, both inclusive.
     rows
         Rows of each row group.
+    size
+        Bytes of the object.
     parquet
         Parquet's own footer; `None` for Arrow IPC.
 
@@ -46,6 +48,7 @@ class Footer:
     first: Times
     last: Times
     rows: Times
+    size: int
     parquet: Any
 
     def groups_in(self, start_ns: int | None, end_ns: int | None) -> list[int]:
@@ -194,19 +197,20 @@ def _ranges(
 
 def _read_parquet(source: pa.NativeFile) -> tuple[Footer, int]:
     parquet = pq.read_metadata(source)
-    time_leaf = next(
-        index
-        for index in range(parquet.num_columns)
-        if parquet.schema.column(index).path == TIMESTAMP_COLUMN
-    )
+    paths = [parquet.schema.column(index).path for index in range(parquet.num_columns)]
+    if TIMESTAMP_COLUMN not in paths:
+        raise pa.ArrowInvalid(f'It has no column {TIMESTAMP_COLUMN}')
+    time_leaf = paths.index(TIMESTAMP_COLUMN)
     first, last, rows = [], [], []
     for index in range(parquet.num_row_groups):
         group = parquet.row_group(index)
         found = group.column(time_leaf).statistics
+        if found is None or not found.has_min_max:
+            raise pa.ArrowInvalid('Its times have no bounds')
         first.append(found.min_raw)
         last.append(found.max_raw)
         rows.append(group.num_rows)
-    return _footer(first, last, rows, parquet), parquet.serialized_size * 2 + 1024
+    return _footer(first, last, rows, source.size(), parquet), parquet.serialized_size * 2 + 1024
 
 
 def _read_arrow(source: pa.NativeFile) -> tuple[Footer, int]:
@@ -219,13 +223,12 @@ def _read_arrow(source: pa.NativeFile) -> tuple[Footer, int]:
         first.append(times[0])
         last.append(times[-1])
         rows.append(len(times))
-    return _footer(first, last, rows, None), 1024 + 24 * len(rows)
+    return _footer(first, last, rows, source.size(), None), 1024 + 24 * len(rows)
 
 
-def _footer(first: list[int], last: list[int], rows: list[int], parquet: Any) -> Footer:
-    return Footer(
-        np.array(first, np.int64), np.array(last, np.int64), np.array(rows, np.int64), parquet
-    )
+def _footer(first: list[int], last: list[int], rows: list[int], size: int, parquet: Any) -> Footer:
+    low, high, counts = (np.array(values, np.int64) for values in (first, last, rows))
+    return Footer(low, high, counts, size, parquet)
 
 
 def _arrow_batches(

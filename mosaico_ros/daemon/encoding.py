@@ -26,7 +26,14 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.serialization import SerializationFormat
 
-__all__ = ['ENCODINGS', 'ROW_GROUP_ROWS', 'ChunkEncoder', 'EncodedChunk']
+__all__ = [
+    'ENCODINGS',
+    'ROW_GROUP_ROWS',
+    'ChunkEncoder',
+    'EncodedChunk',
+    'arrow_statistics',
+    'parquet_statistics',
+]
 
 ARROW, PARQUET = 'arrow', 'parquet'
 #: Chunk encodings and the ending of their objects' keys.
@@ -157,12 +164,7 @@ class ChunkEncoder:
         ):
             self._choice = self._choose(table, group_rows)
         footer = _write_parquet(table, sink, group_rows, self._choice.options)
-        groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
-        return [
-            statistics.from_footer(leaf, [group.column(index) for group in groups])
-            for index, leaf in enumerate(self.leaves)
-            if leaf.kind is not None
-        ]
+        return parquet_statistics(self.leaves, footer)
 
     def _choose(self, table: pa.Table, group_rows: int) -> _Choice:
         """Write the first rows in every sensible way and keep the smallest for each column."""
@@ -221,16 +223,7 @@ class ChunkEncoder:
         options = pa.ipc.IpcWriteOptions(compression=None if self._images else 'zstd')
         with pa.ipc.new_file(sink, self.schema, options=options) as writer:
             writer.write_table(table, max_chunksize=_group_rows(table))
-        found = []
-        for index, column in enumerate(table.columns):
-            parts = [leaf for leaf in self.leaves if leaf.top_level == index]
-            if not any(leaf.kind for leaf in parts):
-                continue
-            chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-            for leaf, values in zip(parts, _leaf_values(chunk), strict=True):
-                if leaf.kind is not None:
-                    found.append(statistics.from_array(leaf, values))
-        return found
+        return arrow_statistics(self.leaves, table)
 
     def _probe_rows(self) -> None:
         """Find out now whether such rows can be sorted and written, not at the first chunk."""
@@ -244,6 +237,30 @@ class ChunkEncoder:
                 f'Rows of this schema cannot be stored: {error}',
                 remedy='Use structs, lists, maps, numbers, times, text and binary.',
             ) from error
+
+
+def parquet_statistics(leaves: list[Leaf], footer: Any) -> list[LeafStatistics]:
+    """Return the bounds of every ordered leaf from the footer of a Parquet chunk."""
+    groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
+    return [
+        statistics.from_footer(leaf, [group.column(index) for group in groups])
+        for index, leaf in enumerate(leaves)
+        if leaf.kind is not None
+    ]
+
+
+def arrow_statistics(leaves: list[Leaf], table: pa.Table) -> list[LeafStatistics]:
+    """Return the bounds of every ordered leaf from the rows of a chunk."""
+    found = []
+    for index, column in enumerate(table.columns):
+        parts = [leaf for leaf in leaves if leaf.top_level == index]
+        if not any(leaf.kind for leaf in parts):
+            continue
+        chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        for leaf, values in zip(parts, _leaf_values(chunk), strict=True):
+            if leaf.kind is not None:
+                found.append(statistics.from_array(leaf, values))
+    return found
 
 
 def _write_parquet(

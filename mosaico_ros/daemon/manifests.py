@@ -8,15 +8,20 @@ commits, so the store is never behind the catalog; a crash in between leaves it 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, topics
 from mosaico_ros.daemon.store.base import Store, put_json, tombstone_key
+from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError, MosaicoError
+from mosaico_ros.protocol.locators import SessionLocator, TopicLocator
+from mosaico_ros.protocol.serialization import SerializationFormat
+from mosaico_ros.protocol.shapes import from_json, to_json
 
 __all__ = [
     'StoredChunk',
@@ -25,14 +30,20 @@ __all__ = [
     'StoredSession',
     'StoredTopic',
     'Tombstone',
+    'TopicName',
     'notice_key',
+    'read_manifest',
+    'read_schema',
     'session_key',
+    'topic_manifest',
     'write_notice',
     'write_sequence_manifest',
     'write_session_manifest',
     'write_tombstone',
     'write_topic_manifest',
 ]
+
+_T = TypeVar('_T')
 
 
 @dataclass(frozen=True)
@@ -46,14 +57,24 @@ class StoredSequence:
 
 
 @dataclass(frozen=True)
-class StoredSession:
-    """A ``sessions/<ULID>.json``; `topics` are folders, listed once it is finalized."""
+class TopicName:
+    """A topic that a finalized session names."""
 
     id: int
-    ulid: str
+    path: str
+    state: TopicState
+    folder: str
+
+
+@dataclass(frozen=True)
+class StoredSession:
+    """A ``sessions/<ULID>.json``; topics are named once it is finalized."""
+
+    id: int
+    locator: SessionLocator
     created_at_ns: int
     completed_at_ns: int | None
-    topics: tuple[str, ...] = ()
+    topics: list[TopicName] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,19 +91,19 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class StoredTopic:
-    """A ``topic.json``; `session` is a ULID, `chunks` are `None` while not listed."""
+    """A ``topic.json``; `session` is a ULID, `chunks` are `None` while none are listed."""
 
     id: int
-    path: str
+    locator: TopicLocator
     session_id: int
     session: str
     ontology_tag: str
-    serialization_format: str
+    serialization_format: SerializationFormat
     user_metadata: dict[str, Any]
     created_at_ns: int
     completed_at_ns: int | None
     state: TopicState
-    chunks: tuple[StoredChunk, ...] | None
+    chunks: list[StoredChunk] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +118,25 @@ class StoredNotice:
 
 @dataclass(frozen=True)
 class Tombstone:
-    """What was deleted, and the highest ids that went with it, by table."""
+    """A ``tombstones/<folder name>.json``.
 
+    Parameters
+    ----------
+    deleted
+        Its locator, for people.
+    folder
+        What is gone; a session is named by its manifest's key without the ending.
+    at_ns
+        Since when.
+    ids
+        The highest ids that went with it, by table: a rebuilt catalog gives them to nobody.
+
+    """
+
+    deleted: str
     folder: str
-    ids: dict[str, int]
+    at_ns: int
+    ids: dict[str, Any]
 
 
 def session_key(sequence_folder: str, ulid: str) -> str:
@@ -115,36 +151,29 @@ def notice_key(folder: str, ulid: str) -> str:
 
 def write_sequence_manifest(store: Store, folder: str, sequence: StoredSequence) -> None:
     """Store ``sequence.json``."""
-    put_json(
-        store,
-        f'{folder}/sequence.json',
-        {
-            'id': sequence.id,
-            'name': sequence.name,
-            'created_at_ns': sequence.created_at_ns,
-            'user_metadata': sequence.user_metadata,
-        },
-    )
+    put_json(store, f'{folder}/sequence.json', to_json(sequence))
 
 
 def write_session_manifest(
     connection: Connection, store: Store, session: Row[Any], completed_at_ns: int | None = None
 ) -> None:
     """Store the manifest of a session; when it is finalized, with the names of its topics."""
-    manifest: dict[str, Any] = {
-        'id': session.id,
-        'locator': f'{session.sequence}:{session.ulid}',
-        'created_at_ns': session.created_at_ns,
-        'completed_at_ns': completed_at_ns,
-    }
+    found: list[TopicName] = []
     if completed_at_ns is not None:
-        found = connection.execute(
+        rows = connection.execute(
             sa.select(topics.c.id, topics.c.path, topics.c.state, topics.c.folder)
             .where(topics.c.session_id == session.id)
             .order_by(topics.c.id)
         )
-        manifest['topics'] = [dict(row._mapping) for row in found]
-    put_json(store, session_key(session.folder, session.ulid), manifest)
+        found = [TopicName(**row._mapping) for row in rows]
+    manifest = StoredSession(
+        session.id,
+        SessionLocator(session.sequence, session.ulid),
+        session.created_at_ns,
+        completed_at_ns,
+        found,
+    )
+    put_json(store, session_key(session.folder, session.ulid), to_json(manifest))
 
 
 def write_topic_manifest(
@@ -159,20 +188,17 @@ def write_topic_manifest(
     Of a topic that is being uploaded it is written only when all its rows are durable and their
     chunks are about to be replaced by others.
     """
-    manifest: dict[str, Any] = {
-        'id': topic.id,
-        'locator': f'{topic.sequence}/{topic.path}',
-        'session_id': topic.session_id,
-        'session': topic.ulid,
-        'ontology_tag': topic.ontology_tag,
-        'serialization_format': topic.serialization_format,
-        'user_metadata': json.loads(topic.user_metadata),
-        'created_at_ns': topic.created_at_ns,
-        'completed_at_ns': completed_at_ns,
-        'state': state.value,
-    }
+    manifest = topic_manifest(connection, topic, state, completed_at_ns)
+    put_json(store, f'{topic.folder}/topic.json', to_json(manifest))
+
+
+def topic_manifest(
+    connection: Connection, topic: Row[Any], state: TopicState, completed_at_ns: int | None
+) -> StoredTopic:
+    """Return what ``topic.json`` says of a topic in some state."""
+    listed: list[StoredChunk] | None = None
     if state is not TopicState.CREATED:
-        found = connection.execute(
+        rows = connection.execute(
             sa.select(
                 chunks.c.number,
                 chunks.c.encoding,
@@ -184,42 +210,70 @@ def write_topic_manifest(
             .where(chunks.c.topic_id == topic.id)
             .order_by(chunks.c.number)
         )
-        manifest['chunks'] = [dict(row._mapping) for row in found]
-    put_json(store, f'{topic.folder}/topic.json', manifest)
+        listed = [StoredChunk(*row) for row in rows]
+    return StoredTopic(
+        topic.id,
+        TopicLocator(topic.sequence, topic.path),
+        topic.session_id,
+        topic.ulid,
+        topic.ontology_tag,
+        SerializationFormat(topic.serialization_format),
+        json.loads(topic.user_metadata),
+        topic.created_at_ns,
+        completed_at_ns,
+        state,
+        listed,
+    )
 
 
 def write_notice(store: Store, folder: str, notice: StoredNotice) -> None:
     """Store a notification on the sequence or topic of a folder."""
-    put_json(
-        store,
-        notice_key(folder, notice.ulid),
-        {
-            'type': notice.type,
-            'message': notice.message,
-            'created_at_ns': notice.created_at_ns,
-        },
-    )
+    put_json(store, notice_key(folder, notice.ulid), to_json(notice))
 
 
 def write_tombstone(
     store: Store, folder: str, what: str, now_ns: int, ids: dict[str, int]
 ) -> None:
-    """Record that a folder was deleted, before its files go.
+    """Record that a folder was deleted, before its files go; see :class:`Tombstone`."""
+    put_json(store, tombstone_key(folder), to_json(Tombstone(what, folder, now_ns, ids)))
 
-    Parameters
-    ----------
-    store, folder
-        What was deleted; a session is named by its manifest's key without the ending.
-    what
-        Its locator, for people.
-    now_ns
-        When.
-    ids
-        The highest ids that go with it, by table: a rebuilt catalog gives them to nobody.
+
+def read_manifest(store: Store, key: str, kind: type[_T]) -> _T:
+    """Return a manifest.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not in the store.
+    DataLossError
+        If it is damaged.
 
     """
-    put_json(
-        store,
-        tombstone_key(folder),
-        {'deleted': what, 'folder': folder, 'at_ns': now_ns, 'ids': ids},
-    )
+    try:
+        with store.open(key) as file:
+            body = json.loads(file.read())
+        if not isinstance(body, dict):
+            raise ValueError('it is no JSON object')
+        return from_json(kind, body, key)
+    except InvalidArgumentError as error:
+        raise _damaged(key, error.message) from error
+    except MosaicoError:
+        raise
+    except (ValueError, OSError, RecursionError, pa.ArrowException) as error:
+        raise _damaged(key, str(error)) from error
+
+
+def read_schema(store: Store, folder: str) -> pa.Schema:
+    """Return the announced schema of a topic; errors as :func:`read_manifest`."""
+    key = f'{folder}/schema.arrow'
+    try:
+        with store.open(key) as file:
+            return pa.ipc.read_schema(pa.BufferReader(file.read()))
+    except MosaicoError:
+        raise
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise _damaged(key, str(error)) from error
+
+
+def _damaged(key: str, how: str) -> DataLossError:
+    return DataLossError(f'{key} is damaged: {how}', remedy='Restore it from a backup.')

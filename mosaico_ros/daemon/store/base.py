@@ -33,6 +33,7 @@ from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgument
 
 __all__ = [
     'LAYOUT',
+    'MARKER',
     'Store',
     'checked_key',
     'describe_store',
@@ -44,6 +45,8 @@ __all__ = [
     'topic_folder',
 ]
 
+#: Name of an object that says that the folder is to be removed when it is time.
+MARKER = 'TO_DELETE'
 #: Version of the layout above.
 LAYOUT = 1
 
