@@ -504,6 +504,12 @@ class Archive:
             queue_writers(connection, 'identity')
             row = connection.execute(sa.select(archive)).one_or_none()
             if row is None:
+                if next(self._store.folders('sequences'), None) is not None:
+                    raise FailedPreconditionError(
+                        'The catalog is new, but the store holds sequences',
+                        remedy='Check the settings of both. If the catalog is lost, run '
+                        '"mosaicod rebuild".',
+                    )
                 connection.execute(
                     archive.insert().values(
                         id=1, store_id=self._store.id, created_at_ns=time.time_ns()

@@ -47,12 +47,15 @@ def two(filled: Any) -> list[TopicLocator]:
         ('sequences/run.*/topics/*/topic.json', True),
         ('sequences/run.*/sessions/*.json', False),
         ('sequences/run.*/notices/*.json', False),
+        ('tombstones/gone.*.json', False),
     ],
 )
 def test_a_damaged_manifest_is_named_and_all_else_comes_back(
     filled, two, stored, rebuilt, pattern, gone
 ):
     filled.archive.notify(RUN, 'error', 'x')
+    filled.archive.create_sequence(SequenceLocator('gone'), {})
+    filled.archive.delete_sequence(SequenceLocator('gone'))
     damaged = key_of(stored, pattern)
     filled.archive._store.put(damaged, b'{"id": 1')
     report = rebuilt()
@@ -68,6 +71,17 @@ def test_a_damaged_manifest_is_named_and_all_else_comes_back(
         assert filled.archive.describe_topic(TopicLocator('next', 'imu')).topic_id > 3
     else:
         assert filled.read(two[0]).num_rows == 3
+
+
+def test_without_its_schema_a_topic_is_named_and_kept(filled, two, stored, rebuilt):
+    schema = key_of(stored, 'sequences/run.*/topics/*/schema.arrow')
+    filled.archive._store.put(schema, b'nonsense')
+    (fault,) = rebuilt().faults
+    assert schema in fault
+    assert filled.archive.describe_topic(two[0]).locked
+    (note,) = filled.archive.notifications(two[0])
+    assert '2 of the 2 chunks' in note.message
+    assert filled.read(two[1]).num_rows == 3
 
 
 @pytest.mark.parametrize('content', [None, b'PAR1 but not really PAR1'])
@@ -247,6 +261,16 @@ def test_a_place_without_a_store_is_refused(settings):
     with pytest.raises(FailedPreconditionError, match=r'store\.json is missing'):
         rebuild(settings, nothing)
     assert not settings.data_dir.exists()
+
+
+def test_a_new_catalog_over_a_full_store_is_not_served(
+    filled, two, settings, lose_catalog, open_archive
+):
+    filled.archive.close()
+    lost = lose_catalog(settings)
+    with pytest.raises(FailedPreconditionError, match='mosaicod rebuild'):
+        open_archive(db_url=lost.db_url)
+    assert rebuild(lost, nothing).sequences == 2
 
 
 def test_a_rebuild_that_was_broken_off_starts_over_and_is_not_served(
