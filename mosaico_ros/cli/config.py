@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import click
 
-from mosaico_ros.cli.daemon_settings import takes_settings, warn_of_unknown
+from mosaico_ros.cli.settings_options import takes_settings, warn_of_unknown
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 _HIDDEN = '***'
@@ -28,7 +28,7 @@ def config(config: Path | None, as_json: bool, **options: Any) -> None:
         settings = load(os.environ, options, config)
     except InvalidArgumentError as error:
         raise click.UsageError(str(error)) from error
-    warn_of_unknown(dict(os.environ))
+    warn_of_unknown()
     origins = sources(os.environ, options, config)
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mosaico_ros.cli.daemon_settings import takes_settings, warn_of_unknown
+from mosaico_ros.cli.settings_options import takes_settings, warn_of_unknown
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _serve(settings: Settings) -> int:
     from mosaico_ros.daemon.serving import serve, stop_on_signals
 
     logs.configure(settings.log_level, settings.log_format)
-    warn_of_unknown(dict(os.environ))
+    warn_of_unknown()
     # Handlers first: a signal during start must end it in order, too.
     stop = stop_on_signals()
     if settings.workers == 1:

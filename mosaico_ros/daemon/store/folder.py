@@ -142,17 +142,19 @@ class FolderStore:
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of processes that have ended."""
-        for folder in self._others():
-            with _unowned(folder) as left:
-                if left:
-                    shutil.rmtree(folder, ignore_errors=True)
+        with self._one_at_a_time():
+            for folder in self._others():
+                with _unowned(folder) as left:
+                    if left:
+                        shutil.rmtree(folder, ignore_errors=True)
 
     def is_shared(self) -> bool:
         """Whether another process of this host has the store open."""
-        for folder in self._others():
-            with _unowned(folder) as left:
-                if not left:
-                    return True
+        with self._one_at_a_time():
+            for folder in self._others():
+                with _unowned(folder) as left:
+                    if not left:
+                        return True
         return False
 
     def close(self) -> None:
@@ -193,32 +195,44 @@ class FolderStore:
 
     def _new_work_folder(self) -> tuple[Path, IO[bytes]]:
         work = self._root / 'tmp' / uuid.uuid4().hex
-        # The lock is taken before the folder gets its name, so nobody takes it for a leftover.
-        making = self._root / 'tmp' / f'{work.name}.new'
-        making.mkdir(parents=True)
-        lock = open(making / 'lock', 'wb')  # noqa: SIM115 - held until close
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        os.rename(making, work)
+        work.parent.mkdir(exist_ok=True)
+        # Nobody looks for leftovers between the making of a folder and its lock.
+        with self._one_at_a_time():
+            work.mkdir()
+            lock = open(work / 'lock', 'wb')  # noqa: SIM115 - held until close
+            fcntl.flock(lock, fcntl.LOCK_EX)
         return work, lock
 
     def _read_or_make_id(self) -> str:
         path = self._root / 'store.json'
-        with open(self._root / 'tmp' / '.lock', 'wb') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._one_at_a_time():
             if not path.exists():
                 self.put('store.json', describe_store(str(uuid.uuid4())))
             return store_id_of(path.read_bytes(), f'The data folder {self._root}')
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Let one process of this host pass at a time."""
+        with open(self._root / 'tmp' / '.lock', 'wb') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 @contextmanager
 def _unowned(work: Path) -> Iterator[bool]:
     """Tell whether a process's temporary folder has outlived it."""
     try:
-        with open(work / 'lock', 'rb') as lock:
+        lock = open(work / 'lock', 'rb')  # noqa: SIM115 - closed below
+    except FileNotFoundError:  # it died before it could lock it, or is just removing it
+        yield True
+        return
+    with lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield True
-    except (FileNotFoundError, BlockingIOError):  # not locked yet, or removed; or locked
-        yield False
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def _sync(path: Path) -> None:
