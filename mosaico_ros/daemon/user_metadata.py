@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mosaico_ros.protocol.query import MetadataCondition, MetadataStep, Operator, StepKind
@@ -19,41 +19,46 @@ def satisfies(metadata: dict[str, Any], condition: MetadataCondition) -> bool:
     operator = condition.condition.operator
     found = _values(metadata, condition.path)
     if operator is Operator.NEX:
-        return next(found, _NOTHING) is _NOTHING
+        return not found
     if operator is Operator.EX:
-        return next(found, _NOTHING) is not _NOTHING
-    for value in found:
-        if isinstance(value, list):
-            if any(condition.condition.matches(element) for element in value):
-                return True
-        elif condition.condition.matches(value):
-            return True
-    return False
+        return bool(found)
+    return any(
+        any(map(condition.condition.matches, value))
+        if isinstance(value, list)
+        else condition.condition.matches(value)
+        for value in found
+    )
 
 
-_NOTHING = object()
+def _values(value: Any, path: Sequence[MetadataStep]) -> list[Any]:
+    """Return what a path addresses; step by step, as ``**`` can reach a value in many ways."""
+    found = [value]
+    for step in path:
+        found = _descendants(found) if step.kind is StepKind.ANY_DEPTH else _inside(found, step)
+    return found
 
 
-def _values(value: Any, path: Sequence[MetadataStep]) -> Iterator[Any]:
-    if not path:
-        yield value
-        return
-    step, rest = path[0], path[1:]
-    if step.kind is StepKind.ANY_DEPTH:
-        yield from _values(value, rest)
-        if isinstance(value, dict):
-            for inner in value.values():
-                yield from _values(inner, path)
-        return
-    if not isinstance(value, dict):
-        return
-    if step.kind is StepKind.ANY_KEY:
-        inside = list(value.values())
-    else:
-        inside = [value[step.name]] if step.name in value else []
-    for inner in inside:
-        if not step.elements:
-            yield from _values(inner, rest)
-        elif isinstance(inner, list):
-            for element in inner:
-                yield from _values(element, rest)
+def _descendants(values: list[Any]) -> list[Any]:
+    found: dict[int, Any] = {}
+    pending = values[::-1]
+    while pending:
+        value = pending.pop()
+        if id(value) not in found:
+            found[id(value)] = value
+            if isinstance(value, dict):
+                pending.extend(value.values())
+    return list(found.values())
+
+
+def _inside(values: list[Any], step: MetadataStep) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if not isinstance(value, dict):
+            continue
+        if step.kind is StepKind.ANY_KEY:
+            found.extend(value.values())
+        elif step.name in value:
+            found.append(value[step.name])
+    if step.elements:
+        found = [element for value in found if isinstance(value, list) for element in value]
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -94,6 +95,43 @@ def test_existence_has_two_spellings(wire):
         assert found(wire, topic={'user_metadata': {'site.hall': missing}}) == []
     nested = {'site': {'hall': {'$eq': 'B'}}}
     assert found(wire, topic={'user_metadata': nested}) == ['t']
+
+
+def test_paths_of_metadata(wire):
+    metadata = {'a': {'b': {'c': 1}, 'list': [{'x': 1}, {'x': 2}, 3]}, 'c': 2, 'n': None}
+    write(wire, 't', 'A', [(1, 1.0, 'p')], **metadata)
+    for path, value, matches in (
+        ('a.b.c', 1, True),
+        ('*.b.c', 1, True),
+        ('*.c', 1, False),
+        ('**.c', 1, True),
+        ('**.c', 2, True),
+        ('a.**.c', 2, False),
+        ('**.b.**.c', 1, True),
+        ('a.list[*].x', 2, True),
+        ('a.list[*]', 3, True),
+        ('a.list', 3, True),
+        ('**.x', 2, False),
+        ('a.b', 1, False),
+    ):
+        hits = found(wire, topic={'user_metadata': {path: {'$eq': value}}})
+        assert hits == (['t'] if matches else []), path
+    for path, there in (('n', True), ('a.list[*]', True), ('**.d', False), ('**', True)):
+        operator = '$ex' if there else '$nex'
+        assert found(wire, topic={'user_metadata': {path: {operator: None}}}) == ['t'], path
+
+
+def test_hostile_paths_of_metadata_stay_fast(wire):
+    """Every further ``**`` would multiply the work, were the ways to a value counted."""
+    deep: dict[str, Any] = {'b': 1}
+    for _ in range(58):
+        deep = {'a': deep}
+    write(wire, 't', 'A', [(1, 1.0, 'p')], **deep)
+    begin = time.monotonic()
+    for last, hits in (('b', ['t']), ('c', [])):
+        path = '**.a.' * 20 + f'**.{last}'
+        assert found(wire, topic={'user_metadata': {path: {'$eq': 1}}}) == hits
+    assert time.monotonic() - begin < 5
 
 
 def test_times_of_matches_are_given_when_asked_for(wire):
