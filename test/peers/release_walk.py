@@ -118,10 +118,15 @@ def single_stream(client: MosaicoClient) -> None:
 
 
 def window_stream(client: MosaicoClient) -> None:
-    got = client.topic_handler(NAME, 'arm/imu').get_data_streamer(
-        start_timestamp_ns=START + 100 * STEP, end_timestamp_ns=START + 110 * STEP
-    )
+    window = {
+        'start_timestamp_ns': START + 100 * STEP,
+        'end_timestamp_ns': START + 110 * STEP,
+    }
+    got = client.topic_handler(NAME, 'arm/imu').get_data_streamer(**window)
     assert [m.timestamp_ns for m in got] == [START + n * STEP for n in range(100, 110)]
+    merged = list(client.sequence_handler(NAME).get_data_streamer(**window))
+    assert len(merged) == 10 + 3
+    assert {topic for topic, _ in merged} == {'/arm/imu', '/base/imu'}
 
 
 def found(answer: object) -> list[tuple[str, list[str]]]:
