@@ -13,6 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from mosaico_ros.daemon import metrics, windows
+from mosaico_ros.daemon.budget import Alive
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import queue_writers
@@ -48,7 +49,7 @@ from mosaico_ros.daemon.manifests import (
     write_topic_manifest,
 )
 from mosaico_ros.daemon.notices import add_notice, list_notices, purge_notices
-from mosaico_ros.daemon.query import QueryEngine, QueryItem
+from mosaico_ros.daemon.query import QueryEngine, QueryLimits, QueryPage, forever
 from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan, stripes
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, store_id_of, topic_folder
@@ -114,7 +115,15 @@ class Archive:
         )
         self._files = ChunkFiles(self._store)
         self._closed = False
-        self._queries = QueryEngine(self._database, self._files)
+        self._queries = QueryEngine(
+            self._database,
+            self._files,
+            QueryLimits(
+                places=settings.max_concurrent_chunk_queries,
+                memory=settings.query_engine_memory_pool_size,
+                threads=settings.parallelism,
+            ),
+        )
 
     def start(self) -> None:
         """Seal the uploads of dead daemons, remove leftovers, accept uploads."""
@@ -129,6 +138,7 @@ class Archive:
             return
         self._closed = True
         self._ingest.close()
+        self._queries.close()
         self._instance.close()
         self._store.close()
         self._database.close()
@@ -438,20 +448,23 @@ class Archive:
         batches = scan(self._database, self._files, topic, window, columns)
         return schema, as_announced(batches, schema)
 
-    def query(self, query: Query) -> list[QueryItem]:
-        """Return the sequences and topics that satisfy a query, in the order of creation."""
+    def query(self, query: Query, alive: Alive = forever) -> QueryPage:
+        """Return the sequences and topics that satisfy a query; see :meth:`QueryEngine.run`."""
         with metrics.QUERY_SECONDS.timed():
-            return self._queries.run(query)
+            return self._queries.run(query, alive)
 
-    def clusterize(self, request: ClusterRequest) -> Iterator[Cluster]:
+    def clusterize(self, request: ClusterRequest, alive: Alive = forever) -> Iterator[Cluster]:
         """Yield the clusters of a topic's matching rows; see :mod:`mosaico_ros.daemon.windows`."""
-        return windows.clusterize(self._queries, request)
+        return windows.clusterize(self._queries, request, alive)
 
     def intersect(
-        self, requests: list[ClusterRequest], intersect_dt_ns: int = 0
+        self,
+        requests: list[ClusterRequest],
+        intersect_dt_ns: int = 0,
+        alive: Alive = forever,
     ) -> Iterator[Cluster]:
         """Yield the times in which clusters of all topics overlap."""
-        return windows.intersect(self._queries, requests, intersect_dt_ns)
+        return windows.intersect(self._queries, requests, intersect_dt_ns, alive)
 
     # -- notifications -----------------------------------------------------------------------
 

@@ -94,8 +94,11 @@ class Calls(Protocol):
     def permission(self, action: str) -> Permission:
         """What performing an action needs; an unknown one, what any call needs."""
 
-    def do_action(self, name: str, body: bytes) -> Iterator[bytes]:
-        """Perform an action; one ``Result`` body per item."""
+    def do_action(self, name: str, body: bytes, alive: Callable[[], bool]) -> Iterator[bytes]:
+        """Perform an action; one ``Result`` body per item.
+
+        `alive` tells whether the caller still waits.
+        """
 
     def list_flights(self, criteria: bytes) -> Iterator[Flight]:
         """List what can be read."""

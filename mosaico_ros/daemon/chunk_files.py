@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mosaico_ros.daemon.columns import Leaf
 from mosaico_ros.daemon.encoding import ARROW, ROW_GROUP_ROWS
+from mosaico_ros.daemon.statistics import LeafStatistics, from_footer
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.daemon.store.ranges import ByteRange
 from mosaico_ros.protocol.errors import DataLossError, MosaicoError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ChunkFiles', 'Footer']
+__all__ = ['ChunkFiles', 'Footer', 'leaves_of_columns']
 
 #: Large rows that are decoded at once.
 _DECODED_BYTES = 1 << 20
@@ -50,6 +52,17 @@ class Footer:
     rows: Times
     size: int
     parquet: Any
+    _bounds: dict[int, list[LeafStatistics]] = field(default_factory=dict, repr=False)
+
+    def statistics(self, index: int, leaf: Leaf) -> list[LeafStatistics]:
+        """Return the bounds of Parquet's column `index` in each row group."""
+        found = self._bounds.get(index)
+        if found is None:
+            found = self._bounds[index] = [
+                from_footer(leaf, [self.parquet.row_group(group).column(index)])
+                for group in range(len(self.rows))
+            ]
+        return found
 
     def groups_in(self, start_ns: int | None, end_ns: int | None) -> list[int]:
         """Return the row groups that overlap [start_ns, end_ns)."""
@@ -174,16 +187,22 @@ def _damaged(key: str, error: Exception) -> DataLossError:
     )
 
 
+def leaves_of_columns(footer: Footer, columns: Sequence[str] | None) -> list[int]:
+    """Return the indices of Parquet's columns below top-level columns or paths into structs."""
+    leaves = list(range(footer.parquet.num_columns))
+    if columns is None:
+        return leaves
+    paths = [footer.parquet.schema.column(leaf).path for leaf in leaves]
+    wanted = tuple(f'{column}.' for column in columns)
+    return [leaf for leaf in leaves if f'{paths[leaf]}.'.startswith(wanted)]
+
+
 def _ranges(
     footer: Footer, groups: Sequence[int], columns: Sequence[str] | None
 ) -> list[ByteRange]:
     """Return where the column chunks lie that reading some columns of some groups takes."""
     found = []
-    leaves = list(range(footer.parquet.num_columns))
-    if columns is not None:
-        paths = [footer.parquet.schema.column(leaf).path for leaf in leaves]
-        wanted = tuple(f'{column}.' for column in columns)
-        leaves = [leaf for leaf in leaves if f'{paths[leaf]}.'.startswith(wanted)]
+    leaves = leaves_of_columns(footer, columns)
     for group in groups:
         described = footer.parquet.row_group(group)
         for leaf in leaves:

@@ -9,7 +9,7 @@ slower and larger than plain on full-entropy values, where BYTE_STREAM_SPLIT win
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -164,7 +164,7 @@ class ChunkEncoder:
         ):
             self._choice = self._choose(table, group_rows)
         footer = _write_parquet(table, sink, group_rows, self._choice.options)
-        return parquet_statistics(self.leaves, footer)
+        return parquet_statistics(self.leaves, footer, table.columns)
 
     def _choose(self, table: pa.Table, group_rows: int) -> _Choice:
         """Write the first rows in every sensible way and keep the smallest for each column."""
@@ -239,28 +239,40 @@ class ChunkEncoder:
             ) from error
 
 
-def parquet_statistics(leaves: list[Leaf], footer: Any) -> list[LeafStatistics]:
-    """Return the bounds of every ordered leaf from the footer of a Parquet chunk."""
+def parquet_statistics(
+    leaves: list[Leaf], footer: Any, columns: Sequence[pa.ChunkedArray | None]
+) -> list[LeafStatistics]:
+    """Return the statistics of every ordered leaf of a Parquet chunk.
+
+    Parameters
+    ----------
+    leaves
+        Of the schema.
+    footer
+        The chunk's.
+    columns
+        The rows by top-level column; those without an ordered leaf may be `None`.
+
+    """
     groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
     return [
-        statistics.from_footer(leaf, [group.column(index) for group in groups])
-        for index, leaf in enumerate(leaves)
-        if leaf.kind is not None
+        statistics.with_values(
+            leaf,
+            statistics.from_footer(leaf, [group.column(index) for group in groups]),
+            values,
+        )
+        for index, (leaf, values) in enumerate(_leaf_columns(leaves, columns))
+        if values is not None
     ]
 
 
 def arrow_statistics(leaves: list[Leaf], table: pa.Table) -> list[LeafStatistics]:
-    """Return the bounds of every ordered leaf from the rows of a chunk."""
-    found = []
-    for index, column in enumerate(table.columns):
-        parts = [leaf for leaf in leaves if leaf.top_level == index]
-        if not any(leaf.kind for leaf in parts):
-            continue
-        chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        for leaf, values in zip(parts, _leaf_values(chunk), strict=True):
-            if leaf.kind is not None:
-                found.append(statistics.from_array(leaf, values))
-    return found
+    """Return the statistics of every ordered leaf from the rows of a chunk."""
+    return [
+        statistics.from_array(leaf, values.combine_chunks())
+        for leaf, values in _leaf_columns(leaves, table.columns)
+        if values is not None
+    ]
 
 
 def _write_parquet(
@@ -335,6 +347,22 @@ def _data_buffers(column: pa.ChunkedArray) -> Iterator[pa.Buffer]:
                     yield data.slice(start, end - start)
             else:
                 yield from (buffer for buffer in values.buffers()[1:] if buffer is not None)
+
+
+def _leaf_columns(
+    leaves: list[Leaf], columns: Sequence[pa.ChunkedArray | None]
+) -> Iterator[tuple[Leaf, pa.ChunkedArray | None]]:
+    """Yield each leaf with its values, `None` where it has no order."""
+    for index, column in enumerate(columns):
+        parts = [leaf for leaf in leaves if leaf.top_level == index]
+        chunks: list[list[pa.Array]] = []
+        if column is not None and any(leaf.kind for leaf in parts):
+            chunks = [list(_leaf_values(chunk)) for chunk in column.chunks]
+        for at, leaf in enumerate(parts):
+            if leaf.kind is None:
+                yield leaf, None
+            else:
+                yield leaf, pa.chunked_array([values[at] for values in chunks], leaf.type)
 
 
 def _leaf_values(array: pa.Array) -> Iterator[pa.Array]:

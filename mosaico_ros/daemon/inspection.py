@@ -18,7 +18,7 @@ def inspect_chunk(
 ) -> ChunkRow:
     """Return the row of a chunk, equal to the one that its upload has recorded.
 
-    Of Parquet only the footer is read.
+    Blobs of Parquet are not read.
 
     Raises
     ------
@@ -35,7 +35,12 @@ def inspect_chunk(
     if footer.parquet is None:
         found = arrow_statistics(known, read_chunk(files, key, encoding, schema))
     elif footer.parquet.num_columns == len(known):
-        found = parquet_statistics(known, footer.parquet)
+        # Footers know neither NaN nor single values; blobs have no statistics.
+        ordered = {schema.names[leaf.top_level] for leaf in known if leaf.kind is not None}
+        groups = range(len(footer.rows))
+        rows = pa.Table.from_batches(list(files.batches(key, encoding, groups, sorted(ordered))))
+        columns = [rows.column(n) if n in ordered else None for n in schema.names]
+        found = parquet_statistics(known, footer.parquet, columns)
     else:
         raise _other(key, f'it has {footer.parquet.num_columns} columns, not {len(known)}')
     return ChunkRow(

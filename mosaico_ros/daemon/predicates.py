@@ -1,33 +1,24 @@
-"""Ontology conditions resolved against one schema.
-
-A resolved condition can be asked three things: can a chunk with these bounds hold a matching
-row (in SQL, or from a footer), must it, and which rows of a batch match.
-"""
+"""Ontology conditions resolved against one schema: which rows of a batch match."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
-import sqlalchemy as sa
 
 from mosaico_ros.daemon.columns import Kind, is_list, kind_of_type
-from mosaico_ros.daemon.comparisons import compare, holds, operands_for
-from mosaico_ros.daemon.statistics import LeafStatistics, rounded_up
+from mosaico_ros.daemon.comparisons import compare, operands_for
 from mosaico_ros.protocol.metadata import is_sidecar
 from mosaico_ros.protocol.query import (
     Condition,
     OntologyCondition,
     Operator,
     PathStep,
-    Pattern,
     Specifier,
 )
 
@@ -43,7 +34,7 @@ class ResolvedCondition:
     steps
         The path, as asked.
     operator
-        Any; with ``$ex`` and ``$nex`` every row matches, the path having been looked up.
+        Any; with ``$ex`` every row matches, the path having been looked up.
     operands
         In the column's domain; `None` if they are of another kind than the column.
     whole_list
@@ -54,6 +45,8 @@ class ResolvedCondition:
         Type of the values compared.
     read_path
         What to read from a chunk.
+    negated
+        Whether the rows that match are those of which the condition is not true.
 
     """
 
@@ -64,6 +57,7 @@ class ResolvedCondition:
     leaf_path: str
     leaf_type: pa.DataType
     read_path: str
+    negated: bool = False
 
     @property
     def kind(self) -> Kind | None:
@@ -73,108 +67,7 @@ class ResolvedCondition:
     @property
     def any_row(self) -> bool:
         """Whether every row matches."""
-        return self.operator in (Operator.EX, Operator.NEX)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether bounds can rule a chunk out."""
-        return (
-            self.kind is not None
-            and not self.any_row
-            and not self.whole_list
-            # Everything but one value: bounds ignore NaN, which differs from that value.
-            and self.operator is not Operator.NEQ
-            and self.operands is not None
-            and not any(isinstance(text, str) and '\0' in text for text in self.operands)
-        )
-
-    # -- bounds ------------------------------------------------------------------------------
-
-    def may_match_sql(self, low: Any, high: Any) -> sa.ColumnElement[bool]:
-        """Return the condition on two bound columns under which a chunk may hold a match.
-
-        Only if :attr:`bounded`.
-        """
-        low_limit, high_limit = self._limits()
-        open_above = sa.and_(high.is_(None), low.isnot(None))
-        if self.operator is Operator.OUTSIDE:
-            above = high > high_limit
-            if self.kind is Kind.TEXT:
-                above = sa.or_(above, open_above)
-            return sa.or_(low < low_limit, above)
-        conditions: list[sa.ColumnElement[bool]] = []
-        if high_limit is not None:
-            strict = self.operator is Operator.LT
-            conditions.append(low < high_limit if strict else low <= high_limit)
-        if low_limit is not None:
-            strict = self.operator is Operator.GT
-            above = high > low_limit if strict else high >= low_limit
-            conditions.append(sa.or_(above, open_above) if self.kind is Kind.TEXT else above)
-        # All null or NaN: no bounds, no match.
-        return sa.and_(*conditions) if conditions else low.isnot(None)
-
-    def may_match(self, found: LeafStatistics) -> bool:
-        """Whether a chunk or row group with these statistics may hold a match."""
-        if not self.bounded:
-            return True
-        text = self.kind is Kind.TEXT
-        low: Any = found.min_text if text else found.min_num
-        high: Any = found.max_text if text else found.max_num
-        if low is None:
-            return False
-        low_limit, high_limit = self._limits()
-        # Text may have no bound above.
-        if self.operator is Operator.OUTSIDE:
-            return bool(low < low_limit or high is None or high > high_limit)
-        if high_limit is not None and (
-            low > high_limit or (low == high_limit and self.operator is Operator.LT)
-        ):
-            return False
-        if low_limit is None or high is None:
-            return True
-        return bool(high > low_limit or (high == low_limit and self.operator is not Operator.GT))
-
-    def must_match(self, low: Any, high: Any, exact: bool) -> bool:
-        """Whether a chunk with these bounds certainly holds a matching row.
-
-        A bound that occurs is a value: if it satisfies the condition, some row does. Not so for
-        one element of a list, or all of them.
-        """
-        if (
-            not exact
-            or low is None
-            or self.operands is None
-            or self.any_row
-            or self.whole_list
-            or any(step.specifier not in (None, Specifier.ANY) for step in self.steps)
-        ):
-            return False
-        if self.kind is Kind.BOOLEAN:
-            low, high = bool(low), bool(high)
-        return holds(self.operator, low, self.operands) or holds(
-            self.operator, high, self.operands
-        )
-
-    def _limits(self) -> tuple[Any, Any]:
-        """Return what the high bound must reach and what the low bound may not pass.
-
-        For ``$outside`` the pair is (limit of low, limit of high).
-        """
-        assert self.operands is not None
-        if isinstance(self.operands[0], Pattern):
-            prefix = self.operands[0].literal_prefix.partition('\0')[0]
-            return (prefix, rounded_up(prefix)) if prefix else (None, None)
-        text = self.kind is Kind.TEXT
-        down = (lambda value: value) if text else _double_below
-        up = (lambda value: value) if text else _double_above
-        least, most = min(self.operands), max(self.operands)
-        if self.operator is Operator.OUTSIDE:
-            return up(least), down(most)
-        if self.operator in (Operator.GT, Operator.GEQ):
-            return down(least), None
-        if self.operator in (Operator.LT, Operator.LEQ):
-            return None, up(most)
-        return down(least), up(most)
+        return self.operator is Operator.EX
 
     # -- rows --------------------------------------------------------------------------------
 
@@ -182,7 +75,8 @@ class ResolvedCondition:
         """Return which rows of a batch match, as booleans without nulls."""
         if self.any_row:
             return pa.repeat(pa.scalar(True), batch.num_rows)
-        return self._mask(batch.column(self.steps[0].name), 0)
+        found = self._mask(batch.column(self.steps[0].name), 0)
+        return pc.invert(found) if self.negated else found
 
     def _mask(self, values: pa.Array, at: int) -> pa.Array:
         step = self.steps[at]
@@ -235,19 +129,29 @@ def resolve(condition: OntologyCondition, schema: pa.Schema) -> ResolvedConditio
 
     A path that the schema does not have matches nothing, but for ``$nex``.
     """
+    found = _resolve(condition, schema)
+    if not condition.negated:
+        return found
+    if found is None:
+        return _EVERY_ROW
+    return None if found.any_row else replace(found, negated=True)
+
+
+_EVERY_ROW = ResolvedCondition((), Operator.EX, None, False, '', pa.null(), '')
+
+
+def _resolve(condition: OntologyCondition, schema: pa.Schema) -> ResolvedCondition | None:
     operator = condition.condition.operator
     found = _find(condition.path, schema)
-    if (found is None) is not (operator is Operator.NEX):
-        return None
+    if operator in (Operator.EX, Operator.NEX):
+        return _EVERY_ROW if (found is None) is (operator is Operator.NEX) else None
     if found is None:
-        return ResolvedCondition(condition.path, operator, None, False, '', pa.null(), '')
+        return None
     leaf_path, leaf_type, read_path = found
     value = condition.condition.value
     whole_list = is_list(leaf_type)
     operands: tuple[Any, ...] | None
-    if operator is Operator.EX:
-        operands = None
-    elif whole_list:
+    if whole_list:
         if not isinstance(value, tuple) or operator not in (Operator.EQ, Operator.NEQ):
             return None
         operands = value
@@ -313,21 +217,3 @@ def _element(values: pa.Array, index: int) -> pa.Array:
     starts, lengths, elements = _list_parts(values)
     inside = lengths > index
     return elements.take(pa.array(starts + index, mask=~inside))
-
-
-def _double_below(value: Any) -> float:
-    """Return the largest double that is not above an exact number."""
-    nearest = _nearest(value)
-    return math.nextafter(nearest, -math.inf) if nearest > value else nearest
-
-
-def _double_above(value: Any) -> float:
-    nearest = _nearest(value)
-    return math.nextafter(nearest, math.inf) if nearest < value else nearest
-
-
-def _nearest(value: bool | int | float | Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf

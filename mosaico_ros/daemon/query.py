@@ -1,52 +1,52 @@
 """Queries: pruned in SQL, rows evaluated only where bounds cannot decide.
 
-A topic qualifies for the conditions of one tag if one of its rows satisfies all of them. The
-chunks that can hold such a row come from one range scan over the statistics; with a single
-condition most of them are decided by a bound that satisfies it, and no file is opened.
+A query is taken apart into alternatives, whose answers are united. In each, a topic qualifies
+for the conditions of one tag if one of its rows satisfies all of them. The chunks that can hold
+such a row come from one range scan over the statistics; most of them are decided by their
+bounds, and no file is opened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from mosaico_ros.daemon import statistics
+from mosaico_ros.daemon.budget import Alive, Budget
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.resources import TopicState, find_topic
-from mosaico_ros.daemon.catalog.tables import (
-    chunks,
-    fields,
-    schemas,
-    stats,
-    topics,
-)
-from mosaico_ros.daemon.chunk_files import ChunkFiles, Times
-from mosaico_ros.daemon.columns import Kind, leaves
+from mosaico_ros.daemon.catalog.tables import chunks, schemas, topics
+from mosaico_ros.daemon.chunk_files import ChunkFiles
+from mosaico_ros.daemon.columns import Leaf, leaves
+from mosaico_ros.daemon.evaluation import ChunkRef, Evaluator
 from mosaico_ros.daemon.leases import chunk_key
-from mosaico_ros.daemon.predicates import ResolvedCondition, resolve
-from mosaico_ros.daemon.retrieval import Window, scan
+from mosaico_ros.daemon.paging import page
+from mosaico_ros.daemon.plan import GroupPlan, Plan
+from mosaico_ros.daemon.predicates import resolve
+from mosaico_ros.daemon.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
+from mosaico_ros.daemon.retrieval import Window
 from mosaico_ros.daemon.sections import Candidate, candidates_by_id, select_candidates
+from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
-from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
-from mosaico_ros.protocol.query import (
-    OntologyCondition,
-    Query,
-)
+from mosaico_ros.protocol.query import OntologyCondition, Query, Sections, alternatives
 from mosaico_ros.protocol.tags import tag_spellings
 
-__all__ = ['QueryEngine', 'QueryItem', 'QueryTopic']
+__all__ = ['QueryEngine', 'QueryItem', 'QueryLimits', 'QueryPage', 'QueryTopic', 'forever']
 
-_READABLE = (TopicState.LOCKED, TopicState.INTERRUPTED)
 # Beyond this many topics the range scan over all of them is cheaper than naming them.
 _NAMED_TOPICS = 400
+# Undecided chunks that are remembered before they are looked into.
+_PENDING_CHUNKS = 4096
+# A chunk may be deleted between the catalog's word of it and its reading.
+_ATTEMPTS = 3
+
+Range = tuple[int, int]
+_T = TypeVar('_T')
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class QueryTopic:
 
     locator: TopicLocator
     ontology_tag: str
-    timestamp_range: tuple[int, int] | None = None
+    timestamp_range: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -76,319 +76,288 @@ class QueryItem:
     topics: list[QueryTopic]
 
 
+class QueryPage(list[QueryItem]):
+    """What a query found, in its order.
+
+    Parameters
+    ----------
+    items
+        The sequences.
+    next_cursor
+        Where the next page begins; `None` if nothing follows.
+    plan
+        How it was found.
+
+    """
+
+    def __init__(self, items: Sequence[QueryItem], next_cursor: str | None, plan: Plan) -> None:
+        super().__init__(items)
+        self.next_cursor = next_cursor
+        self.plan = plan
+
+
+@dataclass(frozen=True)
+class QueryLimits:
+    """What queries may take, all together.
+
+    Parameters
+    ----------
+    places
+        Queries that read chunks at once.
+    memory
+        Bytes that they hold; 0 means no limit.
+    threads
+        Chunks looked into at once.
+
+    """
+
+    places: int = 4
+    memory: int = 0
+    threads: int = 2
+
+
+def forever() -> bool:
+    """Tell that the caller stays."""
+    return True
+
+
 class QueryEngine:
     """Answers queries over one archive."""
 
-    def __init__(self, database: Database, files: ChunkFiles) -> None:
+    def __init__(self, database: Database, files: ChunkFiles, limits: QueryLimits) -> None:
         self.database = database
-        self._files = files
-        self._schemas: dict[int, pa.Schema] = {}
+        self.files = files
+        self.places = Budget(limits.places)
+        self.evaluator = Evaluator(files, Budget(limits.memory))
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix='query')
+        self._schemas: dict[int, tuple[pa.Schema, list[Leaf]]] = {}
 
-    def run(self, query: Query) -> list[QueryItem]:
-        """Return what satisfies a query, in the order of creation; nothing if it is empty."""
-        if not query:
-            return []
-        if not query.ontology:
-            with self.database.read() as connection:
-                return _items([(c, None) for c in select_candidates(connection, query, None)])
-        groups: dict[tuple[str, ...], list[OntologyCondition]] = {}
-        for condition in query.ontology:
-            key = tuple(sorted(tag_spellings(condition.tag)))
-            groups.setdefault(key, []).append(condition)
-        found: dict[int, tuple[Candidate, tuple[int, int] | None]] = {}
-        remaining: set[int] | None = None  # sequences that satisfy every group so far
-        for tags, conditions in groups.items():
-            hits = self._qualifying(query, tags, conditions, remaining)
-            remaining = {candidate.sequence_id for candidate, _ in hits}
-            if not remaining:
-                return []
-            found.update({candidate.id: (candidate, times) for candidate, times in hits})
-        return _items(
-            [
-                found[topic_id]
-                for topic_id in sorted(found)
-                if remaining is not None and found[topic_id][0].sequence_id in remaining
-            ]
-        )
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def matching_times(
-        self,
-        locator: TopicLocator,
-        conditions: Sequence[OntologyCondition],
-        window: Window,
-    ) -> Iterator[Times]:
-        """Yield, ascending, the times of a topic's rows that satisfy all conditions.
+    def run(self, query: Query, alive: Alive = forever) -> QueryPage:
+        """Return what satisfies a query; nothing if it is empty.
+
+        Parameters
+        ----------
+        query
+            The query.
+        alive
+            Whether somebody still waits for the answer.
 
         Raises
         ------
-        NotFoundError
-            If there is no such topic.
+        InvalidArgumentError
+            The cursor is not one of this query, or `where` has too many alternatives.
+        ResourceExhaustedError
+            A row group alone is larger than the memory pool.
+        CancelledError
+            The caller has gone.
 
         """
-        with self.database.read() as connection:
-            topic = find_topic(connection, locator)
-            resolved = self._resolved(connection, topic.schema_id, conditions)
-            may_match = (
-                None
-                if resolved is None
-                else _prune(connection, (topic.ontology_tag,), resolved, [topic.id])
-            )
-            if may_match is None or topic.state not in _READABLE:
-                return
-            kept = set(connection.execute(may_match.with_only_columns(chunks.c.id)).scalars())
-        assert resolved is not None
-        for batch in scan(
-            self.database,
-            self._files,
-            topic,
-            window,
-            _read_paths(resolved),
-            _row_filter(resolved),
-            lambda chunk: chunk.id in kept,
-        ):
-            yield batch.column(TIMESTAMP_COLUMN).to_numpy()
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return _Run(self, query, alive).page()
+            except NotFoundError:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError('unreachable')
 
-    def tag_of(self, locator: TopicLocator) -> str:
-        """Return the ontology tag of a topic; NotFoundError if there is none."""
-        with self.database.read() as connection:
-            return str(find_topic(connection, locator).ontology_tag)
-
-    # -- inside ------------------------------------------------------------------------------
-
-    def _qualifying(
-        self,
-        query: Query,
-        tags: tuple[str, ...],
-        conditions: list[OntologyCondition],
-        in_sequences: set[int] | None,
-    ) -> list[tuple[Candidate, tuple[int, int] | None]]:
-        with self.database.read() as connection:
-            candidates: dict[int, Candidate] | None = None
-            named: list[int] | None = None
-            if query.sequence or query.topic or in_sequences is not None:
-                candidates = {
-                    candidate.id: candidate
-                    for candidate in select_candidates(connection, query, tags)
-                    if in_sequences is None or candidate.sequence_id in in_sequences
-                }
-                if not candidates:
-                    return []
-                if len(candidates) <= _NAMED_TOPICS:
-                    named = list(candidates)
-            qualified: dict[int, tuple[int, int] | None] = {}
-            for schema_ids, resolved in self._resolutions(connection, tags, conditions):
-                selected = _prune(connection, tags, resolved, named, schema_ids)
-                if selected is None:
-                    continue
-                rows = connection.execute(selected.order_by(chunks.c.topic_id, chunks.c.t_min))
-                for topic_id, group in groupby(rows, key=lambda row: row.topic_id):
-                    if candidates is not None and topic_id not in candidates:
-                        continue
-                    if not query.include_timestamp_range:
-                        if any(self._holds_match(chunk, resolved) for chunk in group):
-                            qualified[topic_id] = None
-                    else:
-                        times = self._matching_range(list(group), resolved)
-                        if times is not None:
-                            qualified[topic_id] = times
-            if candidates is None:
-                candidates = candidates_by_id(connection, list(qualified))
-        return [(candidates[topic_id], times) for topic_id, times in qualified.items()]
-
-    def _resolutions(
-        self, connection: Connection, tags: tuple[str, ...], conditions: list[OntologyCondition]
-    ) -> Iterator[tuple[list[int], tuple[ResolvedCondition, ...]]]:
-        """Yield what the conditions mean for each schema of these tags, equal ones together."""
-        used = connection.execute(
-            sa.select(topics.c.schema_id)
-            .where(topics.c.ontology_tag.in_(tags), topics.c.schema_id.isnot(None))
-            .distinct()
-        ).scalars()
-        meanings: dict[tuple[ResolvedCondition, ...], list[int]] = {}
-        for schema_id in list(used):
-            resolved = self._resolved(connection, schema_id, conditions)
-            if resolved is not None:
-                meanings.setdefault(resolved, []).append(schema_id)
-        for resolved, schema_ids in meanings.items():
-            yield schema_ids, resolved
-
-    def _resolved(
+    def resolved(
         self,
         connection: Connection,
         schema_id: int | None,
         conditions: Sequence[OntologyCondition],
-    ) -> tuple[ResolvedCondition, ...] | None:
+    ) -> Conditions | None:
+        """Return what conditions mean for a schema; `None` if no row of it can match."""
         if schema_id is None:
             return None
-        schema = self._schemas.get(schema_id)
-        if schema is None:
+        if schema_id not in self._schemas:
             ipc = connection.execute(
                 sa.select(schemas.c.ipc).where(schemas.c.id == schema_id)
             ).scalar_one()
             schema = pa.ipc.read_schema(pa.BufferReader(ipc))
             if len(self._schemas) > 1000:
                 self._schemas.clear()
-            self._schemas[schema_id] = schema
+            self._schemas[schema_id] = schema, leaves(schema)
+        schema, _ = self._schemas[schema_id]
         resolved = [resolve(condition, schema) for condition in conditions]
         return None if None in resolved else tuple(resolved)  # type: ignore[arg-type]
 
-    def _holds_match(self, chunk: Row[Any], resolved: tuple[ResolvedCondition, ...]) -> bool:
-        if all(condition.any_row for condition in resolved):
-            return True
-        if len(resolved) == 1 and _decided(chunk, resolved[0]):
-            return True
-        row_filter = _row_filter(resolved)
-        return any(row_filter(batch).true_count for batch in self._candidate_rows(chunk, resolved))
-
-    def _matching_range(
-        self, group: list[Row[Any]], resolved: tuple[ResolvedCondition, ...]
-    ) -> tuple[int, int] | None:
-        """Return the first and last matching time, reading from both ends only."""
-        first: int | None = None
-        for chunk in sorted(group, key=lambda row: row.t_min):
-            if first is not None and chunk.t_min >= first:
-                break
-            for times in self._times_in(chunk, resolved):
-                first = int(times[0]) if first is None else min(first, int(times[0]))
-                break
-        last: int | None = None
-        for chunk in sorted(group, key=lambda row: row.t_max, reverse=True):
-            if last is not None and chunk.t_max <= last:
-                break
-            for times in self._times_in(chunk, resolved):
-                last = int(times[-1]) if last is None else max(last, int(times[-1]))
-        return None if first is None or last is None else (first, last)
-
-    def _times_in(
-        self, chunk: Row[Any], resolved: tuple[ResolvedCondition, ...]
-    ) -> Iterator[Times]:
-        row_filter = _row_filter(resolved)
-        for batch in self._candidate_rows(chunk, resolved):
-            times = batch.column(TIMESTAMP_COLUMN).filter(row_filter(batch)).to_numpy()
-            if len(times):
-                yield times
-
-    def _candidate_rows(
-        self, chunk: Row[Any], resolved: tuple[ResolvedCondition, ...]
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield the row groups of a chunk that may hold a match."""
+    def reference(self, connection: Connection, chunk: Row[Any], left: Conditions) -> ChunkRef:
+        """Return how to look into a chunk for the conditions that its bounds left open."""
+        if chunk.schema_id not in self._schemas:
+            self.resolved(connection, chunk.schema_id, ())
         key = chunk_key(chunk.folder, chunk.number, chunk.encoding)
-        footer = self._files.footer(key, chunk.encoding)
-        groups: Sequence[int] = range(len(footer.rows))
-        if footer.parquet is not None and len(footer.rows) > 1:
-            known = leaves(self._schemas[chunk.schema_id])
-            columns = [
-                (condition, index, leaf)
-                for condition in resolved
-                if condition.bounded
-                for index, leaf in enumerate(known)
-                if leaf.path == condition.leaf_path
-            ]
-            groups = [
-                group
-                for group in groups
-                if all(
-                    condition.may_match(
-                        statistics.from_footer(
-                            leaf, [footer.parquet.row_group(group).column(index)]
-                        )
-                    )
-                    for condition, index, leaf in columns
-                )
-            ]
-        return self._files.batches(key, chunk.encoding, groups, _read_paths(resolved))
+        _, known = self._schemas[chunk.schema_id]
+        return ChunkRef(key, chunk.encoding, chunk.t_min, chunk.t_max, known, left)
+
+    def side_by_side(self, work: Callable[[_T], Any], items: Sequence[_T]) -> Iterator[Any]:
+        """Yield the results of some work on each item, in order, several at once."""
+        if len(items) == 1:
+            return iter([work(items[0])])
+        return self._threads.map(work, items)
 
 
-def _items(
-    found: Sequence[tuple[Candidate, tuple[int, int] | None]],
-) -> list[QueryItem]:
-    by_sequence: dict[int, QueryItem] = {}
-    for candidate, times in sorted(found, key=lambda hit: (hit[0].sequence_id, hit[0].id)):
-        item = by_sequence.setdefault(
-            candidate.sequence_id, QueryItem(SequenceLocator(candidate.locator.sequence), [])
-        )
-        item.topics.append(QueryTopic(candidate.locator, candidate.tag, times))
-    return list(by_sequence.values())
+class _Run:
+    """One query on its way."""
+
+    def __init__(self, engine: QueryEngine, query: Query, alive: Alive) -> None:
+        self._engine = engine
+        self._query = query
+        self._alive = alive
+        self._plan = Plan()
+
+    def page(self) -> QueryPage:
+        found: dict[int, tuple[Candidate, Range | None]] = {}
+        for way in alternatives(self._query) if self._query else ():
+            for candidate, times in self._answer(way):
+                _, known = found.get(candidate.id, (None, None))
+                found[candidate.id] = candidate, _spanning(known, times)
+        by_sequence: dict[int, QueryItem] = {}
+        for topic_id in sorted(found):
+            candidate, times = found[topic_id]
+            item = by_sequence.setdefault(
+                candidate.sequence_id, QueryItem(SequenceLocator(candidate.locator.sequence), [])
+            )
+            item.topics.append(QueryTopic(candidate.locator, candidate.tag, times))
+        with self._plan.timed('page'), self._engine.database.read() as connection:
+            order, cursor = page(connection, self._query, by_sequence)
+        return QueryPage([by_sequence[number] for number in order], cursor, self._plan)
+
+    def _answer(self, way: Sections) -> list[tuple[Candidate, Range | None]]:
+        plans = self._plan.alternative()
+        if not way.ontology:
+            with self._plan.timed('sections'), self._engine.database.read() as connection:
+                return [(found, None) for found in select_candidates(connection, way, None)]
+        groups: dict[tuple[str, ...], list[OntologyCondition]] = {}
+        for condition in way.ontology:
+            key = tuple(sorted(tag_spellings(condition.tag)))
+            groups.setdefault(key, []).append(condition)
+        found: dict[int, tuple[Candidate, Range | None]] = {}
+        remaining: set[int] | None = None  # sequences that satisfy every group so far
+        for tags, conditions in groups.items():
+            plan = GroupPlan(tags, conditions)
+            plans.append(plan)
+            hits = self._qualifying(way, plan, remaining)
+            remaining = {candidate.sequence_id for candidate, _ in hits}
+            if not remaining:
+                return []
+            found.update({candidate.id: (candidate, times) for candidate, times in hits})
+        return [hit for hit in found.values() if hit[0].sequence_id in (remaining or ())]
+
+    def _qualifying(
+        self, way: Sections, plan: GroupPlan, in_sequences: set[int] | None
+    ) -> list[tuple[Candidate, Range | None]]:
+        with self._plan.timed('statistics'), self._engine.database.read() as connection:
+            candidates: dict[int, Candidate] | None = None
+            named: list[int] | None = None
+            if way.sequence or way.topic or in_sequences is not None:
+                with self._plan.timed('sections'):
+                    candidates = {
+                        candidate.id: candidate
+                        for candidate in select_candidates(connection, way, tuple(plan.tags))
+                        if in_sequences is None or candidate.sequence_id in in_sequences
+                    }
+                plan.topics = len(candidates)
+                if not candidates:
+                    return []
+                if len(candidates) <= _NAMED_TOPICS:
+                    named = list(candidates)
+            if self._query.explain:
+                plan.chunks = chunks_in_all(connection, plan.tags, named)
+            qualified: dict[int, Range | None] = {}
+            for schema_ids, resolved in self._resolutions(connection, plan):
+                selected = candidate_chunks(connection, plan.tags, resolved, named, schema_ids)
+                rows = connection.execute(selected.order_by(chunks.c.topic_id, chunks.c.t_min))
+                qualified.update(self._decide(connection, rows, resolved, plan, candidates))
+            if candidates is None:
+                candidates = candidates_by_id(connection, list(qualified))
+        # A topic that was deleted meanwhile is in no answer.
+        return [
+            (candidates[topic_id], times)
+            for topic_id, times in qualified.items()
+            if topic_id in candidates
+        ]
+
+    def _resolutions(
+        self, connection: Connection, plan: GroupPlan
+    ) -> Iterator[tuple[list[int], Conditions]]:
+        """Yield what the conditions mean for each schema of these tags, equal ones together."""
+        used = connection.execute(
+            sa.select(topics.c.schema_id)
+            .where(topics.c.ontology_tag.in_(plan.tags), topics.c.schema_id.isnot(None))
+            .distinct()
+        ).scalars()
+        meanings: dict[Conditions, list[int]] = {}
+        for schema_id in list(used):
+            resolved = self._engine.resolved(connection, schema_id, plan.conditions)
+            if resolved is not None:
+                meanings.setdefault(resolved, []).append(schema_id)
+        for resolved, schema_ids in meanings.items():
+            yield schema_ids, resolved
+
+    def _decide(
+        self,
+        connection: Connection,
+        rows: Any,
+        resolved: Conditions,
+        plan: GroupPlan,
+        candidates: dict[int, Candidate] | None,
+    ) -> Iterator[tuple[int, Range | None]]:
+        """Yield the topics with a match, and the times of the first and the last if asked for."""
+        wants_times = self._query.include_timestamp_range
+        pending: list[tuple[int, list[ChunkRef]]] = []
+        waiting = 0
+        for topic_id, group in groupby(rows, key=lambda row: row.topic_id):
+            if candidates is not None and topic_id not in candidates:
+                continue
+            open_chunks: list[ChunkRef] = []
+            hit = False
+            for row in group:
+                plan.candidates += 1
+                judged = undecided(row, resolved)
+                if judged is None or (judged[1] and not wants_times):
+                    plan.decided += 1
+                    hit = hit or judged is not None
+                elif not hit:
+                    left = judged[0]
+                    plan.decided += not left
+                    open_chunks.append(self._engine.reference(connection, row, left))
+            if hit:
+                yield topic_id, None
+            elif open_chunks:
+                pending.append((topic_id, open_chunks))
+                waiting += len(open_chunks)
+            if waiting >= _PENDING_CHUNKS:
+                yield from self._look_into(pending, plan)
+                pending, waiting = [], 0
+        if pending:
+            yield from self._look_into(pending, plan)
+
+    def _look_into(
+        self, pending: list[tuple[int, list[ChunkRef]]], plan: GroupPlan
+    ) -> Iterator[tuple[int, Range | None]]:
+        evaluator = self._engine.evaluator
+
+        def any_match(item: tuple[int, list[ChunkRef]]) -> bool:
+            return any(evaluator.any_match(chunk, plan.read, self._alive) for chunk in item[1])
+
+        def times(item: tuple[int, list[ChunkRef]]) -> Range | None:
+            return evaluator.matching_range(item[1], Window(), plan.read, self._alive)
+
+        with self._plan.timed('rows'), self._engine.places.hold(1, self._alive):
+            work: Callable[[Any], Any] = any_match
+            if self._query.include_timestamp_range:
+                work = times
+            results = list(self._engine.side_by_side(work, pending))
+        for (topic_id, _), result in zip(pending, results, strict=True):
+            if result:
+                yield topic_id, None if result is True else result
 
 
-def _read_paths(resolved: Sequence[ResolvedCondition]) -> list[str]:
-    paths = {condition.read_path for condition in resolved if not condition.any_row}
-    return [TIMESTAMP_COLUMN, *sorted(paths - {TIMESTAMP_COLUMN})]
-
-
-def _row_filter(
-    resolved: Sequence[ResolvedCondition],
-) -> Callable[[pa.RecordBatch], pa.Array]:
-    def row_filter(batch: pa.RecordBatch) -> pa.Array:
-        return reduce(pc.and_, (condition.mask(batch) for condition in resolved))
-
-    return row_filter
-
-
-# -- SQL -----------------------------------------------------------------------------------------
-
-
-def _prune(
-    connection: Connection,
-    tags: tuple[str, ...],
-    resolved: Sequence[ResolvedCondition],
-    topic_ids: list[int] | None,
-    schema_ids: list[int] | None = None,
-) -> sa.Select[Any] | None:
-    """Return the query for the chunks that may hold a matching row; `None` if none can."""
-    source = chunks.join(topics, topics.c.id == chunks.c.topic_id)
-    where: list[sa.ColumnElement[bool]] = [topics.c.state.in_(_READABLE)]
-    bounds: list[sa.ColumnElement[Any]] = []
-    for position, condition in enumerate(resolved):
-        if condition.leaf_path == TIMESTAMP_COLUMN:
-            if condition.bounded:
-                where.append(condition.may_match_sql(chunks.c.t_min, chunks.c.t_max))
-            if not bounds and len(resolved) == 1:
-                bounds = [chunks.c.t_min, chunks.c.t_max, sa.true()]
-            continue
-        if not condition.bounded:
-            continue
-        ids = list(
-            connection.execute(
-                sa.select(fields.c.id).where(
-                    fields.c.ontology_tag.in_(tags), fields.c.path == condition.leaf_path
-                )
-            ).scalars()
-        )
-        if not ids:
-            return None
-        found = stats.alias(f's{position}')
-        source = source.join(found, found.c.chunk_id == chunks.c.id)
-        text = condition.kind is Kind.TEXT
-        low = found.c.min_text if text else found.c.min_num
-        high = found.c.max_text if text else found.c.max_num
-        where += [found.c.field_id.in_(ids), condition.may_match_sql(low, high)]
-        if len(resolved) == 1:
-            bounds = [low, high, found.c.exact]
-    lowest, highest, certain = bounds or (sa.null(), sa.null(), sa.false())
-    where.append(topics.c.ontology_tag.in_(tags))
-    if topic_ids is not None:
-        where.append(chunks.c.topic_id.in_(topic_ids))
-    if schema_ids is not None:
-        where.append(topics.c.schema_id.in_(schema_ids))
-    return (
-        sa.select(
-            chunks.c.id,
-            chunks.c.topic_id,
-            chunks.c.number,
-            chunks.c.encoding,
-            chunks.c.t_min,
-            chunks.c.t_max,
-            topics.c.folder,
-            topics.c.schema_id,
-            lowest.label('low'),
-            highest.label('high'),
-            certain.label('exact'),
-        )
-        .select_from(source)
-        .where(*where)
-    )
-
-
-def _decided(chunk: Row[Any], condition: ResolvedCondition) -> bool:
-    return condition.must_match(chunk.low, chunk.high, bool(chunk.exact))
+def _spanning(one: Range | None, other: Range | None) -> Range | None:
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), max(one[1], other[1])

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Row
 
 from mosaico_ros.daemon.catalog.chunks import chunks_in_time
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.chunk_files import ChunkFiles, Times
+from mosaico_ros.daemon.chunk_files import ChunkFiles, Footer, Times
 from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
 from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.protocol.limits import INT64_MAX
@@ -29,6 +29,18 @@ _PIECES = 8
 
 #: Gives the rows of a batch to keep, as a mask; null counts as false.
 RowFilter = Callable[[pa.RecordBatch], pa.Array]
+
+
+class ChunkSource(Protocol):
+    """What :func:`scan` reads of chunks, as :class:`ChunkFiles` gives it."""
+
+    def footer(self, key: str, encoding: str) -> Footer:
+        """Return the footer of a chunk."""
+
+    def batches(
+        self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of some row groups, with the times at least."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Window:
 
 def scan(
     database: Database,
-    files: ChunkFiles,
+    files: ChunkSource,
     topic: Row[Any],
     window: Window,
     columns: Sequence[str] | None = None,
@@ -216,7 +228,7 @@ class _Cursor:
 
     def __init__(
         self,
-        files: ChunkFiles,
+        files: ChunkSource,
         topic: Row[Any],
         chunk: Row[Any],
         window: Window,

@@ -17,8 +17,8 @@ from mosaico_ros.protocol.query import (
     CatalogField,
     FieldCondition,
     Operator,
-    Query,
     SectionQuery,
+    Sections,
 )
 from mosaico_ros.protocol.tags import tag_spellings
 
@@ -36,7 +36,7 @@ class Candidate:
 
 
 def select_candidates(
-    connection: Connection, query: Query, tags: tuple[str, ...] | None
+    connection: Connection, query: Sections, tags: tuple[str, ...] | None
 ) -> Iterator[Candidate]:
     """Yield the topics that pass the sections (and have one of some tags)."""
     selected = (
@@ -57,7 +57,8 @@ def select_candidates(
     if tags is not None:
         selected = selected.where(topics.c.ontology_tag.in_(tags))
     for item in query.sequence.fields:
-        if item.field is CatalogField.NAME and item.condition.operator is Operator.EQ:
+        exact = item.condition.operator is Operator.EQ and not item.negated
+        if exact and item.field is CatalogField.NAME:
             selected = selected.where(sequences.c.name == item.condition.value)
     passing: dict[int, bool] = {}
     rows: Iterator[Any] = connection.execution_options(yield_per=1000).execute(selected)
@@ -95,9 +96,10 @@ def candidates_by_id(connection: Connection, ids: list[int]) -> dict[int, Candid
 def _sequence_passes(connection: Connection, row: Row[Any], section: SectionQuery) -> bool:
     for item in section.fields:
         if item.field is CatalogField.CREATED_AT_NS:
-            if not item.condition.matches(row.sequence_created_at_ns):
-                return False
-        elif not item.matches_sequence_name(row.name):
+            holds = item.condition.matches(row.sequence_created_at_ns)
+        else:
+            holds = item.matches_sequence_name(row.name)
+        if holds is item.negated:
             return False
     if not section.user_metadata:
         return True
@@ -105,19 +107,19 @@ def _sequence_passes(connection: Connection, row: Row[Any], section: SectionQuer
         sa.select(sequences.c.user_metadata).where(sequences.c.id == row.sequence_id)
     ).scalar_one()
     metadata = json.loads(stored)
-    return all(satisfies(metadata, item) for item in section.user_metadata)
+    return all(satisfies(metadata, item) is not item.negated for item in section.user_metadata)
 
 
 def _topic_passes(row: Row[Any], section: SectionQuery) -> bool:
-    if not all(_topic_field_passes(row, item) for item in section.fields):
+    if any(_topic_field_holds(row, item) is item.negated for item in section.fields):
         return False
     if not section.user_metadata:
         return True
     metadata = json.loads(row.user_metadata)
-    return all(satisfies(metadata, item) for item in section.user_metadata)
+    return all(satisfies(metadata, item) is not item.negated for item in section.user_metadata)
 
 
-def _topic_field_passes(row: Row[Any], item: FieldCondition) -> bool:
+def _topic_field_holds(row: Row[Any], item: FieldCondition) -> bool:
     if item.field is CatalogField.CREATED_AT_NS:
         return item.condition.matches(row.created_at_ns)
     if item.field is CatalogField.SERIALIZATION_FORMAT:

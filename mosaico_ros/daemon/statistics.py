@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from mosaico_ros.daemon.columns import Kind, Leaf
+from mosaico_ros.daemon.marks import marks_of
 
 __all__ = [
     'LeafStatistics',
@@ -24,6 +25,7 @@ __all__ = [
     'number_bounds',
     'rounded_up',
     'text_bounds',
+    'with_values',
 ]
 
 TEXT_PREFIX = 64
@@ -46,7 +48,9 @@ class LeafStatistics:
     exact
         Whether both bounds are values that occur.
     nulls
-        Values that are absent, for whatever reason.
+        Values that are absent, for whatever reason, and those that are NaN.
+    marks
+        As :func:`marks_of` gives them; `None` where nothing is known beyond the bounds.
 
     """
 
@@ -57,6 +61,7 @@ class LeafStatistics:
     max_text: str | None
     exact: bool
     nulls: int
+    marks: int | None = None
 
 
 def number_bounds(low: Any, high: Any) -> tuple[float, float, bool]:
@@ -114,7 +119,10 @@ def _absent(leaf: Leaf, nulls: int) -> LeafStatistics:
 
 
 def from_footer(leaf: Leaf, columns: list[Any]) -> LeafStatistics:
-    """Combine the statistics of one leaf over all row groups of a Parquet footer."""
+    """Combine the statistics of one leaf over all row groups of a Parquet footer.
+
+    A footer knows nothing of NaN: :func:`with_values` adds what only the values tell.
+    """
     nulls = 0
     lows, highs = [], []
     for column in columns:
@@ -148,14 +156,68 @@ def _is_float(leaf: Leaf) -> bool:
     return pt.is_floating(leaf.type)
 
 
+def with_values(
+    leaf: Leaf, found: LeafStatistics, values: pa.Array | pa.ChunkedArray
+) -> LeafStatistics:
+    """Add to the statistics of a leaf what no footer tells: count NaN, mark few values.
+
+    Parameters
+    ----------
+    leaf
+        The leaf column.
+    found
+        What :func:`from_footer` has found.
+    values
+        All values of the leaf in the chunk.
+
+    """
+    if pt.is_floating(leaf.type):
+        # A sum shows NaN at the speed of memory; only then are they counted.
+        total = None if pt.is_float16(leaf.type) else pc.sum(values).as_py()
+        if total is not None and not math.isnan(total):
+            return found
+        nans = pc.sum(pc.is_nan(_widened(values))).as_py() or 0
+        return replace(found, nulls=found.nulls + nans)
+    if not _takes_marks(leaf) or _tells_all(found):
+        return found
+    try:
+        if isinstance(values, pa.Array):
+            values = pa.chunked_array([values])
+        if pt.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        return replace(found, marks=marks_of(values))
+    except (pa.ArrowException, ValueError):  # text that is no UTF-8
+        return found
+
+
+def _takes_marks(leaf: Leaf) -> bool:
+    return leaf.kind is Kind.TEXT or (leaf.kind is Kind.NUMBER and pt.is_integer(leaf.type))
+
+
+def _tells_all(found: LeafStatistics) -> bool:
+    """Whether the bounds leave no room for a value that does not occur."""
+    if not found.exact:
+        return False
+    if found.min_num is not None and found.max_num is not None:
+        return found.max_num - found.min_num <= 1
+    return found.min_text == found.max_text
+
+
+def _widened(values: Any) -> Any:
+    return values.cast(pa.float32()) if pt.is_float16(values.type) else values
+
+
 def from_array(leaf: Leaf, values: pa.Array) -> LeafStatistics:
     """Compute the statistics of one leaf from its values."""
-    nulls = values.null_count
+    return with_values(leaf, _bounds_of(leaf, values), values)
+
+
+def _bounds_of(leaf: Leaf, values: pa.Array) -> LeafStatistics:
     if pt.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    nulls = values.null_count
     try:
-        if pt.is_float16(values.type):
-            values = values.cast(pa.float32())
+        values = _widened(values)
         if pt.is_floating(values.type):
             values = values.filter(pc.invert(pc.is_nan(values)))
         if leaf.kind is Kind.TIME or pt.is_duration(leaf.type):

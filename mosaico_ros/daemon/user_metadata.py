@@ -14,7 +14,7 @@ def satisfies(metadata: dict[str, Any], condition: MetadataCondition) -> bool:
     """Whether some value that the path addresses satisfies the condition.
 
     An array satisfies it if one of its elements does; ``$nex`` holds where the path leads
-    nowhere.
+    nowhere. Whether the condition is negated is left to the caller.
     """
     operator = condition.condition.operator
     found = _values(metadata, condition.path)

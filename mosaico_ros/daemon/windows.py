@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mosaico_ros.daemon.query import QueryEngine
+from mosaico_ros.daemon.budget import Alive
+from mosaico_ros.daemon.query import QueryEngine, forever
 from mosaico_ros.daemon.retrieval import Window
+from mosaico_ros.daemon.topic_rows import TopicRows, tag_of
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.query import OntologyCondition
@@ -50,7 +52,9 @@ class ClusterRequest:
     end_ns: int | None = None
 
 
-def clusterize(engine: QueryEngine, request: ClusterRequest) -> Iterator[Cluster]:
+def clusterize(
+    engine: QueryEngine, request: ClusterRequest, alive: Alive = forever
+) -> Iterator[Cluster]:
     """Yield the clusters of a topic's matching rows in time order.
 
     The request is checked at once, rows are read while the result is.
@@ -64,11 +68,11 @@ def clusterize(engine: QueryEngine, request: ClusterRequest) -> Iterator[Cluster
 
     """
     _check(engine, request)
-    return _clusters(engine, request)
+    return _clusters(engine, request, alive)
 
 
 def _check(engine: QueryEngine, request: ClusterRequest) -> None:
-    tag = engine.tag_of(request.locator)
+    tag = tag_of(engine, request.locator)
     if not request.conditions:
         raise InvalidArgumentError(
             f'No conditions are given for {request.locator}',
@@ -93,19 +97,25 @@ def _check(engine: QueryEngine, request: ClusterRequest) -> None:
         )
 
 
-def _clusters(engine: QueryEngine, request: ClusterRequest) -> Iterator[Cluster]:
+def _clusters(engine: QueryEngine, request: ClusterRequest, alive: Alive) -> Iterator[Cluster]:
     window = Window(request.start_ns, request.end_ns)
+    rows = TopicRows(engine, request.locator, request.conditions, window, alive)
     pause = request.clustering_dt_ns
+    if not pause:
+        found = rows.matching_range()
+        if found is not None:
+            yield Cluster(*found, 0)
+        return
     count = 0
     start: int | None = None
     end = 0
-    for times in engine.matching_times(request.locator, request.conditions, window):
+    for times in rows.matching_times():
         if start is None:
             start = end = int(times[0])
         # Differences of int64 can exceed it, which unsigned arithmetic holds.
         unsigned = times.astype(np.uint64)
         gaps = np.diff(unsigned, prepend=np.int64(end).astype(np.uint64))
-        for at in np.flatnonzero(gaps > pause) if pause else ():
+        for at in np.flatnonzero(gaps > pause):
             last = int(times[at - 1]) if at else end
             yield Cluster(start, last, count)
             count += 1
@@ -116,7 +126,10 @@ def _clusters(engine: QueryEngine, request: ClusterRequest) -> Iterator[Cluster]
 
 
 def intersect(
-    engine: QueryEngine, requests: list[ClusterRequest], tolerance_ns: int = 0
+    engine: QueryEngine,
+    requests: list[ClusterRequest],
+    tolerance_ns: int = 0,
+    alive: Alive = forever,
 ) -> Iterator[Cluster]:
     """Yield the stretches in which clusters of all topics overlap, up to a tolerance.
 
@@ -144,7 +157,7 @@ def intersect(
         raise InvalidArgumentError('intersect_dt_ns is negative')
     for request in requests:
         _check(engine, request)
-    return _overlaps([_clusters(engine, request) for request in requests], tolerance_ns)
+    return _overlaps([_clusters(engine, request, alive) for request in requests], tolerance_ns)
 
 
 def _overlaps(lists: list[Iterator[Cluster]], tolerance_ns: int) -> Iterator[Cluster]:

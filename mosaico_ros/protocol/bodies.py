@@ -329,9 +329,11 @@ class QueryItem:
 
 @dataclass(frozen=True)
 class QueryAnswer:
-    """Answer of ``query``."""
+    """Answer of ``query``; with a limit also where to go on, and the plan if asked for."""
 
     items: list[QueryItem]
+    next_cursor: str | None = None
+    plan: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -31,3 +31,6 @@ MAX_COLUMN_PATH_BYTES = 1024
 
 #: Most endpoints that one topic is split into.
 MAX_STRIPES = 64
+
+#: Most alternatives that the tree of ``where`` may come to: each is a query of its own.
+MAX_ALTERNATIVES = 64

@@ -16,6 +16,8 @@ EXTENSION_ACKS = 'acks'
 EXTENSION_SIDECARS = 'sidecars'
 #: Striped reads: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
 EXTENSION_STRIPES = 'stripes'
+#: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
+EXTENSION_QUERY = 'query'
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ServerInfo:
     @classmethod
     def of(cls, config: ServerConfig, server: ServerIdentity) -> ServerInfo:
         """Describe a daemon that offers everything of this package."""
-        extensions = [EXTENSION_ACKS, EXTENSION_SIDECARS, EXTENSION_STRIPES]
+        extensions = [EXTENSION_ACKS, EXTENSION_SIDECARS, EXTENSION_STRIPES, EXTENSION_QUERY]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)
 
     def version_json(self) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def test_bad_ontology_keys_are_refused(key):
         ({'sequence': {'ontology_tag': {'$eq': 'IMU'}}}, 'sequence.ontology_tag'),
         ({'sequence': {'name': 'x'}}, 'sequence.name'),
         ({'sequence': {'name': {'$like': 'x'}}}, '$like'),
-        ({'sequence': {'name': {'$eq': 'x', '$neq': 'y'}}}, 'sequence.name'),
+        ({'sequence': {'name': {}}}, 'sequence.name'),
+        ({'sequence': {'name': []}}, 'sequence.name'),
         ({'sequence': {'name': {'$eq': 5}}}, 'compares with text, not number'),
         ({'sequence': {'name': {'$ex': None}}}, 'always exists'),
         ({'topic': {'created_at_ns': {'$geq': '2026'}}}, 'compares with number'),
@@ -248,7 +249,98 @@ def test_conditions(spelled, hits, misses):
     assert condition(parsed.to_json()) == parsed
 
 
-def test_two_conditions_on_one_key_cannot_be_written():
-    item = query.parse_ontology({'A.x': {'$gt': 1}})[0]
-    with pytest.raises(InvalidArgumentError, match=r'A\.x'):
-        query.to_json(query.Query(ontology=(item, item)))
+EXTENDED = {
+    'sequence': {'name': {'$match': 'run_*', '$neq': 'run_3'}},
+    'topic': {'user_metadata': {'a.b': [{'$neq': 1}, {'$neq': 2}]}},
+    'ontology': {'A.x': {'$gt': 1, '$lt': 5}, 'include_timestamp_range': True},
+    'where': {
+        '$or': [
+            {'$not': {'sequence': {'name': {'$eq': 'a'}}, 'ontology': {'A.y': {'$gt': 1}}}},
+            {'$and': [{'topic': {'name': {'$eq': 'b'}}}, {'ontology': {'B.x': {'$ex': None}}}]},
+        ]
+    },
+    'order': '-start_time',
+    'limit': 7,
+    'cursor': 'abc',
+    'explain': True,
+}
+
+
+def test_extensions_are_read_and_written():
+    parsed = query.parse(EXTENDED)
+    assert query.to_json(parsed) == EXTENDED
+    assert [c.condition.operator.value for c in parsed.ontology] == ['$gt', '$lt']
+    assert (parsed.order.key.value, parsed.order.descending) == ('start_time', True)
+
+
+def spelled(way):
+    """Return an alternative as short texts."""
+    named = [('s', item) for item in way.sequence.fields]
+    named += [('t', item) for item in way.topic.fields]
+    named += [('o', item) for item in way.ontology]
+    return [f'{"!" * item.negated}{kind}{item.condition.value}' for kind, item in named]
+
+
+def name(text):
+    return {'sequence': {'name': {'$eq': text}}}
+
+
+def row(value):
+    return {'ontology': {'A.x': {'$eq': value}}}
+
+
+@pytest.mark.parametrize(
+    ('where', 'expected'),
+    [
+        (name('a'), [['sa']]),
+        ({'$and': [name('a'), row(1)]}, [['sa', 'o1']]),
+        ({'$or': [name('a'), row(1)]}, [['sa'], ['o1']]),
+        ({'$not': name('a') | row(1)}, [['!sa'], ['!o1']]),
+        ({'$not': {'$or': [name('a'), row(1)]}}, [['!sa', '!o1']]),
+        ({'$not': {'$not': row(1)}}, [['o1']]),
+        ({'$and': [{'$or': [row(1), row(2)]}, {'$or': [row(3), row(4)]}]},
+         [['o1', 'o3'], ['o1', 'o4'], ['o2', 'o3'], ['o2', 'o4']]),
+        ({'$not': {'$and': [row(1), {'$or': [row(2), row(3)]}]}}, [['!o1'], ['!o2', '!o3']]),
+        ({'$or': [row(1), row(1)]}, [['o1']]),
+    ],
+)  # fmt: skip
+def test_a_tree_is_taken_apart_into_alternatives(where, expected):
+    found = query.alternatives(query.parse({'where': where}))
+    assert list(map(spelled, found)) == expected
+
+
+def test_the_plain_sections_hold_in_every_alternative():
+    body = row(9) | {'where': {'$or': [row(1), row(2)]}}
+    found = query.alternatives(query.parse(body))
+    assert list(map(spelled, found)) == [['o9', 'o1'], ['o9', 'o2']]
+
+
+def test_too_many_alternatives_are_refused():
+    pair = {'$or': [row(1), row(2)]}
+    assert len(query.alternatives(query.parse({'where': {'$and': [pair] * 2}}))) == 4
+    with pytest.raises(InvalidArgumentError, match='128 alternatives'):
+        query.alternatives(query.parse({'where': {'$and': [pair] * 7}}))
+
+
+@pytest.mark.parametrize(
+    ('body', 'named'),
+    [
+        ({'where': []}, 'not a JSON object'),
+        ({'where': {}}, 'no condition'),
+        ({'where': {'sequence': {}}}, 'no condition'),
+        ({'where': {'$and': []}}, r'$and'),
+        ({'where': {'$or': row(1)}}, r'$or'),
+        ({'where': {'$xor': [row(1)]}}, 'part of where'),
+        ({'where': {'$and': [row(1)], '$or': [row(2)]}}, 'part of where'),
+        ({'where': {'ontology': {'include_timestamp_range': True}}}, 'include_timestamp_range'),
+        ({'order': 'size'}, 'order'),
+        ({'order': 1}, 'order'),
+        ({'limit': 0}, 'limit'),
+        ({'limit': True}, 'limit'),
+        ({'cursor': 1}, 'cursor'),
+        ({'explain': 'yes'}, 'explain'),
+    ],
+)
+def test_refusals_of_extensions_name_the_fault(body, named):
+    with pytest.raises(InvalidArgumentError, match=re.escape(named)):
+        query.parse(body)

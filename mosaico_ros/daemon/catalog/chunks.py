@@ -198,6 +198,7 @@ def _insert(
                     'max_text': leaf.max_text,
                     'exact': leaf.exact,
                     'nulls': leaf.nulls,
+                    'marks': leaf.marks,
                 }
                 for field_id, leaf in zip(ids, chunk.statistics, strict=True)
             ],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaico_ros.daemon.archive import Archive
+from mosaico_ros.daemon.budget import Alive
 from mosaico_ros.daemon.windows import Cluster, ClusterRequest
 from mosaico_ros.protocol import bodies, codec, query, shapes
 from mosaico_ros.protocol.api_keys import Permission
@@ -32,14 +33,16 @@ class _Action:
     """One action: what a key needs, what the body holds and who answers.
 
     `answer` returns the response (`None` for void actions), or with `paged` an iterator of
-    responses, each sent as a result of its own.
+    responses, each sent as a result of its own. An `answer` that takes long is also told how to
+    see whether its caller is still there.
     """
 
     permission: Permission
     description: str
     request: type | None
-    answer: Callable[[Any], Any]
+    answer: Callable[..., Any]
     paged: bool = False
+    takes_long: bool = False
 
 
 class Actions:
@@ -102,13 +105,16 @@ class Actions:
             'topic_delete': _Action(
                 delete, 'Delete a topic', topic, lambda r: archive.delete_topic(r.locator)
             ),
-            'query': _Action(read, 'Find sequences and topics', None, self._query),
+            'query': _Action(
+                read, 'Find sequences and topics', None, self._query, takes_long=True
+            ),
             'topic_filter_clusterize': _Action(
                 read,
                 'Time spans in which rows of a topic satisfy conditions',
                 bodies.Clusterize,
                 self._clusterize,
                 paged=True,
+                takes_long=True,
             ),
             'topic_filter_intersect': _Action(
                 read,
@@ -116,6 +122,7 @@ class Actions:
                 bodies.Intersect,
                 self._intersect,
                 paged=True,
+                takes_long=True,
             ),
             'api_key_create': _Action(manage, 'Make an API key', None, self._create_key),
             'api_key_status': _Action(
@@ -157,8 +164,15 @@ class Actions:
         action = self._table.get(name)
         return Permission.READ if action is None else action.permission
 
-    def perform(self, name: str, body: bytes) -> Iterator[bytes]:
+    def perform(self, name: str, body: bytes, alive: Alive) -> Iterator[bytes]:
         """Yield the result bodies of an action.
+
+        Parameters
+        ----------
+        name, body
+            The action.
+        alive
+            Whether the caller is still there.
 
         Raises
         ------
@@ -175,7 +189,7 @@ class Actions:
         request: Any = codec.decode_object(body, f'the body of {name}')
         if action.request is not None:
             request = shapes.from_json(action.request, request, name)
-        answer = action.answer(request)
+        answer = action.answer(request, alive) if action.takes_long else action.answer(request)
         if action.paged:
             for page in answer:
                 yield seal(name, page)
@@ -245,9 +259,9 @@ class Actions:
             )
         )
 
-    def _query(self, body: Json) -> Json:
+    def _query(self, body: Json, alive: Alive) -> Json:
         parsed = query.parse(body)
-        found = self._archive.query(parsed) if parsed else []
+        found = self._archive.query(parsed, alive)
         return shapes.to_json(
             bodies.QueryAnswer(
                 [
@@ -261,16 +275,18 @@ class Actions:
                         ],
                     )
                     for item in found
-                ]
+                ],
+                found.next_cursor,
+                found.plan.to_json() if parsed.explain else None,
             )
         )
 
-    def _clusterize(self, request: bodies.Clusterize) -> Iterator[Json]:
-        return map(_cluster_json, self._archive.clusterize(_cluster_request(request)))
+    def _clusterize(self, request: bodies.Clusterize, alive: Alive) -> Iterator[Json]:
+        return map(_cluster_json, self._archive.clusterize(_cluster_request(request), alive))
 
-    def _intersect(self, request: bodies.Intersect) -> Iterator[Json]:
+    def _intersect(self, request: bodies.Intersect, alive: Alive) -> Iterator[Json]:
         clusters = self._archive.intersect(
-            [_cluster_request(topic) for topic in request.topics], request.intersect_dt_ns
+            [_cluster_request(topic) for topic in request.topics], request.intersect_dt_ns, alive
         )
         return map(_cluster_json, clusters)
 

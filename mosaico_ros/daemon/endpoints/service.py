@@ -46,9 +46,9 @@ class Endpoints:
         """What performing an action needs."""
         return self._actions.permission(action)
 
-    def do_action(self, name: str, body: bytes) -> Iterator[bytes]:
+    def do_action(self, name: str, body: bytes, alive: Callable[[], bool]) -> Iterator[bytes]:
         """Perform an action; see :meth:`Actions.perform`."""
-        return self._actions.perform(name, body)
+        return self._actions.perform(name, body, alive)
 
     def list_flights(self, criteria: bytes) -> Iterator[Flight]:
         """List the sequences; see :meth:`Flights.list_flights`."""

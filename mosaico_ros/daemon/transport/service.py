@@ -131,7 +131,7 @@ class FlightService:
     def _do_action(self, request: bytes, context: Context) -> Iterator[bytes]:
         action = _parse(messages.Action, request)
         self._admit(context, action.type, self._calls.permission(action.type))
-        for body in self._calls.do_action(action.type, action.body):
+        for body in self._calls.do_action(action.type, action.body, context.is_active):
             yield messages.Result(body=body).SerializeToString()
 
     def _list_flights(self, request: bytes, context: Context) -> Iterator[bytes]:

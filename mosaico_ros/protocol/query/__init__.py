@@ -1,7 +1,8 @@
 """The query language: a typed tree, its reader and its writer.
 
 ``parse`` accepts every spelling that a published client or the documentation uses;
-``to_json`` writes the current one. Evaluation against stored data is the daemon's.
+``to_json`` writes the current one; ``alternatives`` takes the boolean tree of ``where`` apart.
+Evaluation against stored data is the daemon's.
 """
 
 from __future__ import annotations
@@ -10,38 +11,54 @@ from mosaico_ros.protocol.query.conditions import Condition, Operator, Scalar
 from mosaico_ros.protocol.query.parser import parse, parse_ontology
 from mosaico_ros.protocol.query.pattern import MatchFlavour, Pattern
 from mosaico_ros.protocol.query.tree import (
+    AllOf,
+    AnyOf,
     CatalogField,
     FieldCondition,
     MetadataCondition,
     MetadataStep,
+    Not,
     OntologyCondition,
+    Order,
+    OrderKey,
     PathStep,
     Query,
     SectionQuery,
+    Sections,
     Specifier,
     StepKind,
+    Where,
     metadata_path,
     ontology_key,
     ontology_path,
-    to_json,
 )
+from mosaico_ros.protocol.query.where import alternatives
+from mosaico_ros.protocol.query.writer import to_json
 
 __all__ = [
+    'AllOf',
+    'AnyOf',
     'CatalogField',
     'Condition',
     'FieldCondition',
     'MatchFlavour',
     'MetadataCondition',
     'MetadataStep',
+    'Not',
     'OntologyCondition',
     'Operator',
+    'Order',
+    'OrderKey',
     'PathStep',
     'Pattern',
     'Query',
     'Scalar',
     'SectionQuery',
+    'Sections',
     'Specifier',
     'StepKind',
+    'Where',
+    'alternatives',
     'metadata_path',
     'ontology_key',
     'ontology_path',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -11,7 +12,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.limits import MAX_LIST_OPERAND
 from mosaico_ros.protocol.query.pattern import Pattern
 
-__all__ = ['Condition', 'Operator', 'Scalar', 'parse_condition']
+__all__ = ['Condition', 'Operator', 'Scalar', 'conditions_json', 'parse_conditions']
 
 Scalar = bool | int | float | str
 
@@ -125,10 +126,12 @@ def kind_of(value: Any) -> str | None:
     return 'text' if isinstance(value, str) else None
 
 
-def parse_condition(
+def parse_conditions(
     spelled: Any, where: str, *, substring: bool = False, lists: bool = False
-) -> Condition:
-    """Read ``{"<operator>": operand}``, or the bare texts ``$ex`` and ``$nex``.
+) -> tuple[Condition, ...]:
+    """Read ``{"<operator>": operand, ...}``, a list of such, or bare ``$ex`` and ``$nex``.
+
+    Published clients send one operator. Of several each is a condition of its own.
 
     Parameters
     ----------
@@ -144,25 +147,46 @@ def parse_condition(
     Raises
     ------
     InvalidArgumentError
-        Unknown operator, no or several operators, an operand that the operator cannot take.
+        Unknown operator, no operator, an operand that the operator cannot take.
 
     """
-    if isinstance(spelled, str) and spelled in ('$ex', '$nex'):
-        spelled = {spelled: None}
-    if not isinstance(spelled, dict) or len(spelled) != 1:
-        raise InvalidArgumentError(
-            f'The condition on {where} is not one operator with its operand',
-            remedy='Write for example {"$eq": 5}.',
-        )
-    ((name, operand),) = spelled.items()
+    conditions = []
+    for entry in spelled if isinstance(spelled, list) else [spelled]:
+        if isinstance(entry, str) and entry in ('$ex', '$nex'):
+            entry = {entry: None}
+        if not isinstance(entry, dict):
+            raise _no_operator(where)
+        for name, operand in entry.items():
+            operator = _operator(name, where)
+            value = _operand(operator, operand, f'{where} {name}', substring, lists)
+            conditions.append(Condition(operator, value))
+    if not conditions:
+        raise _no_operator(where)
+    return tuple(conditions)
+
+
+def conditions_json(conditions: Sequence[Condition]) -> Any:
+    """Return conditions on one field in the shortest spelling that holds them."""
+    spelled = [condition.to_json() for condition in conditions]
+    merged = {name: operand for entry in spelled for name, operand in entry.items()}
+    return merged if len(merged) == len(spelled) else spelled
+
+
+def _no_operator(where: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f'The condition on {where} is not an operator with its operand',
+        remedy='Write for example {"$eq": 5}.',
+    )
+
+
+def _operator(name: str, where: str) -> Operator:
     try:
-        operator = Operator(name)
+        return Operator(name)
     except ValueError:
         raise InvalidArgumentError(
             f'The operator {name[:40]!r} on {where} is unknown',
             remedy=f'Known are {", ".join(o.value for o in Operator)}.',
         ) from None
-    return Condition(operator, _operand(operator, operand, f'{where} {name}', substring, lists))
 
 
 def _operand(

@@ -7,14 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.query.conditions import Condition, Operator, parse_condition
+from mosaico_ros.protocol.query.conditions import Condition, Operator, parse_conditions
 from mosaico_ros.protocol.query.tree import (
+    AllOf,
+    AnyOf,
     CatalogField,
     FieldCondition,
     MetadataCondition,
+    Not,
     OntologyCondition,
+    Order,
+    OrderKey,
     Query,
     SectionQuery,
+    Sections,
+    Where,
     metadata_path,
     ontology_path,
 )
@@ -32,6 +39,8 @@ _TOPIC_FIELDS = {
     'serialization_format': CatalogField.SERIALIZATION_FORMAT,
 }
 _NAMES = (CatalogField.NAME, CatalogField.LOCATOR)
+_SECTIONS = ('sequence', 'topic', 'ontology')
+_EXTENSIONS = ('where', 'order', 'limit', 'cursor', 'explain')
 _METADATA = 'user_metadata'
 _RANGE = 'include_timestamp_range'
 
@@ -45,22 +54,92 @@ def parse(body: dict[str, Any]) -> Query:
         Unknown section, field or operator, or a malformed condition; names the place.
 
     """
-    unknown = sorted(set(body) - {'sequence', 'topic', 'ontology'})
-    if unknown:
-        raise InvalidArgumentError(
-            f'The query section {unknown[0][:80]!r} is unknown',
-            remedy='Known are sequence, topic, ontology.',
-        )
+    _known(body, (*_SECTIONS, *_EXTENSIONS), 'section')
     ontology = dict(_object(body.get('ontology'), 'ontology'))
-    wants_range = ontology.pop(_RANGE, False)
-    if not isinstance(wants_range, bool):
-        raise InvalidArgumentError(f'ontology.{_RANGE} is not true or false')
+    wants_range = _flag(ontology.pop(_RANGE, False), f'ontology.{_RANGE}')
+    where = body.get('where')
+    plain = _sections({**body, 'ontology': ontology})
     return Query(
+        plain.sequence,
+        plain.topic,
+        plain.ontology,
+        wants_range,
+        None if where is None else _where(where),
+        _order(body.get('order')),
+        _limit(body.get('limit')),
+        _cursor(body.get('cursor')),
+        _flag(body.get('explain') or False, 'explain'),
+    )
+
+
+def _sections(body: dict[str, Any]) -> Sections:
+    return Sections(
         _section(_object(body.get('sequence'), 'sequence'), 'sequence', _SEQUENCE_FIELDS),
         _section(_object(body.get('topic'), 'topic'), 'topic', _TOPIC_FIELDS),
-        parse_ontology(ontology),
-        wants_range,
+        parse_ontology(_object(body.get('ontology'), 'ontology')),
     )
+
+
+def _where(node: Any) -> Where:
+    operator = next(iter(node)) if isinstance(node, dict) and len(node) == 1 else None
+    if operator in ('$and', '$or'):
+        parts = node[operator]
+        if not isinstance(parts, list) or not parts:
+            raise InvalidArgumentError(f'{operator} in where takes a list with at least one part')
+        found = tuple(map(_where, parts))
+        return AllOf(found) if operator == '$and' else AnyOf(found)
+    if operator == '$not':
+        return Not(_where(node[operator]))
+    if not isinstance(node, dict):
+        raise InvalidArgumentError('A part of where is not a JSON object')
+    _known(node, _SECTIONS, 'part of where')
+    leaf = _sections(node)
+    if not leaf:
+        raise InvalidArgumentError(
+            'A part of where holds no condition',
+            remedy='Write {"$and": [..]}, {"$or": [..]}, {"$not": ..} or sections.',
+        )
+    return leaf
+
+
+def _known(body: dict[str, Any], names: tuple[str, ...], what: str) -> None:
+    unknown = sorted(set(body) - set(names))
+    if unknown:
+        raise InvalidArgumentError(
+            f'The query {what} {unknown[0][:80]!r} is unknown',
+            remedy=f'Known are {", ".join(names)}.',
+        )
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f'{where} is not true or false')
+    return value
+
+
+def _order(value: Any) -> Order:
+    if value is None:
+        return Order()
+    text = value if isinstance(value, str) else ''
+    try:
+        return Order(OrderKey(text.removeprefix('-')), text.startswith('-'))
+    except ValueError:
+        names = ', '.join(key.value for key in OrderKey)
+        raise InvalidArgumentError(
+            'The order of the query is unknown', remedy=f'Known are {names}; "-" turns it round.'
+        ) from None
+
+
+def _limit(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InvalidArgumentError('The limit of the query is not a positive integer')
+    return value
+
+
+def _cursor(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgumentError('The cursor of the query is not text')
+    return value
 
 
 def parse_ontology(body: dict[str, Any]) -> tuple[OntologyCondition, ...]:
@@ -72,10 +151,11 @@ def parse_ontology(body: dict[str, Any]) -> tuple[OntologyCondition, ...]:
         A malformed key or condition; names it.
 
     """
-    conditions = []
+    conditions: list[OntologyCondition] = []
     for key, spelled in body.items():
         tag, path = ontology_path(key)
-        conditions.append(OntologyCondition(tag, path, parse_condition(spelled, key, lists=True)))
+        found = parse_conditions(spelled, key, lists=True)
+        conditions += [OntologyCondition(tag, path, condition) for condition in found]
     return tuple(conditions)
 
 
@@ -97,7 +177,7 @@ def _section(body: dict[str, Any], section: str, known: dict[str, CatalogField])
         elif key.startswith(f'{_METADATA}.'):  # dotted: "user_metadata.site.hall"
             metadata.extend(_metadata({key.partition('.')[2]: spelled}, '', where))
         elif key in known:
-            fields.append(_field_condition(known[key], spelled, where))
+            fields.extend(_field_conditions(known[key], spelled, where))
         else:
             raise InvalidArgumentError(
                 f'The query field {where!r} is unknown',
@@ -106,18 +186,20 @@ def _section(body: dict[str, Any], section: str, known: dict[str, CatalogField])
     return SectionQuery(tuple(fields), tuple(metadata))
 
 
-def _field_condition(name: CatalogField, spelled: Any, where: str) -> FieldCondition:
-    condition = parse_condition(spelled, where, substring=name is CatalogField.LOCATOR)
-    if condition.operator in (Operator.EX, Operator.NEX):
-        raise InvalidArgumentError(f'{where} always exists; {condition.operator.value} is void')
+def _field_conditions(name: CatalogField, spelled: Any, where: str) -> Iterator[FieldCondition]:
     wanted = 'number' if name is CatalogField.CREATED_AT_NS else 'text'
-    if condition.kind != wanted:
-        raise InvalidArgumentError(f'{where} compares with {wanted}, not {condition.kind}')
-    if name in _NAMES:
-        condition = _map_text(condition, lambda text: text.strip('/'))
-    elif name is CatalogField.SERIALIZATION_FORMAT:
-        condition = _map_text(condition, str.lower)
-    return FieldCondition(name, condition)
+    for condition in parse_conditions(spelled, where, substring=name is CatalogField.LOCATOR):
+        if condition.operator in (Operator.EX, Operator.NEX):
+            raise InvalidArgumentError(
+                f'{where} always exists; {condition.operator.value} is void'
+            )
+        if condition.kind != wanted:
+            raise InvalidArgumentError(f'{where} compares with {wanted}, not {condition.kind}')
+        if name in _NAMES:
+            condition = _map_text(condition, lambda text: text.strip('/'))
+        elif name is CatalogField.SERIALIZATION_FORMAT:
+            condition = _map_text(condition, str.lower)
+        yield FieldCondition(name, condition)
 
 
 def _map_text(condition: Condition, change: Any) -> Condition:
@@ -135,6 +217,6 @@ def _metadata(body: dict[str, Any], prefix: str, where: str) -> Iterator[Metadat
         if isinstance(spelled, dict) and spelled and not any(k.startswith('$') for k in spelled):
             yield from _metadata(spelled, path, where)  # {"site": {"hall": {"$eq": "B"}}}
         else:
-            yield MetadataCondition(
-                metadata_path(path), parse_condition(spelled, f'{where}.{path[:80]}')
-            )
+            steps = metadata_path(path)
+            for condition in parse_conditions(spelled, f'{where}.{path[:80]}'):
+                yield MetadataCondition(steps, condition)

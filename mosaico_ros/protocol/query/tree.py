@@ -1,4 +1,4 @@
-"""The tree of a query, with its current JSON spelling."""
+"""The tree of a query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.query.conditions import Condition, Operator
@@ -25,10 +24,14 @@ class CatalogField(str, Enum):
 
 @dataclass(frozen=True)
 class FieldCondition:
-    """A condition on a catalog field. Names in it carry no leading slash, patterns may."""
+    """A condition on a catalog field. Names in it carry no leading slash, patterns may.
+
+    What the methods return is not negated yet.
+    """
 
     field: CatalogField
     condition: Condition
+    negated: bool = False
 
     def matches_sequence_name(self, name: str) -> bool:
         """Whether a sequence of this name satisfies a condition on NAME or LOCATOR."""
@@ -89,6 +92,7 @@ class MetadataCondition:
 
     path: tuple[MetadataStep, ...]
     condition: Condition
+    negated: bool = False
 
 
 class Specifier(str, Enum):
@@ -132,6 +136,7 @@ class OntologyCondition:
     tag: str
     path: tuple[PathStep, ...]
     condition: Condition
+    negated: bool = False
 
     @property
     def key(self) -> str:
@@ -151,8 +156,8 @@ class SectionQuery:
 
 
 @dataclass(frozen=True)
-class Query:
-    """A whole query; all conditions must hold.
+class Sections:
+    """Conditions that must all hold; also a leaf of ``where``.
 
     Ontology conditions of one tag must hold in one row of one topic; with several tags a
     sequence must satisfy each group.
@@ -161,10 +166,86 @@ class Query:
     sequence: SectionQuery = field(default_factory=SectionQuery)
     topic: SectionQuery = field(default_factory=SectionQuery)
     ontology: tuple[OntologyCondition, ...] = ()
-    include_timestamp_range: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.sequence or self.topic or self.ontology)
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Every part must hold."""
+
+    parts: tuple[Where, ...]
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """One part must hold."""
+
+    parts: tuple[Where, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """The part must not hold."""
+
+    part: Where
+
+
+Where = Sections | AllOf | AnyOf | Not
+
+
+class OrderKey(str, Enum):
+    """What the sequences of an answer are ordered by."""
+
+    #: Order of creation.
+    CREATED = 'created'
+    NAME = 'name'
+    #: First timestamp of the sequence's data; those without data come last.
+    START_TIME = 'start_time'
+
+
+@dataclass(frozen=True)
+class Order:
+    """Order of the sequences of an answer, spelled ``name``, or ``-name`` if descending."""
+
+    key: OrderKey = OrderKey.CREATED
+    descending: bool = False
+
+    def __str__(self) -> str:
+        return f'-{self.key.value}' if self.descending else self.key.value
+
+
+@dataclass(frozen=True)
+class Query(Sections):
+    """A whole query: sections, and how to answer.
+
+    Parameters
+    ----------
+    include_timestamp_range
+        Have the answer say when the ontology conditions held.
+    where
+        More of them as a tree, which must hold too.
+    order
+        Order of the sequences of the answer.
+    limit
+        Sequences in the answer, at most.
+    cursor
+        Where the last answer ended, from its ``next_cursor``.
+    explain
+        Have the answer carry the plan.
+
+    """
+
+    include_timestamp_range: bool = False
+    where: Where | None = None
+    order: Order = field(default_factory=Order)
+    limit: int | None = None
+    cursor: str | None = None
+    explain: bool = False
+
+    def __bool__(self) -> bool:
+        return super().__bool__() or self.where is not None
 
 
 def ontology_key(tag: str, path: tuple[PathStep, ...]) -> str:
@@ -240,40 +321,3 @@ def metadata_path(key: str) -> tuple[MetadataStep, ...]:
         else:
             steps.append(MetadataStep(StepKind.KEY, text, bool(elements)))
     return tuple(steps)
-
-
-def to_json(query: Query) -> dict[str, Any]:
-    """Return the body of the action ``query``; sections without conditions are left out."""
-    body: dict[str, Any] = {}
-    for name, section in (('sequence', query.sequence), ('topic', query.topic)):
-        if section:
-            body[name] = _section_json(section, name)
-    ontology: dict[str, Any] = {}
-    for row in query.ontology:
-        _add(ontology, row.key, row.condition)
-    if query.include_timestamp_range:
-        ontology['include_timestamp_range'] = True
-    if ontology:
-        body['ontology'] = ontology
-    return body
-
-
-def _section_json(section: SectionQuery, name: str) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for item in section.fields:
-        _add(body, item.field.value, item.condition)
-    metadata: dict[str, Any] = {}
-    for entry in section.user_metadata:
-        _add(metadata, '.'.join(map(str, entry.path)), entry.condition)
-    if metadata:
-        body['user_metadata'] = metadata
-    return body
-
-
-def _add(body: dict[str, Any], key: str, condition: Condition) -> None:
-    if key in body:
-        raise InvalidArgumentError(
-            f'Two conditions on {key!r} cannot travel in one query',
-            remedy='Combine them, for example as $between.',
-        )
-    body[key] = condition.to_json()

@@ -1,0 +1,118 @@
+"""The rows of one topic that satisfy conditions: their times, for clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy.engine import Row
+
+from mosaico_ros.daemon.budget import Alive
+from mosaico_ros.daemon.catalog.resources import find_topic
+from mosaico_ros.daemon.chunk_files import Footer, Times
+from mosaico_ros.daemon.evaluation import ChunkRef, Tally
+from mosaico_ros.daemon.pruning import READABLE, candidate_chunks, undecided
+from mosaico_ros.daemon.query import QueryEngine
+from mosaico_ros.daemon.retrieval import Window, scan
+from mosaico_ros.protocol.locators import TopicLocator
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.protocol.query import OntologyCondition
+
+__all__ = ['TopicRows', 'tag_of']
+
+_MATCH = 'match'
+
+
+def tag_of(engine: QueryEngine, locator: TopicLocator) -> str:
+    """Return the ontology tag of a topic; NotFoundError if there is none."""
+    with engine.database.read() as connection:
+        return str(find_topic(connection, locator).ontology_tag)
+
+
+@dataclass
+class TopicRows:
+    """Rows of a topic in a window that satisfy all conditions.
+
+    Parameters
+    ----------
+    engine
+        The archive's.
+    locator
+        The topic; NotFoundError at the first row if there is none.
+    conditions, window
+        What the rows satisfy, and where they lie.
+    alive
+        Whether somebody still waits for them.
+
+    """
+
+    engine: QueryEngine
+    locator: TopicLocator
+    conditions: Sequence[OntologyCondition]
+    window: Window
+    alive: Alive
+
+    def matching_range(self) -> tuple[int, int] | None:
+        """Return the first and the last time; opens only the chunks on the edges."""
+        _, chunks = self._candidates()
+        with self.engine.places.hold(1, self.alive):
+            return self.engine.evaluator.matching_range(
+                list(chunks.values()), self.window, Tally(), self.alive
+            )
+
+    def matching_times(self) -> Iterator[Times]:
+        """Yield all times, ascending."""
+        topic, chunks = self._candidates()
+        if not chunks:
+            return
+        judging = _JudgingFiles(self.engine, {c.key: c for c in chunks.values()}, self.alive)
+        for batch in scan(
+            self.engine.database,
+            judging,
+            topic,
+            self.window,
+            row_filter=lambda batch: batch.column(_MATCH),
+            keep=lambda chunk: chunk.number in chunks,
+        ):
+            yield batch.column(TIMESTAMP_COLUMN).to_numpy()
+
+    def _candidates(self) -> tuple[Row[Any], dict[int, ChunkRef]]:
+        """Return the topic's row, and by number the chunks that may hold such rows."""
+        with self.engine.database.read() as connection:
+            topic = find_topic(connection, self.locator)
+            resolved = self.engine.resolved(connection, topic.schema_id, self.conditions)
+            if resolved is None or topic.state not in READABLE:
+                return topic, {}
+            found = {}
+            for row in connection.execute(
+                candidate_chunks(connection, [topic.ontology_tag], resolved, [topic.id])
+            ):
+                judged = undecided(row, resolved)
+                if judged is not None:
+                    found[row.number] = self.engine.reference(connection, row, judged[0])
+            return topic, found
+
+
+class _JudgingFiles:
+    """Chunks as :func:`scan` reads them, of which only times and matches are held."""
+
+    def __init__(self, engine: QueryEngine, chunks: dict[str, ChunkRef], alive: Alive) -> None:
+        self._engine = engine
+        self._chunks = chunks
+        self._alive = alive
+
+    def footer(self, key: str, encoding: str) -> Footer:
+        return self._engine.files.footer(key, encoding)
+
+    def batches(
+        self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        for times, match in self._engine.evaluator.judged(
+            self._chunks[key], groups, Tally(), self._alive, self._engine.places
+        ):
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(times), pa.array(np.asarray(match))], [TIMESTAMP_COLUMN, _MATCH]
+            )
