@@ -17,7 +17,16 @@ from mosaico_ros.daemon.predicates import ResolvedCondition
 from mosaico_ros.daemon.statistics import LeafStatistics, rounded_up
 from mosaico_ros.protocol.query import MatchFlavour, Operator, Pattern, Specifier
 
-__all__ = ['Bounds', 'Verdict', 'described', 'may_match', 'may_match_sql', 'prunes', 'verdict']
+__all__ = [
+    'Bounds',
+    'Verdict',
+    'described',
+    'limits',
+    'may_match',
+    'may_match_sql',
+    'prunes',
+    'verdict',
+]
 
 
 class Bounds(NamedTuple):
@@ -92,6 +101,16 @@ def may_match_sql(condition: ResolvedCondition, found: Bounds) -> sa.ColumnEleme
     if bits is None or found.marks is None:
         return inside
     return sa.and_(inside, sa.or_(found.marks.is_(None), found.marks.bitwise_and(bits) != 0))
+
+
+def limits(condition: ResolvedCondition) -> tuple[Any, Any]:
+    """Return what the high bound must reach and what the low bound may not pass, if anything.
+
+    Only of conditions that prune and for which values beyond either are no match.
+    """
+    if condition.negated or condition.operator is Operator.OUTSIDE:
+        return None, None
+    return _limits(condition.operator, condition.operands, condition.kind is Kind.TEXT)
 
 
 def may_match(condition: ResolvedCondition, found: LeafStatistics) -> bool:

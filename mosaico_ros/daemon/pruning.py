@@ -8,7 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from mosaico_ros.daemon.bounds import Bounds, Verdict, described, may_match_sql, prunes, verdict
+from mosaico_ros.daemon.bounds import (
+    Bounds,
+    Verdict,
+    described,
+    limits,
+    may_match_sql,
+    prunes,
+    verdict,
+)
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, fields, stats, topics
 from mosaico_ros.daemon.columns import Kind
@@ -18,6 +26,9 @@ from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 __all__ = ['READABLE', 'Conditions', 'candidate_chunks', 'chunks_in_all', 'undecided']
 
 READABLE = (TopicState.LOCKED, TopicState.INTERRUPTED)
+
+# Rows counted on each side of a range, to see which one is shorter.
+_PROBE = 4096
 
 # What is selected of bounds, for each condition, behind the columns of the chunk.
 _NAMES = Bounds._fields[:4]
@@ -46,20 +57,25 @@ def candidate_chunks(
         if condition.leaf_path == TIMESTAMP_COLUMN:
             found = Bounds(chunks.c.t_min, chunks.c.t_max, sa.true(), sa.literal(0))
         elif described(condition):
-            ids = connection.execute(
-                sa.select(fields.c.id).where(
-                    fields.c.ontology_tag.in_(tags), fields.c.path == condition.leaf_path
-                )
-            ).scalars()
+            ids = list(
+                connection.execute(
+                    sa.select(fields.c.id).where(
+                        fields.c.ontology_tag.in_(tags), fields.c.path == condition.leaf_path
+                    )
+                ).scalars()
+            )
             alias = stats.alias(f's{at}')
             source = source.join(alias, alias.c.chunk_id == chunks.c.id)
-            where.append(alias.c.field_id.in_(list(ids)))
+            where.append(alias.c.field_id.in_(ids))
             low, high = alias.c.min_num, alias.c.max_num
             if condition.kind is Kind.TEXT:
                 low, high = alias.c.min_text, alias.c.max_text
             found = Bounds(low, high, alias.c.exact, alias.c.nulls, alias.c.marks)
         if prunes(condition):
-            where.append(may_match_sql(condition, found))
+            steered = found
+            if condition.kind is not Kind.TEXT and condition.leaf_path != TIMESTAMP_COLUMN:
+                steered = _steered(connection, ids, condition, found)
+            where.append(may_match_sql(condition, steered))
         bounds += [
             column.label(f'{name}{at}') for name, column in zip(_NAMES, found, strict=False)
         ]
@@ -77,6 +93,28 @@ def candidate_chunks(
         .select_from(source)
         .where(*where)
     )
+
+
+def _steered(
+    connection: Connection, ids: Sequence[int], condition: ResolvedCondition, found: Bounds
+) -> Bounds:
+    """Hide the bound that rules out fewer chunks from the planner.
+
+    A range that is limited on both sides can be scanned by either bound. Planners know
+    nothing of the values of one field, and the wrong choice costs as much as no index.
+    """
+    low_limit, high_limit = limits(condition)
+    if low_limit is None or high_limit is None:
+        return found
+
+    def count(side: sa.ColumnElement[bool]) -> int:
+        some = sa.select(stats.c.chunk_id).where(stats.c.field_id.in_(ids), side).limit(_PROBE)
+        counted = sa.select(sa.func.count()).select_from(some.subquery())
+        return int(connection.execute(counted).scalar_one())
+
+    if count(stats.c.max_num >= low_limit) <= count(stats.c.min_num <= high_limit):
+        return found._replace(low=found.low + 0.0)
+    return found._replace(high=found.high + 0.0)
 
 
 def chunks_in_all(
