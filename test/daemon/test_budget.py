@@ -109,6 +109,7 @@ def peak(pid: int, name: str) -> int:
     return int(found.group(1)) << 10
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_over_two_gigabytes(make_daemon, connect):
     pool = 32 << 20
     daemon = make_daemon(MOSAICOD_QUERY_ENGINE_MEMORY_POOL_SIZE=str(pool))

@@ -198,3 +198,23 @@ def test_all_actions_are_listed(remote):
     listed = {action.type: action.description for action in remote.client.list_actions()}
     assert {'info', 'query', 'topic_filter_intersect', 'topic_notification_purge'} <= set(listed)
     assert all(listed.values())
+
+
+def test_extended_queries_page_and_explain(remote):
+    for path, value in (('a', 1.0), ('b', 9.0)):
+        remote.put(path, [batch([1, 2], [0.0, value])])
+    here = {'name': {'$eq': remote.sequence}}
+    either = {'$or': [{'ontology': {'Custom.x': {'$gt': 5}}}, {'topic': {'name': {'$eq': 'a'}}}]}
+    body = {'sequence': here, 'where': either, 'order': '-name', 'limit': 1}
+    found = remote.act('query', **body)
+    assert [topic['locator'] for topic in found['items'][0]['topics']] == [
+        f'{remote.sequence}/a',
+        f'{remote.sequence}/b',
+    ]
+    assert set(found) == {'items'}
+    explained = remote.act('query', **body, explain=True)
+    assert explained['items'] == found['items']
+    first, second = explained['plan']['alternatives']
+    assert first['groups'][0]['chunks_opened'] == 0
+    assert second['groups'] == []
+    assert set(explained['plan']['milliseconds']) == {'sections', 'statistics', 'rows', 'page'}
