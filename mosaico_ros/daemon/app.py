@@ -73,6 +73,7 @@ class Daemon:
                     settings.target_message_size,
                     settings.max_batch_size,
                     settings.ipc_compression,
+                    settings.idle_timeout,
                     tls,
                     shares_port,
                 ),

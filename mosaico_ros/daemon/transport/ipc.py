@@ -98,7 +98,9 @@ class BatchReader:
         self._feed.push(first)
         try:
             self._reader = pa.ipc.open_stream(pa.PythonFile(self._feed, 'r'))
-        except (pa.ArrowException, OSError) as error:
+            for field in self._reader.schema:
+                _check_name(field)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InvalidArgumentError(
                 f'The schema of the stream is unusable: {_first_line(error)}', remedy=_REMEDY
             ) from None
@@ -255,6 +257,13 @@ def size_of(batch: pa.RecordBatch) -> int:
         return int(batch.nbytes)
     except pa.ArrowException:  # older releases cannot tell the size of sliced views
         return int(batch.get_total_buffer_size())
+
+
+def _check_name(field: pa.Field) -> None:
+    """Fail on names that are not UTF-8: they pass Arrow and fail wherever Python reads them."""
+    field.name  # noqa: B018 - decoded when asked for
+    for index in range(field.type.num_fields):
+        _check_name(field.type.field(index))
 
 
 def _first_line(error: BaseException) -> str:

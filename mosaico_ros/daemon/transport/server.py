@@ -45,6 +45,9 @@ class ServerOptions:
         Most rows of a batch that is read.
     compression
         Compression of record batches on the way out.
+    idle_seconds
+        How long a client may send nothing of its upload, or take nothing of its answer; 0 for
+        ever.
     tls
         Key and certificates; `None` serves plain text.
     shares_port
@@ -59,6 +62,7 @@ class ServerOptions:
     target_message_bytes: int = 2 << 20
     max_batch_rows: int = 8192
     compression: str = 'none'
+    idle_seconds: float = 0
     tls: TlsIdentity | None = None
     shares_port: bool = False
 
@@ -81,7 +85,7 @@ class FlightServer:
             )
         )
         self._service = FlightService(
-            calls, gate or OpenGate(), outgoing, options.max_message_bytes
+            calls, gate or OpenGate(), outgoing, options.max_message_bytes, options.idle_seconds
         )
         self._server = grpc.server(
             self._pool,

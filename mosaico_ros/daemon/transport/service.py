@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, NoReturn
 
@@ -20,8 +20,13 @@ from mosaico_ros.daemon.transport.frames import Frame, read_frame
 from mosaico_ros.daemon.transport.ipc import BatchReader, encode_schema
 from mosaico_ros.daemon.transport.outgoing import Outgoing
 from mosaico_ros.daemon.transport.status import status_of
+from mosaico_ros.daemon.transport.untaken import Untaken
 from mosaico_ros.protocol.api_keys import API_KEY_HEADER, Permission
-from mosaico_ros.protocol.errors import CancelledError, InvalidArgumentError
+from mosaico_ros.protocol.errors import (
+    CancelledError,
+    DeadlineExceededError,
+    InvalidArgumentError,
+)
 
 __all__ = ['FlightService']
 
@@ -34,6 +39,7 @@ _END_SECONDS = 0.04
 _END_PAUSES = 4
 
 Context = Any  # grpc.ServicerContext; grpcio ships no types
+Answers = Generator[bytes, None, None]
 
 
 class FlightService:
@@ -49,16 +55,26 @@ class FlightService:
         Makes the messages of read streams.
     max_message_bytes
         Largest message accepted.
+    idle_seconds
+        How long a client may send nothing of its upload, or take nothing of its answer; 0 for
+        ever.
 
     """
 
     def __init__(
-        self, calls: Calls, gate: Gate, outgoing: Outgoing, max_message_bytes: int
+        self,
+        calls: Calls,
+        gate: Gate,
+        outgoing: Outgoing,
+        max_message_bytes: int,
+        idle_seconds: float = 0,
     ) -> None:
         self._calls = calls
         self._gate = gate
         self._outgoing = outgoing
         self._limit = max_message_bytes
+        self._idle_seconds = idle_seconds
+        self._untaken = Untaken(idle_seconds)
         #: Set when the server goes down: cancelled uploads are not their clients' doing then.
         self.stopping = False
 
@@ -105,14 +121,17 @@ class FlightService:
         return handle
 
     def _stream(
-        self, name: str, behaviour: Callable[[Any, Context], Iterator[bytes]]
+        self, name: str, behaviour: Callable[[Any, Context], Answers]
     ) -> Callable[[Any, Context], Iterator[bytes]]:
         def handle(request: Any, context: Context) -> Iterator[bytes]:
             with _counted(name):
                 try:
                     # Before a byte of the request is looked at; some calls ask for more later.
                     self._admit(context, name, Permission.READ)
-                    yield from behaviour(request, context)
+                    with closing(behaviour(request, context)) as answers:
+                        for answer in answers:
+                            with self._untaken.offered(context):
+                                yield answer
                 except Exception as error:
                     _abort(context, name, error)
 
@@ -123,18 +142,18 @@ class FlightService:
         # Of two keys neither is the caller's word.
         self._gate.admit(tokens[0] if len(tokens) == 1 else None, needed, call)
 
-    def _list_actions(self, request: bytes, context: Context) -> Iterator[bytes]:
+    def _list_actions(self, request: bytes, context: Context) -> Answers:
         _parse(messages.Empty, request)
         for name, description in self._calls.action_types():
             yield messages.ActionType(type=name, description=description).SerializeToString()
 
-    def _do_action(self, request: bytes, context: Context) -> Iterator[bytes]:
+    def _do_action(self, request: bytes, context: Context) -> Answers:
         action = _parse(messages.Action, request)
         self._admit(context, action.type, self._calls.permission(action.type))
         for body in self._calls.do_action(action.type, action.body, context.is_active):
             yield messages.Result(body=body).SerializeToString()
 
-    def _list_flights(self, request: bytes, context: Context) -> Iterator[bytes]:
+    def _list_flights(self, request: bytes, context: Context) -> Answers:
         criteria = _parse(messages.Criteria, request)
         for flight in self._calls.list_flights(criteria.expression):
             yield _flight_info(flight)
@@ -146,7 +165,7 @@ class FlightService:
         schema = self._calls.get_schema(_descriptor(request))
         return bytes(messages.SchemaResult(schema=encode_schema(schema)).SerializeToString())
 
-    def _do_get(self, request: bytes, context: Context) -> Iterator[bytes]:
+    def _do_get(self, request: bytes, context: Context) -> Answers:
         ticket = _parse(messages.Ticket, request)
         with closing(self._outgoing.stream(*self._calls.do_get(ticket.ticket))) as stream:
             for message in stream:
@@ -155,29 +174,41 @@ class FlightService:
                 metrics.BYTES_READ.add(len(message))
                 yield message
 
-    def _do_put(self, requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
+    def _do_put(self, requests: Iterator[bytes], context: Context) -> Answers:
         self._admit(context, 'DoPut', Permission.WRITE)
         first = self._first_frame(requests)
         reader = BatchReader(first, self._limit)
         mail: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         put = self._calls.begin_put(_descriptor(bytes(first.descriptor)), reader.schema, mail.put)
-        if not put.acknowledges:
-            self._consume(put, reader, first, requests, context)
-            return
-        # An acknowledgement must not wait for the client's next batch, and gRPC offers no way
-        # to wait for either: the stream is consumed by a thread of its own.
+        # An acknowledgement must not wait for the client's next batch, nor the client's silence
+        # end with it, and gRPC offers no way to wait for either: the stream is consumed by a
+        # thread of its own.
+        incoming = _Incoming(requests)
         failures: list[BaseException] = []
 
         def consume() -> None:
             try:
-                self._consume(put, reader, first, requests, context)
+                self._consume(put, reader, first, incoming, context)
             except BaseException as error:
                 failures.append(error)
             finally:
                 mail.put(None)
 
         threading.Thread(target=consume, name='put', daemon=True).start()
-        for news in iter(mail.get, None):
+        while True:
+            try:
+                news = mail.get(timeout=incoming.patience(self._idle_seconds))
+            except queue.Empty:
+                if incoming.patience(self._idle_seconds):
+                    continue
+                reason = f'the client sent nothing for {self._idle_seconds:g} s'
+                put.interrupt(reason)
+                raise DeadlineExceededError(
+                    f'The upload was ended: {reason}',
+                    remedy='The topic keeps what arrived. MOSAICOD_IDLE_TIMEOUT sets the time.',
+                ) from None
+            if news is None:
+                break
             yield messages.PutResult(app_metadata=news).SerializeToString()
         if failures:
             raise failures[0]
@@ -187,7 +218,7 @@ class FlightService:
         put: Put,
         reader: BatchReader,
         first: Frame,
-        requests: Iterator[bytes],
+        requests: Iterable[bytes],
         context: Context,
     ) -> None:
         """Feed an upload to its end, and complete it if the end is an orderly one."""
@@ -227,6 +258,31 @@ class FlightService:
                 'The upload names no topic', remedy='Send a descriptor in the first message.'
             )
         return frame
+
+
+class _Incoming:
+    """The messages of an upload, and for how long its client has been silent."""
+
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self._requests = requests
+        self._waiting_since: float | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            # Only while waiting: a sender that is held back by a slow store is not idle.
+            self._waiting_since = time.monotonic()
+            data = next(self._requests, None)
+            self._waiting_since = None
+            if data is None:
+                return
+            yield data
+
+    def patience(self, idle_seconds: float) -> float | None:
+        """Return how many seconds the client may still be silent; `None` for ever."""
+        if not idle_seconds:
+            return None
+        since = self._waiting_since
+        return max(0.0, idle_seconds - (time.monotonic() - since)) if since else idle_seconds
 
 
 def _require_orderly_end(context: Context, ended_at: float) -> None:
