@@ -10,10 +10,12 @@ import click
 
 from mosaico_ros.cli.api_keys import api_key
 from mosaico_ros.cli.check import check
+from mosaico_ros.cli.cleanup import cleanup
 from mosaico_ros.cli.config import config
 from mosaico_ros.cli.ping import ping
 from mosaico_ros.cli.rebuild import rebuild
 from mosaico_ros.cli.run import run
+from mosaico_ros.cli.store_optimizer import store_optimizer
 from mosaico_ros.protocol.errors import MosaicoError
 
 
@@ -29,6 +31,8 @@ mosaicod.add_command(ping)
 mosaicod.add_command(api_key)
 mosaicod.add_command(check)
 mosaicod.add_command(rebuild)
+mosaicod.add_command(cleanup)
+mosaicod.add_command(store_optimizer)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid as uuid_module
 from collections.abc import Callable, Iterator
@@ -16,15 +15,8 @@ from mosaico_ros.daemon import metrics, windows
 from mosaico_ros.daemon.budget import Alive
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.dialects import queue_writers
-from mosaico_ros.daemon.catalog.resources import Lock, TopicState
-from mosaico_ros.daemon.catalog.tables import (
-    archive,
-    removals,
-    sequences,
-    sessions,
-    topics,
-)
+from mosaico_ros.daemon.catalog.resources import SEALED, Lock, TopicState
+from mosaico_ros.daemon.catalog.tables import sequences, sessions, topics
 from mosaico_ros.daemon.catalog.ulid import new_ulid
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.descriptions import (
@@ -36,6 +28,7 @@ from mosaico_ros.daemon.descriptions import (
     stored_schema,
     without_sidecars,
 )
+from mosaico_ros.daemon.identity import check_identity, recheck_identity
 from mosaico_ros.daemon.ingest import Ingest, IngestLimits
 from mosaico_ros.daemon.keys import Keys
 from mosaico_ros.daemon.layouts import notify_new_layouts
@@ -50,9 +43,11 @@ from mosaico_ros.daemon.manifests import (
 )
 from mosaico_ros.daemon.notices import add_notice, list_notices, purge_notices
 from mosaico_ros.daemon.query import QueryEngine, QueryLimits, QueryPage, forever
+from mosaico_ros.daemon.removal import Removal, schedule
 from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan, stripes
+from mosaico_ros.daemon.routines.runner import Routines
 from mosaico_ros.daemon.settings import Settings
-from mosaico_ros.daemon.store.base import Store, sequence_folder, store_id_of, topic_folder
+from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
 from mosaico_ros.daemon.upload import Upload
 from mosaico_ros.daemon.windows import Cluster, ClusterRequest
@@ -69,8 +64,6 @@ from mosaico_ros.protocol.ticket import Ticket
 
 __all__ = ['Archive']
 
-_log = logging.getLogger(__name__)
-_READABLE = (TopicState.LOCKED, TopicState.INTERRUPTED)
 NOTIFICATION_TYPES = ('error',)
 
 
@@ -94,18 +87,23 @@ class Archive:
     def __init__(self, settings: Settings) -> None:
         self._store: Store = open_store(settings)
         try:
-            self._database = Database(settings.database_url, settings.max_db_connections)
-            self._check_identity()
+            self._database = Database(
+                settings.database_url, settings.max_db_connections, bool(settings.webhook_url)
+            )
+            check_identity(self._database, self._store)
         except BaseException:
             self._store.close()
             raise
         #: The API keys of this archive.
         self.keys = Keys(self._database)
         self._instance = Instance(self._database, self._store, settings.lease_seconds)
+        self._removal = Removal(self._database, self._store, settings.cleanup_retention_duration)
+        self._routines = Routines(self._database, self._store, self._instance, settings)
         self._ingest = Ingest(
             self._database,
             self._store,
             self._instance,
+            self._removal,
             IngestLimits(
                 chunk_bytes=settings.chunk_bytes,
                 chunk_age_s=settings.max_chunk_age_seconds,
@@ -126,19 +124,22 @@ class Archive:
         )
 
     def start(self) -> None:
-        """Seal the uploads of dead daemons, remove leftovers, accept uploads."""
+        """Seal the uploads of dead daemons, remove leftovers, accept uploads, begin routines."""
         self._store.remove_leftovers()
         self._instance.start()
         self._ingest.start()
-        self._remove_scheduled()
+        self._removal.resume()
+        self._routines.start()
 
     def close(self) -> None:
         """Seal open uploads with what was received, then let go of everything."""
         if self._closed:
             return
         self._closed = True
+        self._routines.stop()
         self._ingest.close()
         self._queries.close()
+        self._routines.join()
         self._instance.close()
         self._store.close()
         self._database.close()
@@ -153,15 +154,7 @@ class Archive:
 
         """
         self._database.check()
-        with self._database.read() as connection:
-            expected = connection.execute(sa.select(archive.c.store_id)).scalar_one_or_none()
-        with self._store.open('store.json') as file:
-            found = store_id_of(file.read(), 'The store')
-        if found != expected:
-            raise FailedPreconditionError(
-                f'The catalog belongs to the store {expected}, the store is {found}',
-                remedy='One of them was exchanged under the running daemon; restart it.',
-            )
+        recheck_identity(self._database, self._store)
 
     # -- sequences ---------------------------------------------------------------------------
 
@@ -199,8 +192,8 @@ class Archive:
             ids = resources.highest_ids(connection, row.id)
             write_tombstone(self._store, row.folder, str(locator), time.time_ns(), ids)
             connection.execute(sequences.delete().where(sequences.c.id == row.id))
-            resources.schedule_removal(connection, [row.folder])
-        self._remove_scheduled()
+            schedule(connection, [row.folder])
+        self._removal.settle([row.folder], str(locator))
 
     def list_sequences(self) -> list[SequenceLocator]:
         """Return all sequences in the order of creation."""
@@ -307,9 +300,9 @@ class Archive:
                 name = f'{session.sequence}/{row.path}'
                 write_tombstone(self._store, row.folder, name, now, {'topics': row.id})
             connection.execute(sessions.delete().where(sessions.c.id == session.id))
-            resources.schedule_removal(connection, [row.folder for row in found])
+            schedule(connection, [row.folder for row in found])
         self._store.delete(manifest)
-        self._remove_scheduled()
+        self._removal.settle([row.folder for row in found], f'{session.sequence}:{session.ulid}')
 
     # -- topics ------------------------------------------------------------------------------
 
@@ -372,8 +365,8 @@ class Archive:
                 self._store, topic.folder, str(locator), time.time_ns(), {'topics': topic.id}
             )
             connection.execute(topics.delete().where(topics.c.id == topic.id))
-            resources.schedule_removal(connection, [topic.folder])
-        self._remove_scheduled()
+            schedule(connection, [topic.folder])
+        self._removal.settle([topic.folder], str(locator))
 
     def describe_topic(
         self, locator: TopicLocator, start_ns: int | None = None, end_ns: int | None = None
@@ -438,7 +431,7 @@ class Archive:
                 remedy='Ask for flight info again.',
             )
         stored = stored_schema(topic)
-        if topic.state not in _READABLE or stored is None:
+        if topic.state not in SEALED or stored is None:
             raise FailedPreconditionError(
                 f'The topic {ticket.locator} is not complete yet; its state is {topic.state}',
                 remedy='Read it when its upload has ended.',
@@ -511,51 +504,6 @@ class Archive:
             topic = resources.find_topic(connection, target, lock)
             return topic.sequence_id, topic.id
         return resources.find_sequence(connection, target, lock).id, None
-
-    def _check_identity(self) -> None:
-        with self._database.write() as connection:
-            queue_writers(connection, 'identity')
-            row = connection.execute(sa.select(archive)).one_or_none()
-            if row is None:
-                if next(self._store.folders('sequences'), None) is not None:
-                    raise FailedPreconditionError(
-                        'The catalog is new, but the store holds sequences',
-                        remedy='Check the settings of both. If the catalog is lost, run '
-                        '"mosaicod rebuild".',
-                    )
-                connection.execute(
-                    archive.insert().values(
-                        id=1, store_id=self._store.id, created_at_ns=time.time_ns()
-                    )
-                )
-            elif row.store_id != self._store.id:
-                raise FailedPreconditionError(
-                    f'The catalog belongs to the store {row.store_id}, not to {self._store.id}',
-                    remedy='Check the settings of catalog and store; they must be of one archive.',
-                )
-            elif row.rebuild_began_ns is not None:
-                raise FailedPreconditionError(
-                    'The catalog is being rebuilt from its store, or that was broken off',
-                    remedy='Wait for its end, or run "mosaicod rebuild" again.',
-                )
-
-    def _remove_scheduled(self) -> None:
-        """Remove the files of deleted objects; what a crash leaves is removed at the next start.
-
-        A fault here does not fail the deletion, which is durable already.
-        """
-        try:
-            with self._database.read() as connection:
-                rows = connection.execute(sa.select(removals)).all()
-            for row in rows:
-                self._store.delete_folder(row.folder)
-            if rows:
-                with self._database.write() as connection:
-                    connection.execute(
-                        removals.delete().where(removals.c.id.in_([row.id for row in rows]))
-                    )
-        except Exception:
-            _log.exception('Files of deleted objects could not be removed yet')
 
 
 def _window(start_ns: int | None, end_ns: int | None) -> Window:

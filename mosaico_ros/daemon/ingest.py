@@ -36,7 +36,8 @@ from mosaico_ros.daemon.catalog.tables import topics
 from mosaico_ros.daemon.columns import check_upload_schema
 from mosaico_ros.daemon.encoding import ChunkEncoder
 from mosaico_ros.daemon.leases import Instance, chunk_key, take_lease
-from mosaico_ros.daemon.merging import Merger
+from mosaico_ros.daemon.merging import Merger, Rewriter
+from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.daemon.upload import Chunk, Upload
 from mosaico_ros.protocol.errors import (
@@ -82,10 +83,16 @@ class Ingest:
     """Takes uploads; one per daemon."""
 
     def __init__(
-        self, database: Database, store: Store, instance: Instance, limits: IngestLimits
+        self,
+        database: Database,
+        store: Store,
+        instance: Instance,
+        removal: Removal,
+        limits: IngestLimits,
     ) -> None:
         self.database = database
         self.store = store
+        self.removal = removal
         self.limits = limits
         self._instance = instance
         self._field_ids = FieldIds()
@@ -215,10 +222,11 @@ class Ingest:
         """Have a cut chunk encoded and stored."""
         self._pool.submit(self._encode, chunk)
 
-    def merger(self, lease: Lease, encoder: ChunkEncoder) -> Merger:
+    def merger(self, upload: Upload) -> Merger:
         """Return what brings the chunks of an upload into order before it is sealed."""
         size = self.limits.chunk_bytes or IngestLimits.chunk_bytes
-        return Merger(self.database, self.store, lease, encoder, self._field_ids, size)
+        rewriter = Rewriter(self.store, upload.folder, upload.encoder, size)
+        return Merger(self.database, rewriter, upload.lease, upload.tag, self._field_ids)
 
     def seal_later(self, lease: Lease, reason: str) -> None:
         """Interrupt an upload as soon as catalog and store allow it."""

@@ -23,16 +23,18 @@ from sqlalchemy.engine import Connection, Row
 from mosaico_ros.daemon.catalog.chunks import Lease
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import now_ns
+from mosaico_ros.daemon.catalog.events import request_optimization, tell
 from mosaico_ros.daemon.catalog.resources import (
     Lock,
     TopicState,
     find_topic_by,
     lock_sequence_of,
 )
-from mosaico_ros.daemon.catalog.tables import chunks, instances, topics
+from mosaico_ros.daemon.catalog.tables import instances, topics
 from mosaico_ros.daemon.encoding import ENCODINGS
 from mosaico_ros.daemon.manifests import write_topic_manifest
 from mosaico_ros.daemon.notices import add_notice
+from mosaico_ros.daemon.removal import sweep
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.protocol.errors import FailedPreconditionError, MosaicoError
 from mosaico_ros.protocol.locators import TopicLocator
@@ -217,16 +219,8 @@ def interrupt_upload(database: Database, store: Store, lease: Lease, reason: str
         topic = seal_interrupted(connection, store, lease, reason)
         if topic is None:
             return False
-        kept = connection.execute(
-            sa.select(chunks.c.number, chunks.c.encoding).where(chunks.c.topic_id == topic.id)
-        ).all()
     # Whole chunks whose transaction never came.
-    keep = {chunk_key(topic.folder, number, encoding) for number, encoding in kept}
-    for key in store.keys(topic.folder):
-        if key.rsplit('.', 1)[-1] in ENCODINGS.values() and key not in keep:
-            if key.endswith('schema.arrow'):
-                continue
-            store.delete(key)
+    sweep(database, store, topic.id, lease.instance_id)
     return True
 
 
@@ -249,8 +243,11 @@ def seal_interrupted(
         f'The upload of {locator} was interrupted: {reason.rstrip(".")}. '
         f'{topic.rows} rows are durable; the topic is sealed with them and is not complete.'
     )
-    add_notice(connection, store, topic.sequence_id, topic.id, 'error', message, time.time_ns())
+    now = time.time_ns()
+    add_notice(connection, store, topic.sequence_id, topic.id, 'error', message, now)
     write_topic_manifest(connection, store, topic, TopicState.INTERRUPTED)
+    tell(connection, 'topic_interrupted', now, message, topic_id=topic.id)
+    request_optimization(connection, topic)
     _log.warning(message)
     return topic
 

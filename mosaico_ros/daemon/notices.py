@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from mosaico_ros.daemon.catalog.events import tell
 from mosaico_ros.daemon.catalog.tables import notices, sequences, topics
 from mosaico_ros.daemon.catalog.ulid import new_ulid
 from mosaico_ros.daemon.manifests import StoredNotice, notice_key, write_notice
@@ -25,6 +26,7 @@ def add_notice(
     """Add a notification to a sequence, or to one of its topics."""
     notice = StoredNotice(new_ulid(), kind, message, now_ns)
     record_notice(connection, sequence_id, topic_id, notice)
+    tell(connection, 'notification', now_ns, message, sequence_id=sequence_id, topic_id=topic_id)
     write_notice(store, _folder(connection, sequence_id, topic_id), notice)
 
 

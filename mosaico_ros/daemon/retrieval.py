@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from sqlalchemy.engine import Row
 
-from mosaico_ros.daemon.catalog.chunks import chunks_in_time
+from mosaico_ros.daemon.catalog.chunks import (
+    ChunksReplacedError,
+    check_unchanged,
+    chunks_in_time,
+)
 from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.resources import find_topic_by
+from mosaico_ros.daemon.catalog.tables import topics
 from mosaico_ros.daemon.chunk_files import ChunkFiles, Footer, Times
 from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
 from mosaico_ros.daemon.leases import chunk_key
+from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.limits import INT64_MAX
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ROW_GROUP_ROWS', 'Window', 'as_announced', 'count_rows', 'scan', 'stripes']
+__all__ = ['ROW_GROUP_ROWS', 'Window', 'as_announced', 'count_rows', 'merge', 'scan', 'stripes']
+
+_T = TypeVar('_T')
 
 # Less than that (as stored) is read sooner than a second connection is made.
 _STRIPE_BYTES = 1 << 20
 # Pieces per stripe from which on borders between them split the work well enough.
 _PIECES = 8
+# How long a reader goes on, at most, when its topic is deleted.
+_LOOK_AGAIN_S = 1.0
 
 #: Gives the rows of a batch to keep, as a mask; null counts as false.
 RowFilter = Callable[[pa.RecordBatch], pa.Array]
@@ -65,6 +77,26 @@ class Window:
         )
 
 
+class StoredChunk(Protocol):
+    """What is known of a chunk in the store."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the order of arrival."""
+
+    @property
+    def encoding(self) -> str:
+        """How it is encoded."""
+
+    @property
+    def t_min(self) -> int:
+        """Its first time."""
+
+    @property
+    def t_max(self) -> int:
+        """Its last time."""
+
+
 def scan(
     database: Database,
     files: ChunkSource,
@@ -76,8 +108,8 @@ def scan(
 ) -> Iterator[pa.RecordBatch]:
     """Yield a topic's rows in time order; equal times in the order of arrival.
 
-    Chunks that do not overlap are passed on as they are read; those that do are merged, one
-    row group of each in memory.
+    If the topic's chunks are replaced meanwhile, reading goes on in the new ones after the last
+    row that was passed on: they hold the same rows in the same order.
 
     Parameters
     ----------
@@ -93,23 +125,70 @@ def scan(
     row_filter
         Rows to keep.
     keep
-        Chunks to look at; the others hold no row of interest.
+        Chunks to look at; the others hold no row that the filter keeps.
+
+    Raises
+    ------
+    NotFoundError
+        If the topic is deleted meanwhile.
 
     """
-    chunks = chunks_in_time(database, topic, window.start_ns, window.end_ns)
-    waiting = _Peekable(chunk for chunk in chunks if keep is None or keep(chunk))
+    place = _Place(window)
+    look_again = time.monotonic() + _LOOK_AGAIN_S
+    while True:
+        chunks = chunks_in_time(database, topic, place.window.start_ns, window.end_ns)
+        if keep is not None:
+            chunks = filter(keep, chunks)
+        try:
+            for batch in merge(files, topic.folder, chunks, place.window, columns, row_filter):
+                yield from place.passed(batch)
+                # The files of what is deleted may stay; its readers need not.
+                if time.monotonic() > look_again:
+                    check_unchanged(database, topic)
+                    look_again = time.monotonic() + _LOOK_AGAIN_S
+            return
+        except (ChunksReplacedError, NotFoundError):
+            topic = _replaced(database, topic)
+            keep = None  # knows the old ones
+            place.resume()
+
+
+def merge(
+    files: ChunkSource,
+    folder: str,
+    chunks: Iterator[StoredChunk],
+    window: Window,
+    columns: Sequence[str] | None = None,
+    row_filter: RowFilter | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some chunks in time order; equal times in the order of arrival.
+
+    Chunks that do not overlap are passed on as they are read; those that do are merged, one
+    row group of each in memory.
+
+    Parameters
+    ----------
+    files, folder
+        Where they are.
+    chunks
+        The chunks by first timestamp, then arrival.
+    window, columns, row_filter
+        As for :func:`scan`.
+
+    """
+    waiting = _Peekable(chunks)
     active: list[_Cursor] = []
     while True:
         if not active:
             if waiting.head is None:
                 return
-            active.append(_Cursor(files, topic, waiting.take(), window, columns, row_filter))
+            active.append(_Cursor(files, folder, waiting.take(), window, columns, row_filter))
         active = [cursor for cursor in active if cursor.load()]
         if not active:
             continue
         first = min(cursor.first for cursor in active)
         if waiting.head is not None and waiting.head.t_min <= first:
-            active.append(_Cursor(files, topic, waiting.take(), window, columns, row_filter))
+            active.append(_Cursor(files, folder, waiting.take(), window, columns, row_filter))
             continue
         horizon = None if waiting.head is None else waiting.head.t_min
         if len(active) == 1:
@@ -137,6 +216,30 @@ def count_rows(
     Chunks and row groups inside the window are counted from what the catalog and the footers
     say; only those on its edges are read, and of them only the times.
     """
+    return _of_one_state(database, topic, lambda now: _counted(database, files, now, window))
+
+
+def _of_one_state(database: Database, topic: Row[Any], work: Callable[[Row[Any]], _T]) -> _T:
+    """Do some work on a topic; again if its chunks are replaced meanwhile."""
+    while True:
+        try:
+            return work(topic)
+        except (ChunksReplacedError, NotFoundError):
+            topic = _replaced(database, topic)
+
+
+def _replaced(database: Database, topic: Row[Any]) -> Row[Any]:
+    """Return the row of a topic whose chunks were replaced; else raise what is being handled."""
+    with database.read() as connection:
+        found = find_topic_by(connection, topics.c.id == topic.id)
+    if found is None or found.fence == topic.fence:
+        raise
+    return found
+
+
+def _counted(
+    database: Database, files: ChunkFiles, topic: Row[Any], window: Window
+) -> tuple[int, tuple[int, int] | None]:
     total = 0
     first: int | None = None
     last: int | None = None
@@ -174,6 +277,14 @@ def stripes(
     Borders are where a chunk or row group begins, so that few are read twice. As windows are
     half-open, rows of equal times stay together whatever the border, and their order is kept.
     """
+    return _of_one_state(
+        database, topic, lambda now: _striped(database, files, now, window, count)
+    )
+
+
+def _striped(
+    database: Database, files: ChunkFiles, topic: Row[Any], window: Window, count: int
+) -> list[Window]:
     found = list(chunks_in_time(database, topic, window.start_ns, window.end_ns))
     pieces = [(chunk.t_min, chunk.rows) for chunk in found]
     if len(found) < count * _PIECES:
@@ -205,12 +316,43 @@ def as_announced(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterat
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-class _Peekable:
-    def __init__(self, source: Iterator[Row[Any]]) -> None:
-        self._source = source
-        self.head: Row[Any] | None = next(source, None)
+class _Place:
+    """How far a reader has come: up to which time, and how many rows of that time."""
 
-    def take(self) -> Row[Any]:
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self._time: int | None = None
+        self._rows = 0
+        self._skip = 0
+
+    def resume(self) -> None:
+        """Begin again at that time; the rows of it that were passed on are left out."""
+        if self._time is not None:
+            self.window = Window(self._time, self.window.end_ns)
+            self._skip = self._rows
+
+    def passed(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Yield what is new of a batch, and count it."""
+        skipped = min(self._skip, batch.num_rows)
+        if skipped:
+            self._skip -= skipped
+            batch = batch.slice(skipped)
+        if not batch.num_rows:
+            return
+        times = _times(batch)
+        last = int(times[-1])
+        if last != self._time:
+            self._time, self._rows = last, 0
+        self._rows += len(times) - int(np.searchsorted(times, last, 'left'))
+        yield batch
+
+
+class _Peekable:
+    def __init__(self, source: Iterator[StoredChunk]) -> None:
+        self._source = source
+        self.head: StoredChunk | None = next(source, None)
+
+    def take(self) -> StoredChunk:
         taken, self.head = self.head, next(self._source, None)
         assert taken is not None
         return taken
@@ -229,13 +371,13 @@ class _Cursor:
     def __init__(
         self,
         files: ChunkSource,
-        topic: Row[Any],
-        chunk: Row[Any],
+        folder: str,
+        chunk: StoredChunk,
         window: Window,
         columns: Sequence[str] | None,
         row_filter: RowFilter | None,
     ) -> None:
-        key = chunk_key(topic.folder, chunk.number, chunk.encoding)
+        key = chunk_key(folder, chunk.number, chunk.encoding)
         footer = files.footer(key, chunk.encoding)
         groups = footer.groups_in(window.start_ns, window.end_ns)
         self.number = chunk.number

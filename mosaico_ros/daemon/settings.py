@@ -326,6 +326,8 @@ def _read_config(path: Path, problems: list[str]) -> dict[str, Any]:
 def _contradictions(settings: Settings) -> list[str]:
     problems = []
     problems.extend(_endpoint_problems(settings.store_endpoint))
+    if settings.webhook_url and urlsplit(settings.webhook_url).scheme not in ('http', 'https'):
+        problems.append(f'{variable("webhook_url")}: only http and https are supported')
     if not settings.store_bucket or '/' in settings.store_bucket:
         problems.append(f'{variable("store_bucket")}: {settings.store_bucket!r} is not one name')
     if bool(settings.tls_cert_file) != bool(settings.tls_private_key_file):

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.chunks import Lease
+from mosaico_ros.daemon.catalog.events import request_optimization, tell
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import topics
 from mosaico_ros.daemon.columns import difference
@@ -198,7 +199,7 @@ class Upload:
                     f'{self._rows} have arrived'
                 )
             self.commit()
-            self._ingest.merger(self.lease, self.encoder).merge_overlaps()
+            self._ingest.merger(self).merge_overlaps()
             self._lock_topic()
         except MosaicoError as error:
             self.abort(str(error))
@@ -237,7 +238,7 @@ class Upload:
             with database.read() as connection:
                 topic = resources.find_topic_by(connection, topics.c.id == self.lease.topic_id)
             if topic is None:  # deleted; a chunk on its way may have made its folder again
-                store.delete_folder(self.folder)
+                self._ingest.removal.discard(self.folder, str(self.locator))
 
     def check(self) -> None:
         """Raise what has ended the upload, if anything has."""
@@ -313,6 +314,8 @@ class Upload:
                 .where(self.lease.holds())
                 .values(state=TopicState.LOCKED, completed_at_ns=now)
             )
+            tell(connection, 'topic_sealed', now, topic_id=topic.id)
+            request_optimization(connection, topic)
 
     def _end(self) -> None:
         with self._lock:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from mosaico_ros.daemon.catalog.tables import instances, topics
 from mosaico_ros.daemon.settings import Settings, variable
 from mosaico_ros.protocol.errors import AbortedError, MosaicoError
-from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
+from mosaico_ros.protocol.locators import TopicLocator
 
 APPENDING = Path(__file__).with_name('appending.py')
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
@@ -61,7 +61,8 @@ def test_every_acknowledged_row_survives_a_kill(settings, stored, filled, seed):
     rounds = [
         kill_while_appending(settings, rng.uniform(0, 0.4), rng.choice([1, 3])) for _ in range(2)
     ]
-    filled.reopen()  # the same host: known to be dead without waiting for the lease
+    # On the same host: known to be dead without waiting for the lease.
+    filled.reopen(optimizer_time_interval=0)
     assert len(filled.archive.list_sequences()) == 2
     for acknowledged in rounds:
         assert acknowledged
@@ -85,17 +86,6 @@ def test_every_acknowledged_row_survives_a_kill(settings, stored, filled, seed):
         known = sum(t.chunks for t in filled.archive.describe_sequence(sequence).topics)
         (folder,) = (stored / 'sequences').glob(f'{sequence}.*')
         assert len(list(folder.rglob('*.parquet'))) == known
-
-
-def test_deletion_cut_short_is_finished_at_the_next_start(filled, stored, monkeypatch):
-    locator = filled.write(pa.table([[1], [0.5]], schema=SCHEMA))
-    monkeypatch.setattr(type(filled.archive), '_remove_scheduled', lambda _: None)
-    filled.archive.delete_sequence(SequenceLocator('run'))
-    assert list(stored.glob('sequences/*/*'))
-    monkeypatch.undo()
-    filled.reopen()
-    assert not list(stored.glob('sequences/*/*'))
-    assert str(locator.sequence) not in map(str, filled.archive.list_sequences())
 
 
 def as_if_elsewhere(filled, heartbeat_ns: int) -> None:

@@ -69,6 +69,17 @@ TESTS = {
     'lease_seconds': 'daemon/test_fleet.py::test_uploads_of_a_killed_daemon_are_sealed_by_another',
     'shutdown_grace': 'daemon/test_shutdown.py::test_an_upload_that_goes_on_is_cut_off_and_keeps_'
     'what_arrived',
+    'cleanup_time_interval': 'daemon/routines/test_turns.py::test_two_daemons_share_out_the_'
+    'cleanups_of_an_archive',
+    'cleanup_retention_duration': 'daemon/test_removal.py::test_without_retention_files_go_with_'
+    'the_deletion',
+    'cleanup_max_share': 'daemon/routines/test_cleanup.py::test_too_large_a_share_is_marked_by_'
+    'force_only',
+    'optimizer_time_interval': 'daemon/routines/test_optimizer.py::test_the_interval_finds_topics_'
+    'nobody_asked_about',
+    'optimizer_max_chunk_size': 'daemon/routines/test_optimizer.py::test_the_size_of_new_chunks_'
+    'is_a_setting',
+    'webhook_url': 'daemon/test_events.py::test_news_of_what_happens_reach_the_subscriber',
     'metrics_port': 'daemon/test_metrics.py::test_work_is_counted',
     'log_level': f'{HERE}::test_logs',
     'log_format': f'{HERE}::test_logs',

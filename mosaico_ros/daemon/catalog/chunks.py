@@ -13,20 +13,37 @@ from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import insert_ignore, queue_writers
-from mosaico_ros.daemon.catalog.resources import TopicState
+from mosaico_ros.daemon.catalog.resources import SEALED, TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, fields, schemas, stats, topics
 from mosaico_ros.daemon.statistics import LeafStatistics
+from mosaico_ros.protocol.errors import AbortedError, NotFoundError
 from mosaico_ros.protocol.fingerprint import schema_fingerprint
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
 
-__all__ = ['ChunkRow', 'FieldIds', 'Lease', 'commit_chunk', 'intern_schema', 'replace_chunks']
+__all__ = [
+    'ChunkRow',
+    'ChunksReplacedError',
+    'FieldIds',
+    'Lease',
+    'check_unchanged',
+    'chunks_in_time',
+    'commit_chunk',
+    'intern_schema',
+    'lease_sealed',
+    'replace_chunks',
+]
 
 _PAGE = 1000
+_NAMED_AT_ONCE = 500
+
+
+class ChunksReplacedError(AbortedError):
+    """The chunks of a topic were replaced while they were listed."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to add chunks to a topic, held by one daemon for one upload.
+    """The right to change the chunks of a topic, held by one daemon.
 
     Parameters
     ----------
@@ -36,12 +53,16 @@ class Lease:
         The daemon.
     fence
         The topic's counter when the lease was taken; the lease is void once it has moved on.
+    sealed
+        Whether the topic's upload has ended: the lease is then for replacing chunks by others
+        with the same rows, else it is that of the upload.
 
     """
 
     topic_id: int
     instance_id: int
     fence: int
+    sealed: bool = False
 
     def holds(self) -> sa.ColumnElement[bool]:
         """Return the condition on :data:`topics` under which the lease is still good."""
@@ -49,7 +70,7 @@ class Lease:
             topics.c.id == self.topic_id,
             topics.c.instance_id == self.instance_id,
             topics.c.fence == self.fence,
-            topics.c.state == TopicState.UPLOADING,
+            topics.c.state.in_(SEALED if self.sealed else [TopicState.UPLOADING]),
         )
 
 
@@ -132,36 +153,53 @@ def commit_chunk(
     return True
 
 
+def lease_sealed(connection: Connection, topic_id: int, instance_id: int) -> Lease | None:
+    """Take the right to replace the chunks of a sealed topic from whoever has it.
+
+    Returns `None` if the topic is not sealed, or gone.
+    """
+    mine = sa.and_(topics.c.id == topic_id, topics.c.state.in_(SEALED))
+    taken = connection.execute(
+        topics.update().where(mine).values(instance_id=instance_id, fence=topics.c.fence + 1)
+    )
+    if taken.rowcount != 1:
+        return None
+    fence = connection.execute(sa.select(topics.c.fence).where(mine)).scalar_one()
+    return Lease(topic_id, instance_id, fence, sealed=True)
+
+
 def replace_chunks(
     connection: Connection,
     lease: Lease,
     tag: str,
-    old_numbers: range,
+    old: Sequence[Row[Any]],
     new: Sequence[ChunkRow],
     field_ids: FieldIds,
 ) -> bool:
-    """Put chunks with the same rows in the place of others; `False` if the lease is void."""
-    old = sa.and_(
-        chunks.c.topic_id == lease.topic_id,
-        chunks.c.number >= old_numbers.start,
-        chunks.c.number < old_numbers.stop,
-    )
-    removed, count = connection.execute(
-        sa.select(sa.func.sum(chunks.c.bytes), sa.func.count()).where(old)
-    ).one()
+    """Put chunks with the same rows in the place of others; `False` if the lease is void.
+
+    A sealed topic's counter moves on, by which its readers notice; the lease is used up.
+    """
     longest = max(min(chunk.t_max - chunk.t_min, INT64_MAX) for chunk in new)
     updated = connection.execute(
         topics.update()
         .where(lease.holds())
         .values(
-            bytes=topics.c.bytes - int(removed) + sum(chunk.bytes for chunk in new),
-            chunks=topics.c.chunks - count + len(new),
+            bytes=topics.c.bytes + sum(c.bytes for c in new) - sum(c.bytes for c in old),
+            chunks=topics.c.chunks + len(new) - len(old),
+            fence=topics.c.fence + int(lease.sealed),
             longest_chunk=_greatest(topics.c.longest_chunk, longest),
         )
     )
     if updated.rowcount != 1:
         return False
-    connection.execute(chunks.delete().where(old))
+    for start in range(0, len(old), _NAMED_AT_ONCE):
+        numbers = [chunk.number for chunk in old[start : start + _NAMED_AT_ONCE]]
+        connection.execute(
+            chunks.delete().where(
+                chunks.c.topic_id == lease.topic_id, chunks.c.number.in_(numbers)
+            )
+        )
     for chunk in new:
         _insert(connection, lease.topic_id, tag, chunk, field_ids)
     return True
@@ -225,12 +263,22 @@ def chunks_in_time(
     same memory and a slow reader holds nothing. `topic` is its row: no chunk that begins
     further back than the longest one lasts can reach the window, so a look-up costs the same
     however long the topic is.
+
+    Raises
+    ------
+    ChunksReplacedError
+        If they were replaced since the topic's row was read: some pages would show the old
+        ones and some the new.
+    NotFoundError
+        If the topic was deleted since.
+
     """
     query = sa.select(
         chunks.c.id,
         chunks.c.number,
         chunks.c.encoding,
         chunks.c.rows,
+        chunks.c.bytes,
         chunks.c.t_min,
         chunks.c.t_max,
     ).where(chunks.c.topic_id == topic.id)
@@ -245,6 +293,7 @@ def chunks_in_time(
     page_query = query
     while True:
         with database.read() as connection:
+            _check_unchanged(connection, topic)
             page: Sequence[Any] = connection.execute(page_query).all()
         yield from page
         if len(page) < _PAGE:
@@ -253,6 +302,24 @@ def chunks_in_time(
         page_query = query.where(
             chunks.c.t_min >= last.t_min,
             sa.or_(chunks.c.t_min > last.t_min, chunks.c.number > last.number),
+        )
+
+
+def check_unchanged(database: Database, topic: Row[Any]) -> None:
+    """Raise, as :func:`chunks_in_time` does, if a topic is not what its row says."""
+    with database.read() as connection:
+        _check_unchanged(connection, topic)
+
+
+def _check_unchanged(connection: Connection, topic: Row[Any]) -> None:
+    fence = connection.execute(
+        sa.select(topics.c.fence).where(topics.c.id == topic.id)
+    ).scalar_one_or_none()
+    if fence is None:
+        raise NotFoundError(f'The topic {topic.sequence}/{topic.path} was deleted')
+    if fence != topic.fence:
+        raise ChunksReplacedError(
+            f'The chunks of {topic.sequence}/{topic.path} were replaced meanwhile'
         )
 
 

@@ -32,6 +32,9 @@ class Database:
         ``sqlite:///path/to/file`` or ``postgresql://user:password@host/name``.
     max_connections
         Connections to PostgreSQL at once; readers and writers share them out.
+    tells_news
+        Whether somebody wants to hear of what changes; see
+        :mod:`mosaico_ros.daemon.catalog.events`.
 
     Raises
     ------
@@ -44,16 +47,19 @@ class Database:
 
     """
 
-    def __init__(self, url: str, max_connections: int = 10) -> None:
+    def __init__(self, url: str, max_connections: int = 10, tells_news: bool = False) -> None:
         parsed = _parsed(url)
         self.is_sqlite = parsed.get_backend_name() == 'sqlite'
         self._file = str(parsed.database)
         self._write_lock = threading.Lock()
+        #: Set when a transaction of this process has left work for the routines.
+        self.has_events = threading.Event()
         try:
             if self.is_sqlite:
                 self._reader, self._writer = sqlite_engines(parsed)
             else:
                 self._reader, self._writer = postgres_engines(parsed, max_connections)
+            self._writer = self._writer.execution_options(tells_news=tells_news)
             with self._writer.begin() as connection:
                 ensure_current(connection)
         except OperationalError as error:
@@ -99,6 +105,9 @@ class Database:
             metrics.CATALOG_CONNECTIONS.held('writing'),
         ):
             yield connection
+            has_events = connection.info.pop('has_events', False)
+        if has_events:
+            self.has_events.set()
 
     def close(self) -> None:
         """Close all connections."""

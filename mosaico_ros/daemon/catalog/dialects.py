@@ -53,6 +53,7 @@ _QUEUES = {
     'identity': 0x6D6F7362,
     'fields': 0x6D6F7363,
     'layouts': 0x6D6F7364,
+    'runs': 0x6D6F7365,
 }
 
 

@@ -19,8 +19,8 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from mosaico_ros.daemon.catalog.dialects import insert_ignore
+from mosaico_ros.daemon.catalog.events import tell
 from mosaico_ros.daemon.catalog.tables import (
-    removals,
     schemas,
     sequences,
     sessions,
@@ -34,17 +34,21 @@ from mosaico_ros.protocol.errors import (
 )
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
 
-__all__ = ['Lock', 'TopicState']
+__all__ = ['SEALED', 'Lock', 'TopicState']
 
 
 class TopicState(str, Enum):
-    """Life of a topic; data can be read in the last two."""
+    """Life of a topic; data can be read once it is sealed."""
 
     CREATED = 'created'
     UPLOADING = 'uploading'
     #: Sealed with what was durable when its upload broke off; never complete.
     INTERRUPTED = 'interrupted'
     LOCKED = 'locked'
+
+
+#: The states in which data can be read and no row is added any more.
+SEALED = (TopicState.LOCKED, TopicState.INTERRUPTED)
 
 
 class Lock(Enum):
@@ -301,12 +305,7 @@ def finalize_session(connection: Connection, session: Row[Any], now_ns: int) -> 
     )
     if done.rowcount != 1:
         raise FailedPreconditionError(f'The session {name} is already finalized')
-
-
-def schedule_removal(connection: Connection, folders: list[str]) -> None:
-    """Remember folders whose files are to be removed once the transaction is durable."""
-    if folders:
-        connection.execute(removals.insert(), [{'folder': folder} for folder in folders])
+    tell(connection, 'session_finalized', now_ns, session_id=session.id)
 
 
 def highest_ids(connection: Connection, sequence_id: int) -> dict[str, int]:

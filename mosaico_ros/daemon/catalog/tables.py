@@ -105,6 +105,7 @@ sequences = Table(
     _time('created_at_ns'),
     Column('user_metadata', Text, nullable=False),
     Column('token', Text, nullable=True),
+    Index('sequences_by_folder', 'folder'),
     sqlite_autoincrement=True,
 )
 
@@ -166,6 +167,7 @@ topics = Table(
     Index('topics_of_session', 'session_id'),
     Index('topics_of_tag', 'ontology_tag', 'schema_id'),
     Index('topics_in_state', 'state', 'instance_id'),
+    Index('topics_by_folder', 'folder'),
     sqlite_autoincrement=True,
 )
 
@@ -250,6 +252,7 @@ removals = Table(
     Column('folder', Text, nullable=False),
     # By the clock of the catalog; the files stay for the retention after it.
     Column('marked_at_ns', BigInteger, nullable=False, server_default='0'),
+    Index('removals_by_folder', 'folder', unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -276,6 +279,8 @@ runs = Table(
     _time('started_at_ns'),
     # Null while it is going on, or if its daemon has died in it.
     _time('ended_at_ns', nullable=True),
+    # running -> done | failed, and what it did or why it failed.
+    Column('state', String(16), nullable=False),
     Column('outcome', Text, nullable=False),
     Index('runs_of_routine', 'routine', 'id'),
     sqlite_autoincrement=True,

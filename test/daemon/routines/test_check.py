@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.catalog.tables import archive, chunks, notices, sessions, stats, topics
 from mosaico_ros.daemon.manifests import write_tombstone
+from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.daemon.routines.check import CheckReport, check
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.protocol.errors import FailedPreconditionError
@@ -201,7 +201,7 @@ def test_what_is_under_way_or_waits_is_no_difference(whole, compare, monkeypatch
     upload.commit()
     whole.write(rows(1), 'gone/t')
     whole.write(rows(1), 'run/gone')
-    monkeypatch.setattr(Archive, '_remove_scheduled', lambda _: None)
+    monkeypatch.setattr(Removal, 'settle', lambda *_: None)
     whole.archive.delete_sequence(SequenceLocator('gone'))
     whole.archive.delete_topic(TopicLocator('run', 'gone'))
     found = compare()

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from mosaico_ros.daemon import archive as archive_module, merging
-from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.manifests import write_topic_manifest
+from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.daemon.routines.rebuild import rebuild
 from mosaico_ros.protocol.errors import FailedPreconditionError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
@@ -206,7 +206,7 @@ def test_a_crash_while_chunks_are_merged_loses_and_doubles_nothing(
 def test_what_was_deleted_stays_deleted_though_its_files_are_there(
     filled, two, stored, rebuilt, monkeypatch
 ):
-    monkeypatch.setattr(Archive, '_remove_scheduled', lambda _: None)
+    monkeypatch.setattr(Removal, 'settle', lambda *_: None)
     filled.archive.delete_sequence(RUN)
     filled.archive.delete_topic(two[1])
     monkeypatch.undo()

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column('instance_id', ID, nullable=False),
         sa.Column('started_at_ns', sa.BigInteger(), nullable=False),
         sa.Column('ended_at_ns', sa.BigInteger(), nullable=True),
+        sa.Column('state', sa.String(length=16), nullable=False),
         sa.Column('outcome', sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint('id'),
         sqlite_autoincrement=True,
@@ -57,6 +58,9 @@ def upgrade() -> None:
         'schemas',
         sa.Column('fingerprint', sa.String(length=10), nullable=False, server_default=''),
     )
+    op.create_index('sequences_by_folder', 'sequences', ['folder'], unique=False)
+    op.create_index('topics_by_folder', 'topics', ['folder'], unique=False)
+    op.create_index('removals_by_folder', 'removals', ['folder'], unique=True)
     connection = op.get_bind()
     schemas = sa.table('schemas', sa.column('id'), sa.column('ipc'), sa.column('fingerprint'))
     for number, ipc in connection.execute(sa.select(schemas.c.id, schemas.c.ipc)).all():

@@ -1,0 +1,226 @@
+"""Files that the catalog does not know (any more), and how they go.
+
+A deletion takes effect in the catalog. The folder is scheduled in the same transaction, then
+marked with an object ``TO_DELETE`` for people to see, and its files stay for the retention:
+what was deleted by mistake is not lost yet. Without a retention they go at once.
+
+Every step can be repeated: whatever a crash leaves is done by the next cleanup.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mosaico_ros.daemon.catalog.chunks import lease_sealed
+from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.dialects import insert_ignore, now_ns
+from mosaico_ros.daemon.catalog.resources import SEALED, TopicState, find_topic_by
+from mosaico_ros.daemon.catalog.tables import chunks, removals, sequences, topics
+from mosaico_ros.daemon.manifests import write_topic_manifest
+from mosaico_ros.daemon.store.base import Store, put_json
+
+__all__ = [
+    'MARKER',
+    'Removal',
+    'batched',
+    'holds_chunks',
+    'known_folders',
+    'schedule',
+    'strays',
+    'sweep',
+]
+
+_log = logging.getLogger(__name__)
+T = TypeVar('T')
+
+#: Name of the object that marks a folder.
+MARKER = 'TO_DELETE'
+
+_BATCH = 500
+_CHUNK = re.compile(r'.*/(\d{8,})\.(?:parquet|arrow)')
+
+
+def schedule(connection: Connection, folders: Sequence[str]) -> None:
+    """Remember folders whose rows are deleted by this transaction."""
+    if folders:
+        marked = now_ns(connection)
+        connection.execute(
+            insert_ignore(connection, removals),
+            [{'folder': folder, 'marked_at_ns': marked} for folder in folders],
+        )
+
+
+class Removal:
+    """Removes the files of an archive's deleted objects.
+
+    Parameters
+    ----------
+    database, store
+        The archive.
+    retention_s
+        Seconds for which files are kept.
+
+    """
+
+    def __init__(self, database: Database, store: Store, retention_s: float) -> None:
+        self._database = database
+        self._store = store
+        self._retention_ns = int(retention_s * 1e9)
+
+    def settle(self, folders: Sequence[str], what: str) -> None:
+        """Mark scheduled folders, or remove them if nothing is to be kept.
+
+        A fault here does not fail the deletion, which is durable already.
+        """
+        try:
+            for folder in folders:
+                if self._retention_ns:
+                    self._mark(folder, what)
+                else:
+                    self.purge(folder)
+        except Exception:
+            _log.exception('The files of %s wait for the next cleanup', what)
+
+    def resume(self) -> None:
+        """Remove what a crash has left of deletions, if nothing is to be kept."""
+        if not self._retention_ns:
+            self.settle(list(self.due()), 'deleted objects')
+
+    def discard(self, folder: str, what: str) -> None:
+        """Schedule a folder that has no rows any more and may have been made again, and settle."""
+        with self._database.write() as connection:
+            schedule(connection, [folder])
+        self.settle([folder], what)
+
+    def mark(self, folder: str) -> None:
+        """Mark a folder that has no entry in the catalog, and schedule it."""
+        # A mark without a row is made again; a row without a mark would surprise people.
+        self._mark(folder, 'no entry in the catalog')
+        with self._database.write() as connection:
+            schedule(connection, [folder])
+
+    def due(self) -> Iterator[str]:
+        """Yield the folders that are to be purged now."""
+        with self._database.read() as connection:
+            oldest = now_ns(connection) - self._retention_ns
+            found = connection.execute(
+                sa.select(removals.c.folder)
+                .where(removals.c.marked_at_ns <= oldest)
+                .order_by(removals.c.id)
+            )
+            folders = list(found.scalars())
+        yield from folders
+
+    def purge(self, folder: str) -> bool:
+        """Remove a scheduled folder; only its mark if the catalog has an entry for it again."""
+        with self._database.read() as connection:
+            known = folder in known_folders(connection, [folder])
+        if known:
+            self._store.delete(f'{folder}/{MARKER}')
+        else:
+            self._store.delete_folder(folder)
+        with self._database.write() as connection:
+            connection.execute(removals.delete().where(removals.c.folder == folder))
+        return not known
+
+    def _mark(self, folder: str, what: str) -> None:
+        with self._database.read() as connection:
+            now = now_ns(connection)
+        put_json(self._store, f'{folder}/{MARKER}', {'what': what, 'marked_at_ns': now})
+
+
+def known_folders(connection: Connection, folders: Sequence[str]) -> set[str]:
+    """Return which of some folders of sequences and topics have an entry in the catalog."""
+    return {
+        found
+        for table in (sequences, topics)
+        for found in connection.execute(
+            sa.select(table.c.folder).where(table.c.folder.in_(folders))
+        ).scalars()
+    }
+
+
+def holds_chunks(store: Store, folder: str) -> bool:
+    """Whether chunks lie directly inside a folder."""
+    return any(_CHUNK.fullmatch(key) for key in store.keys(folder))
+
+
+def strays(database: Database, store: Store, topic_id: int) -> list[str]:
+    """Return the chunks in a sealed topic's folder that are not the topic's.
+
+    Those of a writer that is about to record them are among them.
+    """
+    sealed = sa.and_(topics.c.id == topic_id, topics.c.state.in_(SEALED))
+    with database.read() as connection:
+        folder = connection.execute(sa.select(topics.c.folder).where(sealed)).scalar_one_or_none()
+    if folder is None:
+        return []
+    found = []
+    for batch in batched(store.keys(folder), _BATCH):
+        # Listed first, looked up after: what is recorded meanwhile is known.
+        found += _unknown(database, topic_id, batch)
+    return found
+
+
+def sweep(database: Database, store: Store, topic_id: int, instance_id: int) -> list[str]:
+    """Remove the chunks from a sealed topic's folder that are not the topic's; return them.
+
+    Parameters
+    ----------
+    database, store
+        The archive.
+    topic_id
+        The topic; nothing happens if it is gone or not sealed.
+    instance_id
+        This daemon.
+
+    """
+    found = strays(database, store, topic_id)
+    if not found:
+        return []
+    with database.write() as connection:
+        # Whoever was about to record one of them cannot any more, and names are never reused.
+        lease = lease_sealed(connection, topic_id, instance_id)
+    if lease is None:
+        return []
+    with database.write() as connection:
+        topic = find_topic_by(connection, lease.holds(), lock=True)
+        if topic is None:
+            return []
+        # The manifest of a switch that did not come to its commit names some of them.
+        write_topic_manifest(
+            connection, store, topic, TopicState(topic.state), topic.completed_at_ns
+        )
+    removed = []
+    for batch in batched(found, _BATCH):
+        for key in _unknown(database, topic_id, batch):
+            store.delete(key)
+            removed.append(key)
+    return removed
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield items in lists of at most a size."""
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _unknown(database: Database, topic_id: int, keys: Sequence[str]) -> list[str]:
+    numbers = {key: int(match[1]) for key in keys if (match := _CHUNK.fullmatch(key))}
+    with database.read() as connection:
+        known = set(
+            connection.execute(
+                sa.select(chunks.c.number).where(
+                    chunks.c.topic_id == topic_id, chunks.c.number.in_(list(numbers.values()))
+                )
+            ).scalars()
+        )
+    return [key for key, number in numbers.items() if number not in known]
