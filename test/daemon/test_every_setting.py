@@ -87,17 +87,6 @@ TESTS = {
     '_a_place',
     'query_engine_memory_pool_size': 'daemon/test_budget.py::test_a_row_group_larger_than_the_pool'
     '_is_refused',
-    'cleanup_time_interval': 'daemon/routines/test_turns.py::test_two_daemons_share_out_the_'
-    'cleanups_of_an_archive',
-    'cleanup_retention_duration': 'daemon/test_removal.py::test_without_retention_files_go_with_'
-    'the_deletion',
-    'cleanup_max_share': 'daemon/routines/test_cleanup.py::test_too_large_a_share_is_marked_by_'
-    'force_only',
-    'optimizer_time_interval': 'daemon/routines/test_optimizer.py::test_the_interval_finds_topics_'
-    'nobody_asked_about',
-    'optimizer_max_chunk_size': 'daemon/routines/test_optimizer.py::test_chunks_are_cut_at_the_'
-    'size_and_good_ones_left_alone',
-    'webhook_url': 'daemon/test_events.py::test_news_of_what_happens_reach_the_subscriber',
 }
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
