@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from mosaico_ros.daemon.budget import Alive
 from mosaico_ros.daemon.catalog.resources import find_topic
 from mosaico_ros.daemon.chunk_files import Footer, Times
 from mosaico_ros.daemon.evaluation import ChunkRef, Tally
-from mosaico_ros.daemon.pruning import READABLE, candidate_chunks, undecided
+from mosaico_ros.daemon.pruning import READABLE, Conditions, candidate_chunks, undecided
 from mosaico_ros.daemon.query import QueryEngine
 from mosaico_ros.daemon.retrieval import Window, scan
 from mosaico_ros.protocol.locators import TopicLocator
@@ -57,35 +57,33 @@ class TopicRows:
 
     def matching_range(self) -> tuple[int, int] | None:
         """Return the first and the last time; opens only the chunks on the edges."""
-        _, chunks = self._candidates()
+        found = self._candidates()
         with self.engine.places.hold(1, self.alive):
             return self.engine.evaluator.matching_range(
-                list(chunks.values()), self.window, Tally(), self.alive
+                list(found.chunks.values()), self.window, Tally(), self.alive
             )
 
     def matching_times(self) -> Iterator[Times]:
         """Yield all times, ascending."""
-        topic, chunks = self._candidates()
-        if not chunks:
+        found = self._candidates()
+        if not found.chunks:
             return
-        judging = _JudgingFiles(self.engine, {c.key: c for c in chunks.values()}, self.alive)
         for batch in scan(
             self.engine.database,
-            judging,
-            topic,
+            _JudgingFiles(self.engine, found, self.alive),
+            found.topic,
             self.window,
             row_filter=lambda batch: batch.column(_MATCH),
-            keep=lambda chunk: chunk.number in chunks,
+            keep=lambda chunk: chunk.number in found.chunks,
         ):
             yield batch.column(TIMESTAMP_COLUMN).to_numpy()
 
-    def _candidates(self) -> tuple[Row[Any], dict[int, ChunkRef]]:
-        """Return the topic's row, and by number the chunks that may hold such rows."""
+    def _candidates(self) -> _Candidates:
         with self.engine.database.read() as connection:
             topic = find_topic(connection, self.locator)
             resolved = self.engine.resolved(connection, topic.schema_id, self.conditions)
             if resolved is None or topic.state not in READABLE:
-                return topic, {}
+                return _Candidates(topic, {}, ())
             found = {}
             for row in connection.execute(
                 candidate_chunks(connection, [topic.ontology_tag], resolved, [topic.id])
@@ -93,15 +91,26 @@ class TopicRows:
                 judged = undecided(row, resolved)
                 if judged is not None:
                     found[row.number] = self.engine.reference(connection, row, judged[0])
-            return topic, found
+            return _Candidates(topic, found, resolved)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """A topic's row, its chunks that may hold such rows by number, and what rows must satisfy."""
+
+    topic: Row[Any]
+    chunks: dict[int, ChunkRef]
+    conditions: Conditions
 
 
 class _JudgingFiles:
     """Chunks as :func:`scan` reads them, of which only times and matches are held."""
 
-    def __init__(self, engine: QueryEngine, chunks: dict[str, ChunkRef], alive: Alive) -> None:
+    def __init__(self, engine: QueryEngine, found: _Candidates, alive: Alive) -> None:
         self._engine = engine
-        self._chunks = chunks
+        self._chunks = {chunk.key: chunk for chunk in found.chunks.values()}
+        # For chunks that have taken the place of those: no bound has been held against them.
+        self._any = replace(next(iter(found.chunks.values())), conditions=found.conditions)
         self._alive = alive
 
     def footer(self, key: str, encoding: str) -> Footer:
@@ -110,8 +119,9 @@ class _JudgingFiles:
     def batches(
         self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
+        chunk = self._chunks.get(key) or replace(self._any, key=key, encoding=encoding)
         for times, match in self._engine.evaluator.judged(
-            self._chunks[key], groups, Tally(), self._alive, self._engine.places
+            chunk, groups, Tally(), self._alive, self._engine.places
         ):
             yield pa.RecordBatch.from_arrays(
                 [pa.array(times), pa.array(np.asarray(match))], [TIMESTAMP_COLUMN, _MATCH]
