@@ -35,10 +35,10 @@ from mosaico_ros.daemon.layouts import notify_new_layouts
 from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.manifests import (
     StoredSequence,
+    Tombstone,
     session_key,
     write_sequence_manifest,
     write_session_manifest,
-    write_tombstone,
     write_topic_manifest,
 )
 from mosaico_ros.daemon.notices import add_notice, list_notices, purge_notices
@@ -190,9 +190,9 @@ class Archive:
         with self._database.write() as connection:
             row = resources.find_sequence(connection, locator, Lock.ALONE)
             ids = resources.highest_ids(connection, row.id)
-            write_tombstone(self._store, row.folder, str(locator), time.time_ns(), ids)
             connection.execute(sequences.delete().where(sequences.c.id == row.id))
-            schedule(connection, [row.folder])
+            stone = Tombstone(str(locator), row.folder, time.time_ns(), ids)
+            schedule(connection, {row.folder: stone})
         self._removal.settle([row.folder], str(locator))
 
     def list_sequences(self) -> list[SequenceLocator]:
@@ -291,18 +291,15 @@ class Archive:
                     topics.c.session_id == session.id
                 )
             ).all()
-            manifest = session_key(session.folder, session.ulid)
             name = f'{session.sequence}:{session.ulid}'
-            write_tombstone(
-                self._store, manifest.removesuffix('.json'), name, now, {'sessions': session.id}
-            )
+            manifest = session_key(session.folder, session.ulid).removesuffix('.json')
+            buried = {manifest: Tombstone(name, manifest, now, {'sessions': session.id})}
             for row in found:
-                name = f'{session.sequence}/{row.path}'
-                write_tombstone(self._store, row.folder, name, now, {'topics': row.id})
+                topic = f'{session.sequence}/{row.path}'
+                buried[row.folder] = Tombstone(topic, row.folder, now, {'topics': row.id})
             connection.execute(sessions.delete().where(sessions.c.id == session.id))
-            schedule(connection, [row.folder for row in found])
-        self._store.delete(manifest)
-        self._removal.settle([row.folder for row in found], f'{session.sequence}:{session.ulid}')
+            schedule(connection, buried)
+        self._removal.settle(list(buried), name)
 
     # -- topics ------------------------------------------------------------------------------
 
@@ -361,11 +358,9 @@ class Archive:
         """Delete a topic with its data and notifications."""
         with self._database.write() as connection:
             topic = resources.find_topic(connection, locator, Lock.ALONE)
-            write_tombstone(
-                self._store, topic.folder, str(locator), time.time_ns(), {'topics': topic.id}
-            )
             connection.execute(topics.delete().where(topics.c.id == topic.id))
-            schedule(connection, [topic.folder])
+            stone = Tombstone(str(locator), topic.folder, time.time_ns(), {'topics': topic.id})
+            schedule(connection, {topic.folder: stone})
         self._removal.settle([topic.folder], str(locator))
 
     def describe_topic(

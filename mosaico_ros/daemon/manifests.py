@@ -2,7 +2,8 @@
 
 Manifests are enough to rebuild a catalog, with the same ids: tickets stay good. They never hold
 a uuid: those are authority to write. Each is written before the transaction that it belongs to
-commits, so the store is never behind the catalog; a crash in between leaves it ahead.
+commits, so the store is never behind the catalog; a crash in between leaves it ahead. Only a
+tombstone is written after it: what a failed deletion leaves must live.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, topics
-from mosaico_ros.daemon.store.base import Store, put_json, tombstone_key
+from mosaico_ros.daemon.store.base import Store, put_json
 from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError, MosaicoError
 from mosaico_ros.protocol.locators import SessionLocator, TopicLocator
 from mosaico_ros.protocol.serialization import SerializationFormat
@@ -39,7 +40,6 @@ __all__ = [
     'write_notice',
     'write_sequence_manifest',
     'write_session_manifest',
-    'write_tombstone',
     'write_topic_manifest',
 ]
 
@@ -229,13 +229,6 @@ def topic_manifest(
 def write_notice(store: Store, folder: str, notice: StoredNotice) -> None:
     """Store a notification on the sequence or topic of a folder."""
     put_json(store, notice_key(folder, notice.ulid), to_json(notice))
-
-
-def write_tombstone(
-    store: Store, folder: str, what: str, now_ns: int, ids: dict[str, int]
-) -> None:
-    """Record that a folder was deleted, before its files go; see :class:`Tombstone`."""
-    put_json(store, tombstone_key(folder), to_json(Tombstone(what, folder, now_ns, ids)))
 
 
 def read_manifest(store: Store, key: str, kind: type[_T]) -> _T:

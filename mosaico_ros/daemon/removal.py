@@ -1,17 +1,20 @@
 """Files that the catalog does not know (any more), and how they go.
 
-A deletion takes effect in the catalog. The folder is scheduled in the same transaction, then
-marked with an object ``TO_DELETE`` for people to see, and its files stay for the retention:
-what was deleted by mistake is not lost yet. Without a retention they go at once.
+A deletion takes effect in the catalog. Its folders are scheduled in the same transaction, with
+the tombstones that a rebuild goes by: these are stored as soon as it is durable, never before, as
+a deletion that fails must not bury what lives. Then each folder is marked with an object
+``TO_DELETE`` for people to see, and its files stay for the retention: what was deleted by mistake
+is not lost yet. Without a retention they go at once.
 
 Every step can be repeated: whatever a crash leaves is done by the next cleanup.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -23,8 +26,9 @@ from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import insert_ignore, now_ns
 from mosaico_ros.daemon.catalog.resources import SEALED, TopicState, find_topic_by
 from mosaico_ros.daemon.catalog.tables import chunks, removals, sequences, topics
-from mosaico_ros.daemon.manifests import write_topic_manifest
-from mosaico_ros.daemon.store.base import Store, put_json
+from mosaico_ros.daemon.manifests import Tombstone, write_topic_manifest
+from mosaico_ros.daemon.store.base import Store, put_json, tombstone_key
+from mosaico_ros.protocol.shapes import to_json
 
 __all__ = [
     'MARKER',
@@ -47,13 +51,23 @@ _BATCH = 500
 _CHUNK = re.compile(r'.*/(\d{8,})\.(?:parquet|arrow)')
 
 
-def schedule(connection: Connection, folders: Sequence[str]) -> None:
-    """Remember folders whose rows are deleted by this transaction."""
+def schedule(connection: Connection, folders: Mapping[str, Tombstone | None]) -> None:
+    """Remember folders without rows, and the tombstones of those that this transaction deletes.
+
+    A session stands by its manifest's key without the ending.
+    """
     if folders:
         marked = now_ns(connection)
         connection.execute(
             insert_ignore(connection, removals),
-            [{'folder': folder, 'marked_at_ns': marked} for folder in folders],
+            [
+                {
+                    'folder': folder,
+                    'marked_at_ns': marked,
+                    'tombstone': None if stone is None else json.dumps(to_json(stone)),
+                }
+                for folder, stone in folders.items()
+            ],
         )
 
 
@@ -74,29 +88,50 @@ class Removal:
         self._store = store
         self._retention_ns = int(retention_s * 1e9)
 
-    def settle(self, folders: Sequence[str], what: str) -> None:
-        """Mark scheduled folders, or remove them if nothing is to be kept.
+    def settle(self, folders: Collection[str], what: str) -> None:
+        """Bury scheduled folders, then mark them, or remove them if nothing is to be kept.
 
         A fault here does not fail the deletion, which is durable already.
         """
         try:
+            self.bury(folders)
             for folder in folders:
-                if self._retention_ns:
+                if self._retention_ns and not _is_session(folder):
                     self._mark(folder, what)
                 else:
                     self.purge(folder)
         except Exception:
             _log.exception('The files of %s wait for the next cleanup', what)
 
+    def bury(self, folders: Collection[str] | None = None) -> None:
+        """Store the tombstones of some scheduled folders, or all, that have none yet."""
+        waiting = sa.select(removals).where(removals.c.tombstone.isnot(None))
+        if folders is not None:
+            waiting = waiting.where(removals.c.folder.in_(folders))
+        with self._database.read() as connection:
+            found = connection.execute(waiting).all()
+        for row in found:
+            put_json(self._store, tombstone_key(row.folder), json.loads(row.tombstone))
+            with self._database.write() as connection:
+                connection.execute(
+                    removals.update().where(removals.c.id == row.id).values(tombstone=None)
+                )
+
     def resume(self) -> None:
-        """Remove what a crash has left of deletions, if nothing is to be kept."""
+        """Go on with what a crash has left of deletions."""
+        with self._database.read() as connection:
+            cut_short = connection.execute(
+                sa.select(removals.c.folder).where(removals.c.tombstone.isnot(None))
+            )
+            folders = list(cut_short.scalars())
         if not self._retention_ns:
-            self.settle(list(self.due()), 'deleted objects')
+            folders += self.due()
+        self.settle(folders, 'deleted objects')
 
     def discard(self, folder: str, what: str) -> None:
         """Schedule a folder that has no rows any more and may have been made again, and settle."""
         with self._database.write() as connection:
-            schedule(connection, [folder])
+            schedule(connection, {folder: None})
         self.settle([folder], what)
 
     def mark(self, folder: str) -> None:
@@ -104,7 +139,7 @@ class Removal:
         # A mark without a row is made again; a row without a mark would surprise people.
         self._mark(folder, 'no entry in the catalog')
         with self._database.write() as connection:
-            schedule(connection, [folder])
+            schedule(connection, {folder: None})
 
     def due(self) -> Iterator[str]:
         """Yield the folders that are to be purged now."""
@@ -112,7 +147,7 @@ class Removal:
             oldest = now_ns(connection) - self._retention_ns
             found = connection.execute(
                 sa.select(removals.c.folder)
-                .where(removals.c.marked_at_ns <= oldest)
+                .where(removals.c.marked_at_ns <= oldest, removals.c.tombstone.is_(None))
                 .order_by(removals.c.id)
             )
             folders = list(found.scalars())
@@ -124,6 +159,8 @@ class Removal:
             known = folder in known_folders(connection, [folder])
         if known:
             self._store.delete(f'{folder}/{MARKER}')
+        elif _is_session(folder):
+            self._store.delete(f'{folder}.json')
         else:
             self._store.delete_folder(folder)
         with self._database.write() as connection:
@@ -134,6 +171,10 @@ class Removal:
         with self._database.read() as connection:
             now = now_ns(connection)
         put_json(self._store, f'{folder}/{MARKER}', {'what': what, 'marked_at_ns': now})
+
+
+def _is_session(folder: str) -> bool:
+    return folder.rpartition('/')[0].endswith('/sessions')
 
 
 def known_folders(connection: Connection, folders: Sequence[str]) -> set[str]:

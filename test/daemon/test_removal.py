@@ -8,6 +8,7 @@ import threading
 import pyarrow as pa
 import pytest
 
+from mosaico_ros.daemon import archive as archive_module
 from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.protocol.errors import MosaicoError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
@@ -67,6 +68,32 @@ def test_deletion_cut_short_is_finished_at_the_next_start(filled, stored, monkey
     filled.reopen(cleanup_retention_duration=0)
     assert not list(stored.glob('sequences/*/*'))
     assert filled.archive.list_sequences() == []
+
+
+@pytest.mark.parametrize('what', ['topic', 'session', 'sequence'])
+def test_tombstones_follow_deletions_and_failed_ones_bury_nothing(
+    filled, stored, monkeypatch, what
+):
+    filled.archive.create_sequence(RUN, {})
+    with monkeypatch.context() as fault:
+        fault.setattr(archive_module, 'schedule', lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            delete(filled, what)
+    assert not list(stored.glob('tombstones/*'))
+    assert filled.archive.describe_topic(TopicLocator('run', 'imu')).rows == 2
+    filled.archive.delete_sequence(RUN)
+    before = set(stored.glob('tombstones/*'))
+    filled.archive.create_sequence(RUN, {})
+    with monkeypatch.context() as crash:
+        crash.setattr(Removal, 'settle', lambda *_: None)
+        delete(filled, what)
+    assert set(stored.glob('tombstones/*')) == before
+    filled.reopen()
+    buried = [json.loads(path.read_text()) for path in set(stored.glob('tombstones/*')) - before]
+    # A session's topics are buried with it.
+    assert len(buried) == (2 if what == 'session' else 1)
+    assert all(stone['ids'] for stone in buried)
+    assert not any((stored / f'{stone["folder"]}.json').exists() for stone in buried)
 
 
 def test_chunk_that_comes_after_the_deletion_does_not_bring_the_folder_back(filled, stored):

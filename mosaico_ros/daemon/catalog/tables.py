@@ -252,6 +252,8 @@ removals = Table(
     Column('folder', Text, nullable=False),
     # By the clock of the catalog; the files stay for the retention after it.
     Column('marked_at_ns', BigInteger, nullable=False, server_default='0'),
+    # What the store has still to be told of the deletion.
+    Column('tombstone', Text, nullable=True),
     Index('removals_by_folder', 'folder', unique=True),
     sqlite_autoincrement=True,
 )

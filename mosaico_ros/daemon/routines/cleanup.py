@@ -157,6 +157,8 @@ class Cleanup:
                 len(unexplained),
                 unexplained[0],
             )
+        if not dry_run:
+            self._removal.bury()
         purged = []
         for folder in self._going_on(self._removal.due()):
             if dry_run or self._removal.purge(folder):

@@ -14,12 +14,14 @@ import pytest
 import sqlalchemy as sa
 
 from mosaico_ros.daemon.catalog.tables import archive, chunks, notices, sessions, stats, topics
-from mosaico_ros.daemon.manifests import write_tombstone
+from mosaico_ros.daemon.manifests import Tombstone
 from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.daemon.routines.check import CheckReport, check
 from mosaico_ros.daemon.settings import Settings
+from mosaico_ros.daemon.store.base import put_json, tombstone_key
 from mosaico_ros.protocol.errors import FailedPreconditionError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
+from mosaico_ros.protocol.shapes import to_json
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
 RUN, IMU = SequenceLocator('run'), TopicLocator('run', 'imu')
@@ -78,7 +80,9 @@ class Harm:
             connection.execute(statement)
 
     def bury(self, pattern: str) -> None:
-        write_tombstone(self.store, self.key(pattern), 'x', 1, {})
+        folder = self.key(pattern)
+        stone = to_json(Tombstone('x', folder, 1, {}))
+        put_json(self.store, tombstone_key(folder), stone)
 
 
 TOPIC = 'topics/imu.*'

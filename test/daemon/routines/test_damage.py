@@ -12,7 +12,6 @@ import pytest
 
 from mosaico_ros.daemon import archive as archive_module, merging
 from mosaico_ros.daemon.manifests import write_topic_manifest
-from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.daemon.routines.rebuild import rebuild
 from mosaico_ros.protocol.errors import FailedPreconditionError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
@@ -203,13 +202,9 @@ def test_a_crash_while_chunks_are_merged_loses_and_doubles_nothing(
     assert np.array_equal(table['x'].to_numpy(), np.arange(100.0))
 
 
-def test_what_was_deleted_stays_deleted_though_its_files_are_there(
-    filled, two, stored, rebuilt, monkeypatch
-):
-    monkeypatch.setattr(Removal, 'settle', lambda *_: None)
+def test_what_was_deleted_stays_deleted_though_its_files_are_there(filled, two, stored, rebuilt):
     filled.archive.delete_sequence(RUN)
     filled.archive.delete_topic(two[1])
-    monkeypatch.undo()
     assert list(stored.glob('sequences/run.*/topics/*/*.parquet'))
     report = rebuilt()
     assert (report.sequences, report.topics, report.faults) == (1, 0, [])

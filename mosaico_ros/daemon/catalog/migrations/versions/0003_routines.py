@@ -60,6 +60,7 @@ def upgrade() -> None:
     )
     op.create_index('sequences_by_folder', 'sequences', ['folder'], unique=False)
     op.create_index('topics_by_folder', 'topics', ['folder'], unique=False)
+    op.add_column('removals', sa.Column('tombstone', sa.Text(), nullable=True))
     op.create_index('removals_by_folder', 'removals', ['folder'], unique=True)
     connection = op.get_bind()
     schemas = sa.table('schemas', sa.column('id'), sa.column('ipc'), sa.column('fingerprint'))
