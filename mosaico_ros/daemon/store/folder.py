@@ -55,7 +55,7 @@ class FolderStore:
         self._count = itertools.count()
         self._synced: set[Path] = set()
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            self._make_folder(self._root)
             self._work, self._work_lock = self._new_work_folder()
             self._id = self._read_or_make_id()
         except OSError as error:
