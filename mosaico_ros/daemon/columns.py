@@ -145,16 +145,12 @@ def check_upload_schema(schema: pa.Schema) -> None:
     Raises
     ------
     InvalidArgumentError
-        No int64 column ``timestamp_ns``, a name that occurs twice at one level, is no UTF-8,
-        holds a NUL character, or makes a path that is too long.
+        No int64 column ``timestamp_ns``, a name that occurs twice at one level, holds a
+        NUL character, or makes a path that is too long.
 
     """
-    try:
-        paths = [leaf.path for leaf in leaves(schema)]
-    except UnicodeDecodeError:
-        raise InvalidArgumentError('The schema has a column whose name is not UTF-8') from None
-    for path in paths:
-        _check_path(path)
+    for leaf in leaves(schema):
+        _check_path(leaf.path)
     index = schema.get_field_index(TIMESTAMP_COLUMN)
     if index < 0 and TIMESTAMP_COLUMN not in schema.names:
         raise InvalidArgumentError(

@@ -36,7 +36,8 @@ def kill_while_appending(settings: Settings, seconds: float, count: int) -> dict
     process = subprocess.Popen(
         [sys.executable, str(APPENDING), str(count)],
         stdout=subprocess.PIPE,
-        env=os.environ | environment_of(replace(settings, max_chunk_age_seconds=1)),
+        env=os.environ
+        | environment_of(replace(settings, max_chunk_age_seconds=1, optimizer_time_interval=0)),
         text=True,
     )
     assert process.stdout is not None

@@ -100,7 +100,11 @@ class BatchReader:
             self._reader = pa.ipc.open_stream(pa.PythonFile(self._feed, 'r'))
             for field in self._reader.schema:
                 _check_name(field)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError:
+            raise InvalidArgumentError(
+                'The schema of the stream has a column whose name is not UTF-8', remedy=_REMEDY
+            ) from None
+        except (pa.ArrowException, OSError) as error:
             raise InvalidArgumentError(
                 f'The schema of the stream is unusable: {_first_line(error)}', remedy=_REMEDY
             ) from None

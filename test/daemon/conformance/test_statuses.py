@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import resource
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -137,13 +138,19 @@ def test_resource_exhausted(remote):
     )
 
 
-def test_deadline_exceeded(remote):
-    options = flight.FlightCallOptions(timeout=1e-4)
-    check(
-        'DEADLINE_EXCEEDED',
-        caught(lambda: remote.channel.unary_stream(LISTING)(b'', timeout=1e-4).__next__()),
-        caught(lambda: list(remote.client.list_flights(options=options))),
-    )
+def test_deadline_exceeded(own, daemon):
+    assert own.act('info')
+    daemon.process.send_signal(signal.SIGSTOP)
+    options = flight.FlightCallOptions(timeout=0.2)
+    try:
+        check(
+            'DEADLINE_EXCEEDED',
+            caught(lambda: own.channel.unary_stream(LISTING)(b'', timeout=0.2).__next__()),
+            caught(lambda: list(own.client.list_flights(options=options))),
+        )
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    assert own.act('info')
 
 
 def test_unavailable(own, daemon):
