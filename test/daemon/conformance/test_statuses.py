@@ -141,12 +141,12 @@ def test_resource_exhausted(remote):
 def test_deadline_exceeded(own, daemon):
     assert own.act('info')
     daemon.process.send_signal(signal.SIGSTOP)
-    options = flight.FlightCallOptions(timeout=0.2)
+    info, options = flight.Action('info', b'{}'), flight.FlightCallOptions(timeout=0.2)
     try:
         check(
             'DEADLINE_EXCEEDED',
             caught(lambda: own.channel.unary_stream(LISTING)(b'', timeout=0.2).__next__()),
-            caught(lambda: list(own.client.list_flights(options=options))),
+            caught(lambda: list(own.client.do_action(info, options))),
         )
     finally:
         daemon.process.send_signal(signal.SIGCONT)
