@@ -92,6 +92,11 @@ class ChunkFiles:
         self._footers: OrderedDict[str, tuple[Footer, int]] = OrderedDict()
         self._size = 0
 
+    @property
+    def waits(self) -> bool:
+        """Whether reading waits for a network."""
+        return self._store.waits
+
     def footer(self, key: str, encoding: str) -> Footer:
         """Return the footer of a chunk.
 

@@ -58,6 +58,7 @@ class ChunkRef:
 
     key: str
     encoding: str
+    rows: int
     t_min: int
     t_max: int
     leaves: Sequence[Leaf]

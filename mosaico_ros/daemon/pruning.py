@@ -32,7 +32,7 @@ _PROBE = 4096
 
 # What is selected of bounds, for each condition, behind the columns of the chunk.
 _NAMES = Bounds._fields[:4]
-_PLAIN_COLUMNS = 7
+_PLAIN_COLUMNS = 8
 
 #: Conditions on one tag, resolved against one schema; all must hold in one row.
 Conditions = tuple[ResolvedCondition, ...]
@@ -84,6 +84,7 @@ def candidate_chunks(
             chunks.c.topic_id,
             chunks.c.number,
             chunks.c.encoding,
+            chunks.c.rows,
             chunks.c.t_min,
             chunks.c.t_max,
             topics.c.folder,

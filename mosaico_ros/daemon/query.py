@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.tables import chunks, schemas, topics
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.columns import Leaf, leaves
+from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
 from mosaico_ros.daemon.evaluation import ChunkRef, Evaluator
 from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.daemon.paging import page
@@ -44,9 +45,12 @@ _NAMED_TOPICS = 400
 _PENDING_CHUNKS = 4096
 # A chunk may be deleted between the catalog's word of it and its reading.
 _ATTEMPTS = 3
+# A chunk from which on most of the work is done outside of the interpreter.
+_LARGE_ROWS = 10 * ROW_GROUP_ROWS
 
 Range = tuple[int, int]
-_T = TypeVar('_T')
+#: A topic, and its chunks that bounds left open.
+_Pending = tuple[int, list[ChunkRef]]
 
 
 @dataclass(frozen=True)
@@ -191,13 +195,19 @@ class QueryEngine:
             self.resolved(connection, chunk.schema_id, ())
         key = chunk_key(chunk.folder, chunk.number, chunk.encoding)
         _, known = self._schemas[chunk.schema_id]
-        return ChunkRef(key, chunk.encoding, chunk.t_min, chunk.t_max, known, left)
+        return ChunkRef(key, chunk.encoding, chunk.rows, chunk.t_min, chunk.t_max, known, left)
 
-    def side_by_side(self, work: Callable[[_T], Any], items: Sequence[_T]) -> Iterator[Any]:
-        """Yield the results of some work on each item, in order, several at once."""
-        if len(items) == 1:
-            return iter([work(items[0])])
-        return self._threads.map(work, items)
+    def look_into(
+        self, work: Callable[[_Pending], Any], pending: Sequence[_Pending]
+    ) -> Iterator[Any]:
+        """Yield the results of some work on the chunks of each topic, in order."""
+        # Of small chunks on a local disk threads would fight for the interpreter, no more.
+        pays = self.files.waits or any(
+            chunk.rows > _LARGE_ROWS for _, chunks_of in pending for chunk in chunks_of
+        )
+        if pays and len(pending) > 1:
+            return self._threads.map(work, pending)
+        return map(work, pending)
 
 
 class _Run:
@@ -308,7 +318,7 @@ class _Run:
     ) -> Iterator[tuple[int, Range | None]]:
         """Yield the topics with a match, and the times of the first and the last if asked for."""
         wants_times = self._query.include_timestamp_range
-        pending: list[tuple[int, list[ChunkRef]]] = []
+        pending: list[_Pending] = []
         waiting = 0
         for topic_id, group in groupby(rows, key=lambda row: row.topic_id):
             if candidates is not None and topic_id not in candidates:
@@ -337,21 +347,21 @@ class _Run:
             yield from self._look_into(pending, plan)
 
     def _look_into(
-        self, pending: list[tuple[int, list[ChunkRef]]], plan: GroupPlan
+        self, pending: list[_Pending], plan: GroupPlan
     ) -> Iterator[tuple[int, Range | None]]:
         evaluator = self._engine.evaluator
 
-        def any_match(item: tuple[int, list[ChunkRef]]) -> bool:
+        def any_match(item: _Pending) -> bool:
             return any(evaluator.any_match(chunk, plan.read, self._alive) for chunk in item[1])
 
-        def times(item: tuple[int, list[ChunkRef]]) -> Range | None:
+        def times(item: _Pending) -> Range | None:
             return evaluator.matching_range(item[1], Window(), plan.read, self._alive)
 
         with self._plan.timed('rows'), self._engine.places.hold(1, self._alive):
             work: Callable[[Any], Any] = any_match
             if self._query.include_timestamp_range:
                 work = times
-            results = list(self._engine.side_by_side(work, pending))
+            results = list(self._engine.look_into(work, pending))
         for (topic_id, _), result in zip(pending, results, strict=True):
             if result:
                 yield topic_id, None if result is True else result

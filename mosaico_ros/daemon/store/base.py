@@ -56,6 +56,9 @@ _NAME_LENGTH = 120
 class Store(Protocol):
     """Objects by key; a key is a relative path of plain components."""
 
+    #: Whether reading waits for a network, so that several reads at once pay.
+    waits: bool
+
     @property
     def id(self) -> str:
         """Identity of the store, equal to the catalog's; a new one gets it when first asked.

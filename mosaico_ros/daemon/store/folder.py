@@ -50,6 +50,8 @@ class FolderStore:
 
     """
 
+    waits = False
+
     def __init__(self, root: str | Path) -> None:
         self._root = Path(root).expanduser().absolute()
         self._count = itertools.count()
@@ -103,7 +105,7 @@ class FolderStore:
     def open(self, key: str, plan: ReadPlan | None = None) -> pa.NativeFile:
         """Open an object for random reads, mapped into memory."""
         try:
-            return pa.memory_map(str(self._path(key)))
+            return pa.memory_map(f'{self._root}/{checked_key(key)}')
         except FileNotFoundError as error:
             raise NotFoundError(f'{key} is not in the store (any more)') from error
 

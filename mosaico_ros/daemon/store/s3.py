@@ -86,6 +86,8 @@ class S3Store:
 
     """
 
+    waits = True
+
     def __init__(
         self,
         bucket: str,
