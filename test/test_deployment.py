@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from mosaico_ros.cli.mosaicod import mosaicod
-from mosaico_ros.daemon import metrics
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.daemon.settings import Settings, load, unknown_variables, variable
 
 ROOT = Path(__file__).resolve().parents[1]

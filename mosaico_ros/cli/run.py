@@ -31,8 +31,8 @@ def run(config: Path | None, ephemeral: bool, **options: Any) -> None:
     MOSAICOD_REQUIRE_API_KEYS); `mosaicod config` shows them all. A line on standard output says
     when and where the daemon is ready.
     """
-    from mosaico_ros.daemon.ephemeral import ephemeral_options, temporary_folder
-    from mosaico_ros.daemon.serving import end
+    from mosaico_ros.daemon.process.ephemeral import ephemeral_options, temporary_folder
+    from mosaico_ros.daemon.process.serving import end
     from mosaico_ros.daemon.settings import load
 
     with temporary_folder() if ephemeral else nullcontext() as folder:
@@ -48,8 +48,8 @@ def run(config: Path | None, ephemeral: bool, **options: Any) -> None:
 
 
 def _serve(settings: Settings) -> int:
-    from mosaico_ros.daemon import logs
-    from mosaico_ros.daemon.serving import serve, stop_on_signals
+    from mosaico_ros.daemon.process import logs
+    from mosaico_ros.daemon.process.serving import serve, stop_on_signals
 
     logs.configure(settings.log_level, settings.log_format)
     warn_of_unknown()
@@ -58,13 +58,13 @@ def _serve(settings: Settings) -> int:
     if settings.workers == 1:
         serve(settings, stop, _announce)
         return 0
-    from mosaico_ros.daemon.supervisor import supervise
+    from mosaico_ros.daemon.process.supervisor import supervise
 
     return supervise(settings, stop, _announce)
 
 
 def _announce(settings: Settings) -> None:
-    from mosaico_ros.daemon.version import package_version
+    from mosaico_ros.daemon.process.version import package_version
 
     workers = f'; {settings.workers} workers' if settings.workers > 1 else ''
     click.echo(

@@ -63,7 +63,7 @@ def with_settings(verb: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(verb)
     def run(*, config: Path | None, **arguments: Any) -> Any:
-        from mosaico_ros.daemon import logs
+        from mosaico_ros.daemon.process import logs
         from mosaico_ros.daemon.settings import load
 
         given = {

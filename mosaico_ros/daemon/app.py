@@ -10,10 +10,10 @@ from dataclasses import replace
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.endpoints import Endpoints
 from mosaico_ros.daemon.keys import KeyGate
-from mosaico_ros.daemon.metrics_endpoint import MetricsEndpoint
+from mosaico_ros.daemon.process.metrics_endpoint import MetricsEndpoint
+from mosaico_ros.daemon.process.version import package_version
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.transport.server import FlightServer, ServerOptions
-from mosaico_ros.daemon.version import package_version
 from mosaico_ros.protocol.server_info import ServerConfig, ServerIdentity, ServerInfo
 
 __all__ = ['Daemon']

@@ -11,8 +11,6 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mosaico_ros.daemon import metrics, windows
-from mosaico_ros.daemon.budget import Alive
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.resources import SEALED, Lock, TopicState
@@ -42,7 +40,11 @@ from mosaico_ros.daemon.manifests import (
     write_topic_manifest,
 )
 from mosaico_ros.daemon.notices import add_notice, list_notices, purge_notices
-from mosaico_ros.daemon.query import QueryEngine, QueryLimits, QueryPage, forever
+from mosaico_ros.daemon.process import metrics
+from mosaico_ros.daemon.query import windows
+from mosaico_ros.daemon.query.budget import Alive
+from mosaico_ros.daemon.query.engine import QueryEngine, QueryLimits, QueryPage, forever
+from mosaico_ros.daemon.query.windows import Cluster, ClusterRequest
 from mosaico_ros.daemon.removal import Removal, schedule
 from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan, stripes
 from mosaico_ros.daemon.routines.runner import Routines
@@ -50,7 +52,6 @@ from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
 from mosaico_ros.daemon.upload import Upload
-from mosaico_ros.daemon.windows import Cluster, ClusterRequest
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -442,7 +443,7 @@ class Archive:
             return self._queries.run(query, alive)
 
     def clusterize(self, request: ClusterRequest, alive: Alive = forever) -> Iterator[Cluster]:
-        """Yield the clusters of a topic's matching rows; see :mod:`mosaico_ros.daemon.windows`."""
+        """Yield the clusters of a topic's matching rows; see :func:`windows.clusterize`."""
         return windows.clusterize(self._queries, request, alive)
 
     def intersect(

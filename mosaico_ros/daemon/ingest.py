@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.chunks import (
     ChunkRow,
@@ -37,6 +36,7 @@ from mosaico_ros.daemon.columns import check_upload_schema
 from mosaico_ros.daemon.encoding import ChunkEncoder
 from mosaico_ros.daemon.leases import Instance, chunk_key, take_lease
 from mosaico_ros.daemon.merging import Merger, Rewriter
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.daemon.store.base import Store
 from mosaico_ros.daemon.upload import Chunk, Upload

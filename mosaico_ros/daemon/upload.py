@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.chunks import Lease
 from mosaico_ros.daemon.catalog.events import request_optimization, tell
@@ -22,6 +21,7 @@ from mosaico_ros.daemon.columns import difference
 from mosaico_ros.daemon.encoding import ChunkEncoder, EncodedChunk
 from mosaico_ros.daemon.leases import interrupt_upload
 from mosaico_ros.daemon.manifests import write_topic_manifest
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.protocol.errors import (
     AbortedError,
     CancelledError,

@@ -34,8 +34,9 @@ def serve(node: Any, stop: StopSignals) -> int:
     """
     from rclpy.executors import SingleThreadedExecutor
 
-    from mosaico_ros.daemon import logs, settings as daemon_settings
+    from mosaico_ros.daemon import settings as daemon_settings
     from mosaico_ros.daemon.app import Daemon
+    from mosaico_ros.daemon.process import logs
     from mosaico_ros.nodes.node_parameters import declare
 
     settings = daemon_settings.load(os.environ, given_settings(declare(node, DAEMON)))

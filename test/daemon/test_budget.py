@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mosaico_ros.daemon.budget import Budget
-from mosaico_ros.daemon.windows import ClusterRequest
+from mosaico_ros.daemon.query.budget import Budget
+from mosaico_ros.daemon.query.windows import ClusterRequest
 from mosaico_ros.protocol.errors import CancelledError, ResourceExhaustedError
 from mosaico_ros.protocol.query import parse
 

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from mosaico_ros.daemon import logs
+from mosaico_ros.daemon.process import logs
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mosaico_ros.daemon import metrics
+from mosaico_ros.daemon.process import metrics
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
 SAMPLE = re.compile(r'([a-z_]+)(?:\{(.*)\})? (\S+)')

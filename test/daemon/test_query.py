@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from mosaico_ros.daemon.windows import ClusterRequest
+from mosaico_ros.daemon.query.windows import ClusterRequest
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.query import parse, parse_ontology
@@ -334,7 +334,7 @@ def compare_with_each_row(filled: Any, chunks: Any, asked: Any) -> None:
 
 
 def naive_clusters(times: list[int], pause: int) -> list[Any]:
-    from mosaico_ros.daemon.windows import Cluster
+    from mosaico_ros.daemon.query.windows import Cluster
 
     groups: list[list[int]] = []
     for time in times:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from mosaico_ros.daemon.windows import ClusterRequest
+from mosaico_ros.daemon.query.windows import ClusterRequest
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import SequenceLocator
 from mosaico_ros.protocol.query import AllOf, AnyOf, Not, alternatives, parse

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.catalog.dialects import postgres_engines, sqlite_engines, translated
 from mosaico_ros.daemon.catalog.schema_version import ensure_current
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.protocol.errors import (
     InvalidArgumentError,
     ResourceExhaustedError,

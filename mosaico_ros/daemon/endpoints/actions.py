@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaico_ros.daemon.archive import Archive
-from mosaico_ros.daemon.budget import Alive
-from mosaico_ros.daemon.windows import Cluster, ClusterRequest
+from mosaico_ros.daemon.query.budget import Alive
+from mosaico_ros.daemon.query.windows import Cluster, ClusterRequest
 from mosaico_ros.protocol import bodies, codec, query, shapes
 from mosaico_ros.protocol.api_keys import Permission
 from mosaico_ros.protocol.envelope import seal

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mosaico_ros.daemon import metrics
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.daemon.transport.ipc import BatchWriter, size_of
 from mosaico_ros.protocol.errors import ResourceExhaustedError
 

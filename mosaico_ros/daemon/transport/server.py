@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from mosaico_ros.daemon.calls import Calls, Gate, OpenGate
-from mosaico_ros.daemon.ports import as_address, cannot_listen, try_to_listen
+from mosaico_ros.daemon.process.ports import as_address, cannot_listen, try_to_listen
 from mosaico_ros.daemon.transport.health import HealthService
 from mosaico_ros.daemon.transport.outgoing import Outgoing, SendLimits
 from mosaico_ros.daemon.transport.service import FlightService

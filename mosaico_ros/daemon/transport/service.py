@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
-from mosaico_ros.daemon import metrics
 from mosaico_ros.daemon.calls import Calls, Descriptor, Flight, Gate, Put
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.daemon.transport import messages
 from mosaico_ros.daemon.transport.frames import Frame, read_frame
 from mosaico_ros.daemon.transport.ipc import BatchReader, encode_schema

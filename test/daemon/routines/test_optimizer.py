@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from mosaico_ros.daemon.catalog import chunks as chunk_rows
 from mosaico_ros.daemon.catalog.tables import chunks, events, stats, topics
+from mosaico_ros.daemon.query.windows import ClusterRequest
 from mosaico_ros.daemon.removal import strays, sweep
 from mosaico_ros.daemon.routines.optimizer import Optimized, Optimizer
-from mosaico_ros.daemon.windows import ClusterRequest
 from mosaico_ros.protocol.errors import AbortedError, NotFoundError
 from mosaico_ros.protocol.query import parse, parse_ontology
 from mosaico_ros.protocol.ticket import Ticket

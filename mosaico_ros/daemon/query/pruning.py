@@ -8,7 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from mosaico_ros.daemon.bounds import (
+from mosaico_ros.daemon.catalog.resources import TopicState
+from mosaico_ros.daemon.catalog.tables import chunks, fields, stats, topics
+from mosaico_ros.daemon.columns import Kind
+from mosaico_ros.daemon.query.bounds import (
     Bounds,
     Verdict,
     described,
@@ -17,10 +20,7 @@ from mosaico_ros.daemon.bounds import (
     prunes,
     verdict,
 )
-from mosaico_ros.daemon.catalog.resources import TopicState
-from mosaico_ros.daemon.catalog.tables import chunks, fields, stats, topics
-from mosaico_ros.daemon.columns import Kind
-from mosaico_ros.daemon.predicates import ResolvedCondition
+from mosaico_ros.daemon.query.predicates import ResolvedCondition
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 __all__ = ['READABLE', 'Conditions', 'candidate_chunks', 'chunks_in_all', 'undecided']

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from mosaico_ros.daemon.metrics import exposition
+from mosaico_ros.daemon.process.metrics import exposition
 from mosaico_ros.protocol.errors import FailedPreconditionError
 
 __all__ = ['MetricsEndpoint']

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mosaico_ros.daemon.bounds import may_match, prunes
-from mosaico_ros.daemon.budget import Alive, Budget
 from mosaico_ros.daemon.chunk_files import ChunkFiles, Footer, Times, leaves_of_columns
 from mosaico_ros.daemon.columns import Leaf
 from mosaico_ros.daemon.encoding import ROW_GROUP_BYTES
-from mosaico_ros.daemon.predicates import ResolvedCondition
+from mosaico_ros.daemon.query.bounds import may_match, prunes
+from mosaico_ros.daemon.query.budget import Alive, Budget
+from mosaico_ros.daemon.query.predicates import ResolvedCondition
 from mosaico_ros.daemon.retrieval import Window
 from mosaico_ros.protocol.errors import CancelledError, ResourceExhaustedError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mosaico_ros.daemon.budget import Alive
-from mosaico_ros.daemon.query import QueryEngine, forever
+from mosaico_ros.daemon.query.budget import Alive
+from mosaico_ros.daemon.query.engine import QueryEngine, forever
+from mosaico_ros.daemon.query.topic_rows import TopicRows, tag_of
 from mosaico_ros.daemon.retrieval import Window
-from mosaico_ros.daemon.topic_rows import TopicRows, tag_of
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.query import OntologyCondition

@@ -11,8 +11,8 @@ import sys
 import threading
 from typing import NoReturn
 
-from mosaico_ros.daemon import logs
-from mosaico_ros.daemon.serving import end, serve, stop_on_signals
+from mosaico_ros.daemon.process import logs
+from mosaico_ros.daemon.process.serving import end, serve, stop_on_signals
 from mosaico_ros.daemon.settings import Settings, load
 from mosaico_ros.protocol.errors import MosaicoError
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy.engine import Row
 
-from mosaico_ros.daemon.budget import Alive
 from mosaico_ros.daemon.catalog.resources import find_topic
 from mosaico_ros.daemon.chunk_files import Footer, Times
-from mosaico_ros.daemon.evaluation import ChunkRef, Tally
-from mosaico_ros.daemon.pruning import READABLE, Conditions, candidate_chunks, undecided
-from mosaico_ros.daemon.query import QueryEngine
+from mosaico_ros.daemon.query.budget import Alive
+from mosaico_ros.daemon.query.engine import QueryEngine
+from mosaico_ros.daemon.query.evaluation import ChunkRef, Tally
+from mosaico_ros.daemon.query.pruning import READABLE, Conditions, candidate_chunks, undecided
 from mosaico_ros.daemon.retrieval import Window, scan
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN

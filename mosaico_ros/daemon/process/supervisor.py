@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
-from mosaico_ros.daemon.ports import reserved
+from mosaico_ros.daemon.process.ports import reserved
 from mosaico_ros.daemon.settings import PREFIX, Settings, as_environment
 from mosaico_ros.protocol.errors import FailedPreconditionError
 
@@ -50,7 +50,7 @@ class _Worker:
         self._due_at: float | None = None
         self.ready = threading.Event()
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'mosaico_ros.daemon.worker'],
+            [sys.executable, '-m', 'mosaico_ros.daemon.process.worker'],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment,

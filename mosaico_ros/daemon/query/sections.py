@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.tables import sequences, topics
-from mosaico_ros.daemon.user_metadata import satisfies
+from mosaico_ros.daemon.query.user_metadata import satisfies
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.query import (
     CatalogField,

@@ -18,20 +18,20 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from mosaico_ros.daemon.budget import Alive, Budget
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.tables import chunks, schemas, topics
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.columns import Leaf, leaves
 from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
-from mosaico_ros.daemon.evaluation import ChunkRef, Evaluator
 from mosaico_ros.daemon.leases import chunk_key
-from mosaico_ros.daemon.paging import page
-from mosaico_ros.daemon.plan import GroupPlan, Plan
-from mosaico_ros.daemon.predicates import resolve
-from mosaico_ros.daemon.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
+from mosaico_ros.daemon.query.budget import Alive, Budget
+from mosaico_ros.daemon.query.evaluation import ChunkRef, Evaluator
+from mosaico_ros.daemon.query.paging import page
+from mosaico_ros.daemon.query.plan import GroupPlan, Plan
+from mosaico_ros.daemon.query.predicates import resolve
+from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
+from mosaico_ros.daemon.query.sections import Candidate, candidates_by_id, select_candidates
 from mosaico_ros.daemon.retrieval import Window
-from mosaico_ros.daemon.sections import Candidate, candidates_by_id, select_candidates
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.query import OntologyCondition, Query, Sections, alternatives

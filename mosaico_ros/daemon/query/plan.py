@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from mosaico_ros.daemon.evaluation import Tally
+from mosaico_ros.daemon.query.evaluation import Tally
 from mosaico_ros.protocol.query import OntologyCondition
 
 __all__ = ['GroupPlan', 'Plan']

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from mosaico_ros.daemon.columns import Kind, is_list, kind_of_type
-from mosaico_ros.daemon.comparisons import compare, operands_for
+from mosaico_ros.daemon.query.comparisons import compare, operands_for
 from mosaico_ros.protocol.metadata import is_sidecar
 from mosaico_ros.protocol.query import (
     Condition,
