@@ -1,4 +1,4 @@
-"""Everything the README and the guide to deployment print, run as printed, real processes.
+"""Everything the README and the guides in docs print, run as printed, real processes.
 
 The two installation commands are not run here: one of them is what runs these tests, the other
 one's work (`mosaico demo`) has a test of its own.
@@ -6,6 +6,7 @@ one's work (`mosaico demo`) has a test of its own.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / 'README.md', ROOT / 'docs' / 'deployment.md')
+PAGES = (ROOT / 'README.md', ROOT / 'docs' / 'deployment.md', ROOT / 'docs' / 'operation.md')
 BLOCK = re.compile(r'<!-- (?:run: )?(\S+) -->\n```(\w+)\n(.*?)```', re.DOTALL)
 BLOCKS = {
     name: text
@@ -261,6 +262,45 @@ def test_workers_metrics_and_ping(
         await_daemon(own)
         with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics') as answer:
             assert b'mosaicod_rpcs_total' in answer.read()
+
+
+def test_care(recorded: str, workspace: Path, environment: dict[str, str]) -> None:
+    said = shell(BLOCKS['care'], workspace, environment)
+    assert 'serves' in said
+    assert '0 differences' in said
+    shell(BLOCKS['cleanup'], workspace, environment)
+    assert 'topics' in shell(BLOCKS['optimizer'], workspace, environment)
+    with in_background(BLOCKS['optimizer-loop'], workspace, environment) as optimizer:
+        assert optimizer.stdout is not None
+        assert 'topics' in optimizer.stdout.readline()
+
+
+def test_rebuild(tmp_path: Path, environment: dict[str, str], free_port: int) -> None:
+    own = environment | {
+        'MOSAICOD_PORT': str(free_port),
+        'MOSAICO_PORT': str(free_port),
+        'MOSAICOD_DATA_DIR': str(tmp_path / 'data'),
+    }
+    (tmp_path / 'script.py').write_text(BLOCKS['python'].replace('6726', str(free_port)))
+    with in_background(BLOCKS['daemon'], tmp_path, own):
+        await_daemon(own)
+        shell(f'"{sys.executable}" script.py', tmp_path, own)
+    for path in (tmp_path / 'data').glob('catalog.db*'):
+        path.unlink()
+    said = shell(BLOCKS['rebuild'], tmp_path, own)
+    assert '1 sequence' in said
+    with in_background(BLOCKS['daemon'], tmp_path, own):
+        await_daemon(own)
+        assert len(shell('mosaico cat bench_run/imu', tmp_path, own).splitlines()) == 1000
+
+
+def test_queries_in_the_guide_are_understood() -> None:
+    from mosaico_ros.protocol.query import parse
+
+    text = (ROOT / 'docs' / 'query.md').read_text(encoding='utf-8')
+    bodies = [json.loads(block) for block in re.findall(r'```json\n(.*?)```', text, re.DOTALL)]
+    assert len(bodies) == 2
+    assert all(parse(body) for body in bodies)
 
 
 def test_the_installation_commands_name_what_exists() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -41,17 +40,17 @@ def store_optimizer(
     minutes for their readers, then a daemon or the next run removes them.
     """
     from mosaico_ros.daemon.catalog.runs import take_turn
+    from mosaico_ros.daemon.process.serving import stop_on_signals
     from mosaico_ros.daemon.routines.by_hand import opened
     from mosaico_ros.daemon.routines.optimizer import OPTIMIZER, Optimizer
 
     pause = None if time_interval is None else _seconds(time_interval)
+    stop = stop_on_signals()
     size = max_chunk_size or settings.optimizer_max_chunk_size or settings.chunk_bytes
     with opened(settings) as archive:
-        optimizer = Optimizer(
-            archive.database, archive.store, archive.instance_id, size, threading.Event()
-        )
+        optimizer = Optimizer(archive.database, archive.store, archive.instance_id, size, stop)
         again = True
-        while True:
+        while not stop.is_set():
             done = take_turn(
                 archive.database,
                 OPTIMIZER,
@@ -62,7 +61,8 @@ def store_optimizer(
             again = again and done is None
             if pause is None:
                 return 1 if done is None else 0
-            threading.Event().wait(pause)
+            stop.wait(pause)
+    return 0
 
 
 def _seconds(text: str) -> float:

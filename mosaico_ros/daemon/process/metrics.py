@@ -175,6 +175,9 @@ CHUNK_COMMIT_SECONDS = Histogram(
 ROWS_READ = Counter('mosaicod_read_rows_total', 'Rows sent to readers.')
 BYTES_READ = Counter('mosaicod_read_bytes_total', 'Bytes of messages sent to readers.')
 QUERY_SECONDS = Histogram('mosaicod_query_seconds', 'Answering queries.', _SECONDS)
+ROUTINE_RUNS = Counter(
+    'mosaicod_routine_runs_total', 'Runs of routines on this daemon.', ('routine', 'outcome')
+)
 CATALOG_CONNECTIONS = Gauge(
     'mosaicod_catalog_connections_used', 'Connections to the catalog at work.', ('for',)
 )

@@ -21,6 +21,7 @@ from mosaico_ros.daemon.catalog.events import (
 )
 from mosaico_ros.daemon.catalog.runs import take_turn
 from mosaico_ros.daemon.leases import Instance
+from mosaico_ros.daemon.process import metrics
 from mosaico_ros.daemon.removal import sweep
 from mosaico_ros.daemon.routines.cleanup import CLEANUP, Cleanup
 from mosaico_ros.daemon.routines.news import post
@@ -149,12 +150,15 @@ class Routines:
             )
         except CancelledError:
             raise
-        except MosaicoError as error:
-            _log.error('The routine %r failed: %s', routine.name, error)
-        except Exception:
-            _log.exception('The routine %r failed', routine.name)
+        except Exception as error:
+            metrics.ROUTINE_RUNS.add(1, routine.name, 'failed')
+            if isinstance(error, MosaicoError):
+                _log.error('The routine %r failed: %s', routine.name, error)
+            else:
+                _log.exception('The routine %r failed', routine.name)
         else:
             if done is not None:
+                metrics.ROUTINE_RUNS.add(1, routine.name, 'done')
                 _log.info('The routine %r is done: %s', routine.name, done)
 
     def _work_off_events(self) -> None:
