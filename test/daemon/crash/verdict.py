@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.catalog.tables import chunks, sequences, sessions, stats, topics
 from mosaico_ros.daemon.descriptions import SequenceDescription, TopicDescription
 from mosaico_ros.daemon.leases import chunk_key
+from mosaico_ros.daemon.routines.cleanup import Cleanup
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.query import parse
@@ -32,6 +34,9 @@ def check(settings: Settings, model: Model, objects: Path) -> None:
     archive = Archive(settings)
     archive.start()
     found = _keeps_promises(archive, model)
+    # What a crash in the middle of recovering has left is the cleanup's.
+    stop = threading.Event()
+    Cleanup(archive._database, archive._store, archive._instance.id, 86_400, 1.0, stop).run()
     _is_whole(archive, objects)
     _accepts_work(archive, model, found)
     _is_whole(archive, objects)
