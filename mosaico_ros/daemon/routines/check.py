@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.events import topics_to_sweep
 from mosaico_ros.daemon.catalog.resources import TopicState, find_topic_by
 from mosaico_ros.daemon.catalog.tables import (
     archive,
@@ -77,7 +78,8 @@ class Difference:
 
 @dataclass
 class CheckReport:
-    """What was compared, what differs, and how many deleted folders wait for their removal."""
+    """What was compared, what differs, and how many deleted folders and replaced chunks
+    wait for their removal."""
 
     sequences: int = 0
     topics: int = 0
@@ -295,7 +297,9 @@ class _Check:
                 yield Difference('differs', key, f'has {size} bytes, not {row.bytes}')
             else:
                 readable.append(row)
-        if not uploading:
+        if topic.id in topics_to_sweep(connection):  # replaced chunks, kept for their readers
+            self._report.waiting += sum(chunk_of_key(key) is not None for key in sizes)
+        elif not uploading:
             yield from (_unknown(key, f'a chunk of {name}') for key in sizes if chunk_of_key(key))
         if self._deep and schema is not None:
             inspect = partial(self._deep_difference, folder, schema)
