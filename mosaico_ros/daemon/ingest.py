@@ -55,6 +55,10 @@ __all__ = ['Ingest', 'IngestLimits']
 
 _log = logging.getLogger(__name__)
 
+# Deletions lock a sequence before its topics, uploads the other way round: now and then
+# PostgreSQL ends one of the two, which then does it again.
+_ATTEMPTS = 5
+
 
 @dataclass(frozen=True)
 class IngestLimits:
@@ -283,33 +287,21 @@ class Ingest:
 
     def _record(self, group: list[Chunk]) -> None:
         recorded: list[Chunk] = []
-        try:
-            with (
-                metrics.CHUNK_COMMIT_SECONDS.timed(),
-                self.database.write() as connection,
-            ):
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                recorded = self._recorded(group)
+                break
+            except Exception as error:
+                # A database that gives up one of several transactions has done nothing of it.
+                if isinstance(error, AbortedError) and attempt < _ATTEMPTS:
+                    continue
+                _log.exception('Chunks could not be recorded')
                 for chunk in group:
-                    if chunk.upload.failed or chunk.encoded is None:
-                        continue
-                    if self._commit(connection, chunk):
-                        recorded.append(chunk)
-                    else:
-                        chunk.upload.fail(
-                            AbortedError(
-                                f'The upload of {chunk.upload.locator} lost its lease: the topic '
-                                'was sealed or deleted meanwhile',
-                                remedy='Continue in another session.',
-                            )
-                        )
-        except Exception as error:
-            recorded = []
-            _log.exception('Chunks could not be recorded')
-            for chunk in group:
-                chunk.upload.fail(
-                    error
-                    if isinstance(error, MosaicoError)
-                    else InternalError(f'A chunk of {chunk.upload.locator} was lost: {error}')
-                )
+                    chunk.upload.fail(
+                        error
+                        if isinstance(error, MosaicoError)
+                        else InternalError(f'A chunk of {chunk.upload.locator} was lost: {error}')
+                    )
         for chunk in group:
             self.release(chunk.size)
         for chunk in recorded:
@@ -319,6 +311,25 @@ class Ingest:
             chunk.upload.advance(chunk.rows_after)
         for chunk in group:
             chunk.upload.done_one()
+
+    def _recorded(self, group: list[Chunk]) -> list[Chunk]:
+        """Record chunks in one transaction; return those whose lease was still good."""
+        recorded: list[Chunk] = []
+        with metrics.CHUNK_COMMIT_SECONDS.timed(), self.database.write() as connection:
+            for chunk in group:
+                if chunk.upload.failed or chunk.encoded is None:
+                    continue
+                if self._commit(connection, chunk):
+                    recorded.append(chunk)
+                else:
+                    chunk.upload.fail(
+                        AbortedError(
+                            f'The upload of {chunk.upload.locator} lost its lease: the topic '
+                            'was sealed or deleted meanwhile',
+                            remedy='Continue in another session.',
+                        )
+                    )
+        return recorded
 
     def _commit(self, connection: object, chunk: Chunk) -> bool:
         encoded = chunk.encoded
