@@ -51,7 +51,7 @@ FIRE = {
 }
 BROKEN = (pa.ArrowException, MosaicoError)
 # Nothing of this kind may be the answer, whatever is killed.
-ALARMING = ('deadlock', 'Internal', 'internal error')
+ALARMING = ('deadlock', 'Internal error;')
 
 
 @dataclass
