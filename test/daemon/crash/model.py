@@ -119,3 +119,6 @@ class Model:
 
     def _purge(self, target: str, _: Any) -> None:
         self.notes[target] = []
+
+    def _routine(self, _: str, __: Any) -> None:
+        pass

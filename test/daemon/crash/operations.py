@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 from world import World, rows
 
 from mosaico_ros.daemon import merging
 from mosaico_ros.daemon.store import s3
+from mosaico_ros.daemon.store.base import sequence_folder
 
 __all__ = ['OPERATIONS']
 
@@ -160,9 +162,46 @@ def recovery(world: World) -> None:
             upload.append(rows(0, 10, 1))
             upload.commit()
         doomed.archive._store.put(f'{upload.folder}/00000002.parquet', b'not recorded')
-        doomed.archive._remove_scheduled = lambda: None  # type: ignore[method-assign]
+        doomed.archive._removal.settle = lambda *_: None  # type: ignore[method-assign]
         doomed.delete_topic('run/gps')
 
     world.in_a_process_that_dies(work)
     world.enumerate_from_here()
     world.archive.close()
+
+
+@operation
+def deletion_without_retention(world: World) -> None:
+    world.settings = replace(world.settings, cleanup_retention_duration=0.0)
+    world.filled('run', 'imu')
+    world.enumerate_from_here()
+    world.delete_sequence('run')
+
+
+@operation
+def cleanup(world: World) -> None:
+    """Of a creation that was cut short, a deleted topic and a deleted sequence."""
+    world.filled('run', 'imu', 'gps')
+    world.filled('other', 'imu')
+    world.archive._store.put(f'{sequence_folder("half")}/sequence.json', b'{}')
+    world.delete_topic('run/imu')
+    world.delete_sequence('other')
+    world.enumerate_from_here()
+    world.clean_up()
+
+
+@operation
+def optimizer(world: World) -> None:
+    session = world.filled()
+    world.upload('run/imu', session, chunks=3, stride=3001)
+    world.enumerate_from_here()
+    world.optimize()
+
+
+@operation
+def rebuild(world: World) -> None:
+    world.finalize(world.filled('run', 'imu'))
+    world.notify('run/imu', 'noted')
+    world.filled('other', 'imu')
+    world.delete_sequence('other')
+    world.rebuild()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas  # noqa: F401 - pyarrow does so at the first need: once here, not in each fork
+from defects import DEFECTS
 from model import Model
 from operations import OPERATIONS
 from steps import Steps
@@ -24,16 +27,31 @@ from world import World
 
 __all__ = []
 
+# Names that are others in each run: ULIDs and UUIDs.
+_RANDOM = re.compile(r'[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
-def enumerate_points(operation: str, storage: Storage) -> dict[str, Any]:
-    """Run an operation until it completes, each time one step further."""
+
+def enumerate_points(
+    operation: str, storage: Storage, plant: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Run an operation until it completes, each time one step further.
+
+    Parameters
+    ----------
+    operation, storage
+        What is done where.
+    plant
+        Called before in each process; for planting a defect.
+
+    """
     checked, wrong, point, seen = 0, [], 0, set[str]()
     ended = False
     while not ended:
         point += 1
         storage.begin_point()
         told, left = os.pipe(), os.pipe()
-        child = _fork(partial(_operate, operation, storage, point, told[1], left[1]), told, left)
+        work = partial(_operate, operation, storage, plant, point, told[1], left[1])
+        child = _fork(work, told, left)
         facts = [json.loads(line) for line in _read_all(told).splitlines()]
         end = json.loads(_read_all(left) or 'null')
         os.waitpid(child, 0)
@@ -42,7 +60,7 @@ def enumerate_points(operation: str, storage: Storage) -> dict[str, Any]:
         ended = end['before'] == 'the end'
         # What a process leaves are names, what a loss of power leaves is what was synced.
         for variant, kinds in (('killed', ('name', 'commit')), ('power lost', ('sync', 'commit'))):
-            state = json.dumps([variant, [end[kind] for kind in kinds], facts])
+            state = _RANDOM.sub('', json.dumps([variant, [end[kind] for kind in kinds], facts]))
             if state in seen or (variant == 'power lost' and storage.remote):
                 continue
             seen.add(state)
@@ -58,13 +76,21 @@ def enumerate_points(operation: str, storage: Storage) -> dict[str, Any]:
     return {'points': point - 1, 'checked': checked, 'wrong': wrong}
 
 
-def _operate(operation: str, storage: Storage, point: int, facts: int, left: int) -> None:
+def _operate(
+    operation: str,
+    storage: Storage,
+    plant: Callable[[], None],
+    point: int,
+    facts: int,
+    left: int,
+) -> None:
     def stop(end: dict[str, Any]) -> None:
         if not storage.remote:
             steps[0].disk.write_durable(storage.durable)
         os.write(left, json.dumps(end).encode())
         os._exit(0)
 
+    plant()
     steps: list[Steps] = []
     world = World(
         storage.settings,
@@ -113,7 +139,8 @@ def main() -> None:
         job = json.loads(line)
         storage = Storage(Path(job['folder']), job['remote'])
         try:
-            answer = enumerate_points(job['operation'], storage)
+            plant = DEFECTS[job['defect']] if job['defect'] else lambda: None
+            answer = enumerate_points(job['operation'], storage, plant)
         except Exception:
             answer = {'wrong': [traceback.format_exc()]}
         finally:

@@ -45,7 +45,7 @@ class Steps:
         self._stop_at = stop_at
         self._on_stop = on_stop
         self._lock = threading.RLock()
-        self._seen = {'name': 0, 'sync': 0, 'commit': 0}
+        self._seen = {'name': 0, 'sync': 0, 'commit': 0, 'nothing': 0}
         self._stopping = False
         self._trail: list[str] = []
         sys.addaudithook(self._audit)
@@ -75,6 +75,8 @@ class Steps:
             folder = arguments[-1]
             if not os.path.isabs(path) and isinstance(folder, int) and folder > 0:
                 path = os.path.join(os.readlink(f'/proc/self/fd/{folder}'), path)
+            if event == 'os.remove' and not os.path.lexists(path):
+                return
             if path.startswith(self._root):
                 self.step('name', f'{event} {path.removeprefix(self._root)}')
 
@@ -96,7 +98,7 @@ class Steps:
         def committed(dialect: Any, connection: Any) -> None:
             self.step('commit', 'commit')
             commit(dialect, connection)
-            self.step('commit', 'after commit')
+            self.step('nothing', 'after commit')
 
         DefaultDialect.do_commit = committed  # type: ignore[method-assign]
 

@@ -37,7 +37,14 @@ class Storage:
         #: What a loss of power leaves of it.
         self.durable = folder / 'durable'
         self._base = folder / 'base'
-        self.settings = Settings(data_dir=self._base, max_concurrent_writes=1, **self._remote)
+        # Routines only as operations: what takes place must be the same each time.
+        self.settings = Settings(
+            data_dir=self._base,
+            max_concurrent_writes=1,
+            cleanup_time_interval=0,
+            optimizer_time_interval=0,
+            **self._remote,
+        )
         child = os.fork()
         if child == 0:
             archive = Archive(self.settings)

@@ -15,21 +15,37 @@ from typing import Any
 import pytest
 
 SERVER = Path(__file__).with_name('server.py')
-BOTH = [
-    'first_start',
+#: Each of these shows a step that no other one has.
+FIRST = [
     'creation',
     'upload',
+    'finalization',
+    'deletion_of_a_sequence',
+    'recovery',
+    'deletion_without_retention',
+    'cleanup',
+    'optimizer',
+    'rebuild',
+]
+MORE = [
+    'first_start',
     'two_uploads_at_once',
     'upload_with_merging',
     'aborted_upload',
-    'finalization',
     'deletion_of_a_topic',
     'deletion_of_a_session',
-    'deletion_of_a_sequence',
     'deletion_during_an_upload',
     'notifications',
-    'recovery',
 ]
+FIRST_REMOTE = ['upload', 'finalization', 'deletion_of_a_sequence', 'optimizer']
+
+
+def slow_but(first: list[str], *others: str) -> list[Any]:
+    """Return all operations as parameters; those that are not among the first are slow."""
+    return [
+        pytest.param(name, marks=() if name in first else pytest.mark.slow)
+        for name in [*FIRST, *MORE, *others]
+    ]
 
 
 @pytest.fixture(scope='session')
@@ -44,8 +60,11 @@ def stop_everywhere() -> Iterator[Callable[..., dict[str, Any]]]:
     assert process.stdin is not None
     assert process.stdout is not None
 
-    def ask(operation: str, remote: dict[str, Any] | None = None) -> dict[str, Any]:
-        job = {'operation': operation, 'folder': str(folder / operation), 'remote': remote}
+    def ask(
+        operation: str, remote: dict[str, Any] | None = None, defect: str | None = None
+    ) -> dict[str, Any]:
+        job: dict[str, Any] = {'operation': operation, 'remote': remote, 'defect': defect}
+        job['folder'] = str(folder / operation)
         (folder / operation).mkdir()
         process.stdin.write(json.dumps(job) + '\n')
         process.stdin.flush()
@@ -84,11 +103,25 @@ def assert_whole_everywhere(answer: dict[str, Any]) -> None:
     assert answer['checked'] > 1
 
 
-@pytest.mark.parametrize('operation', BOTH)
+@pytest.mark.parametrize('operation', slow_but(FIRST))
 def test_folder_and_sqlite(stop_everywhere, operation):
     assert_whole_everywhere(stop_everywhere(operation))
 
 
-@pytest.mark.parametrize('operation', [*BOTH, 'upload_in_parts'])
+@pytest.mark.parametrize('operation', slow_but(FIRST_REMOTE, 'upload_in_parts'))
 def test_s3_and_postgresql(stop_everywhere, remote, operation):
     assert_whole_everywhere(stop_everywhere(operation, remote))
+
+
+@pytest.mark.parametrize(
+    ('defect', 'operation', 'fault'),
+    [
+        ('names_are_not_synced', 'creation', 'power lost'),
+        ('contents_are_not_synced', 'creation', 'power lost'),
+        ('rows_are_recorded_before_their_chunk_is_stored', 'upload', 'is not in the store'),
+        ('topics_are_sealed_without_their_manifest', 'upload', "manifest['state']"),
+    ],
+)
+def test_a_planted_defect_is_found(stop_everywhere, defect, operation, fault):
+    wrong = stop_everywhere(operation, defect=defect)['wrong']
+    assert any(fault in text for text in wrong), wrong

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -18,12 +19,20 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.daemon.archive import Archive
+from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.events import SWEEP, topics_to_sweep
+from mosaico_ros.daemon.catalog.tables import events, metadata
+from mosaico_ros.daemon.removal import sweep
+from mosaico_ros.daemon.routines import cleanup
+from mosaico_ros.daemon.routines.cleanup import Cleaned, Cleanup
+from mosaico_ros.daemon.routines.optimizer import Optimizer
+from mosaico_ros.daemon.routines.rebuild import rebuild
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.upload import Upload
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.serialization import SerializationFormat
 
-__all__ = ['SCHEMA', 'World', 'rows', 'time_of']
+__all__ = ['SCHEMA', 'World', 'clean_up', 'rows', 'sweep_all', 'time_of']
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.int64())])
 _MODULUS = 10_007
@@ -170,6 +179,37 @@ class World:
         self.archive.purge_notifications(_target(target))
         self.tell('done', None)
 
+    def clean_up(self) -> None:
+        """Clean up twice: what was marked is removed by the next one."""
+        self.tell('routine', 'cleanup')
+        for _ in range(2):
+            clean_up(self.archive)
+        self.tell('done', None)
+
+    def optimize(self) -> None:
+        """Optimize all topics, and sweep what was kept for readers."""
+        self.tell('routine', 'optimizer')
+        archive = self.archive
+        optimizer = Optimizer(
+            archive._database, archive._store, archive._instance.id, 1 << 20, threading.Event()
+        )
+        optimizer.run()
+        sweep_all(archive)
+        self.tell('done', None)
+
+    def rebuild(self) -> None:
+        """Lose everything in the catalog, then rebuild it."""
+        self.archive.close()
+        database = Database(self.settings.database_url)
+        with database.write() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
+        database.close()
+        self.enumerate_from_here()
+        self.tell('routine', 'rebuild')
+        rebuild(self.settings, lambda done, total: None)
+        self.tell('done', None)
+
     def in_a_process_that_dies(self, work: Callable[[World], None]) -> None:
         """Work on the archive in another process, which ends without closing it."""
         sys.stdout.flush()
@@ -180,6 +220,25 @@ class World:
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
+
+
+def clean_up(archive: Archive) -> Cleaned:
+    """Clean up once; folders count as old, and what was deleted is kept no longer."""
+    cleanup._YOUNG_NS = 0
+    routine = Cleanup(
+        archive._database, archive._store, archive._instance.id, 0, 1, threading.Event()
+    )
+    return routine.run()
+
+
+def sweep_all(archive: Archive) -> None:
+    """Remove the chunks that were replaced, as if their readers were done."""
+    with archive._database.read() as connection:
+        waiting = topics_to_sweep(connection)
+    for topic_id in sorted(waiting):
+        sweep(archive._database, archive._store, topic_id, archive._instance.id)
+    with archive._database.write() as connection:
+        connection.execute(events.delete().where(events.c.kind == SWEEP))
 
 
 def _target(name: str) -> SequenceLocator | TopicLocator:
