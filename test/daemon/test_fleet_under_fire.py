@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from pyarrow import flight
 
 from mosaico_ros import MosaicoClient
@@ -308,9 +307,8 @@ def assert_archive(settings: Settings, writers: list[Writer], deleted: list[str]
         archive.close()
 
 
-@pytest.mark.parametrize('seed', [SEED])
 def test_nothing_is_lost_or_doubled(
-    make_daemon, remote_storage, connect, postgres, monkeypatch, tmp_path: Path, seed: str
+    make_daemon, remote_storage, connect, postgres, monkeypatch, tmp_path: Path
 ):
     environment = {variable(name): value for name, value in (remote_storage | FIRE).items()}
     daemons = [make_daemon(**environment) for _ in range(3)]
@@ -326,7 +324,7 @@ def test_nothing_is_lost_or_doubled(
     rows = sum(writer.next_row for writer in writers)
     topics = [written for writer in writers for written in writer.topics]
     acknowledged = sum(written.acknowledged for written in topics)
-    print(f'killed {killing.result()}, {rows} rows, {acknowledged} acknowledged')
+    print(f'seed {SEED}: killed {killing.result()}, {rows} rows, {acknowledged} acknowledged')
     unexpected = [text for text in fleet.refusals if any(word in text for word in ALARMING)]
     assert not unexpected
     assert len(killing.result()) >= 3
