@@ -209,10 +209,11 @@ class Writer:
             said = json.loads(endpoint.app_metadata)
             notes = remote.act('topic_notification_list', locator=str(written.locator))
             sealed = said['locked'] or 'rows are durable' in str(notes)
-            begun = bool(len(remote.client.do_get(endpoint.ticket).schema))
-            if begun and not sealed:
-                return None
-            return get(remote, written.locator).num_rows
+            try:
+                rows = get(remote, written.locator).num_rows
+            except pa.ArrowInvalid as error:  # its upload never began, or has not ended
+                return 0 if 'its state is created' in str(error) else None
+            return rows if sealed else None
 
         deadline = time.monotonic() + 60
         while (rows := self.fleet.insist(self.rng, settle)) is None:

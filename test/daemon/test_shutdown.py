@@ -24,7 +24,7 @@ def batch(first: int, rows: int) -> pa.RecordBatch:
 
 def await_refusal(daemon: Any) -> None:
     """Wait until the daemon takes no new calls."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 12
     with pytest.raises(GONE):  # noqa: PT012
         while time.monotonic() < deadline:
             with flight.connect(daemon.url) as client:
@@ -33,7 +33,7 @@ def await_refusal(daemon: Any) -> None:
 
 @pytest.mark.parametrize('workers', ['1', '2'])
 def test_an_upload_may_end_within_the_grace(make_daemon, connect, workers):
-    daemon = make_daemon('--workers', workers, MOSAICOD_SHUTDOWN_GRACE='10s')
+    daemon = make_daemon('--workers', workers, MOSAICOD_SHUTDOWN_GRACE='30s')
     remote = connect(daemon)
     writer, _ = remote.client.do_put(remote.topic('t'), SCHEMA)
     writer.write_batch(batch(0, 100))
@@ -44,7 +44,7 @@ def test_an_upload_may_end_within_the_grace(make_daemon, connect, workers):
     writer.write_batch(batch(100, 100))
     writer.close()
     assert daemon.process.wait(timeout=20) == 0
-    assert time.monotonic() - begun < 8  # not longer than what runs
+    assert time.monotonic() - begun < 20  # not longer than what runs
     daemon.start(daemon.port)
     assert remote.topic_info('t')['locked'] is True
     assert remote.get('t').equals(pa.Table.from_batches([batch(0, 200)]))
