@@ -270,7 +270,7 @@ def kill_some(fleet: Fleet) -> list[int]:
     """Kill one daemon again and again, and once all; return how many died each time."""
     rng = random.Random(f'{SEED} kills')
     kills: list[int] = []
-    while fleet.on:
+    while fleet.on or len(kills) < 3:
         time.sleep(rng.uniform(0.5, 3))
         victims = fleet.daemons if len(kills) % 10 == 2 else [rng.choice(fleet.daemons)]
         for daemon in victims:
