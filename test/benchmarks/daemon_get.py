@@ -92,10 +92,8 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def upload(client: flight.FlightClient, name: str, kind: str, megabytes: int) -> tuple[int, float]:
-    """Store a topic ``<name>/topic``; return its rows and megabytes."""
-    make, rows, form = KINDS[kind]
-    rng = np.random.default_rng(1)
+def new_topic(client: flight.FlightClient, name: str, form: str) -> flight.FlightDescriptor:
+    """Create a topic ``<name>/topic``; return what its upload begins with."""
 
     def act(action: str, **body: object) -> dict[str, str]:
         results = client.do_action(flight.Action(action, json.dumps(body).encode()))
@@ -112,11 +110,16 @@ def upload(client: flight.FlightClient, name: str, kind: str, megabytes: int) ->
         user_metadata={},
     )
     command = {'resource_locator': f'{name}/topic', 'topic_uuid': topic['uuid']}
+    return flight.FlightDescriptor.for_command(json.dumps(command))
+
+
+def upload(client: flight.FlightClient, name: str, kind: str, megabytes: int) -> tuple[int, float]:
+    """Store a topic ``<name>/topic``; return its rows and megabytes."""
+    make, rows, form = KINDS[kind]
+    rng = np.random.default_rng(1)
     batch = make(rows, 0, rng)
     count = max(1, megabytes * 1_000_000 // batch.nbytes)
-    writer, _ = client.do_put(
-        flight.FlightDescriptor.for_command(json.dumps(command)), batch.schema
-    )
+    writer, _ = client.do_put(new_topic(client, name, form), batch.schema)
     for number in range(count):
         writer.write_batch(make(rows, number * 10**12, rng))
     writer.close()

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
-from daemon_get import KINDS, cpu_seconds, serving
+from daemon_get import KINDS, cpu_seconds, new_topic, serving
 
 from mosaico_ros.daemon.encoding import ChunkEncoder
 from mosaico_ros.protocol.serialization import SerializationFormat
@@ -66,27 +66,6 @@ class FileServer(flight.FlightServerBase):
             os.fsync(descriptor)
             os.close(descriptor)
         temporary.rename(folder / f'{number:08d}.parquet')
-
-
-def descriptor_for(client: flight.FlightClient, name: str, form: str) -> flight.FlightDescriptor:
-    """Create a topic of the daemon; return what its upload begins with."""
-
-    def act(action: str, **body: object) -> dict[str, str]:
-        results = client.do_action(flight.Action(action, json.dumps(body).encode()))
-        return json.loads(b''.join(result.body.to_pybytes() for result in results))['response']
-
-    act('sequence_create', locator=name, user_metadata={})
-    session = act('session_create', locator=name)
-    topic = act(
-        'topic_create',
-        session_uuid=session['uuid'],
-        locator=f'{name}/topic',
-        serialization_format=form,
-        ontology_tag='IMU',
-        user_metadata={},
-    )
-    command = {'resource_locator': f'{name}/topic', 'topic_uuid': topic['uuid']}
-    return flight.FlightDescriptor.for_command(json.dumps(command))
 
 
 def put(
@@ -133,7 +112,7 @@ def main() -> None:
                 name = f'{kind.replace(" ", "_")}_{turn}'
                 to_peer = json.dumps({'folder': f'{folder}/{name}', 'format': form})
                 for side, pid, client, descriptor in (
-                    ('ours', our_pid, ours, descriptor_for(ours, name, form)),
+                    ('ours', our_pid, ours, new_topic(ours, name, form)),
                     ('peer', peer_pid, peer_client, flight.FlightDescriptor.for_command(to_peer)),
                 ):
                     began, used = time.perf_counter(), cpu_seconds(pid)

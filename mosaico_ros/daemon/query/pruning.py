@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from mosaico_ros.daemon.catalog.resources import TopicState
+from mosaico_ros.daemon.catalog.resources import SEALED
 from mosaico_ros.daemon.catalog.tables import chunks, fields, stats, topics
 from mosaico_ros.daemon.columns import Kind
 from mosaico_ros.daemon.query.bounds import (
@@ -23,9 +23,7 @@ from mosaico_ros.daemon.query.bounds import (
 from mosaico_ros.daemon.query.predicates import ResolvedCondition
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['READABLE', 'Conditions', 'candidate_chunks', 'chunks_in_all', 'undecided']
-
-READABLE = (TopicState.LOCKED, TopicState.INTERRUPTED)
+__all__ = ['Conditions', 'candidate_chunks', 'chunks_in_all', 'undecided']
 
 # Rows counted on each side of a range, to see which one is shorter.
 _PROBE = 4096
@@ -158,7 +156,7 @@ def _of_topics(
     tags: Sequence[str], topic_ids: Sequence[int] | None, schema_ids: Sequence[int] | None
 ) -> list[sa.ColumnElement[bool]]:
     where: list[sa.ColumnElement[bool]] = [
-        topics.c.state.in_(READABLE),
+        topics.c.state.in_(SEALED),
         topics.c.ontology_tag.in_(tags),
     ]
     if topic_ids is not None:

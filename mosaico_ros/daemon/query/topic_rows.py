@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy.engine import Row
 
-from mosaico_ros.daemon.catalog.resources import find_topic
+from mosaico_ros.daemon.catalog.resources import SEALED, find_topic
 from mosaico_ros.daemon.chunk_files import Footer, Times
 from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.engine import QueryEngine
 from mosaico_ros.daemon.query.evaluation import ChunkRef, Tally
-from mosaico_ros.daemon.query.pruning import READABLE, Conditions, candidate_chunks, undecided
+from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, undecided
 from mosaico_ros.daemon.retrieval import Window, scan
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
@@ -82,7 +82,7 @@ class TopicRows:
         with self.engine.database.read() as connection:
             topic = find_topic(connection, self.locator)
             resolved = self.engine.resolved(connection, topic.schema_id, self.conditions)
-            if resolved is None or topic.state not in READABLE:
+            if resolved is None or topic.state not in SEALED:
                 return _Candidates(topic, {}, ())
             found = {}
             for row in connection.execute(
