@@ -181,6 +181,13 @@ def test_python(served: None, workspace: Path, environment: dict[str, str]) -> N
     ]
 
 
+def test_examples(served: None, workspace: Path, environment: dict[str, str]) -> None:
+    listed, *runs = BLOCKS['examples'].strip().splitlines()
+    assert 'sample_archive' in shell(listed, workspace, environment)
+    said = [shell(run, workspace, environment) for run in runs]
+    assert 'Event Window' in said[-1]
+
+
 def test_fleet(
     tmp_path: Path, environment: dict[str, str], free_port: int, remote_storage: dict[str, str]
 ) -> None:

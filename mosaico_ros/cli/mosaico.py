@@ -21,6 +21,7 @@ VERBS = {
     'info': 'Describe one sequence and its topics.',
     'cat': 'Print the messages of a topic as JSON lines.',
     'query': "Find the data where a condition holds: 'IMU.acceleration.y > 8'.",
+    'examples': 'Run one of the example programs, or list them.',
 }
 
 

@@ -246,8 +246,6 @@ class ArchiveSink(threading.Thread):
         writer = session.topic_create(
             account.name, {**metadata, '_ros_': ros}, decoder.ontology_type
         )
-        if writer is None:
-            raise MosaicoError(f'the archive refuses topic {account.name}')
         return _Channel(account, decoder, writer)
 
     def _commit(self) -> bool:

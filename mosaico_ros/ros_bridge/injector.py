@@ -20,7 +20,11 @@ from mosaico_ros.client.enums import (
     TopicLevelErrorPolicy,
 )
 from mosaico_ros.client.logging_config import get_logger
-from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol.errors import (
+    AlreadyExistsError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
 from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
@@ -378,9 +382,13 @@ class RosbagInjector:
         path = topic_path(name)
         if path != name.strip('/'):
             lane.metadata['_ros_']['topic'] = name
-        lane.writer = session.topic_create(path, lane.metadata, lane.decoder.ontology_type, policy)
-        if lane.writer is None:
-            lane.report.skipped = 'the daemon refused the topic'
+        ontology_type = lane.decoder.ontology_type
+        try:
+            lane.writer = session.topic_create(path, lane.metadata, ontology_type, policy)
+        except (AlreadyExistsError, InvalidArgumentError) as refused:
+            if policy is TopicLevelErrorPolicy.Raise:
+                raise
+            lane.report.skipped = str(refused)
 
     @staticmethod
     def _note_times(report: TopicReport, group: MessageGroup) -> None:

@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -157,28 +157,6 @@ class BaseSessionWriter(ABC):
             raise failure
         self._status = SessionStatus.Finalized
 
-    @overload
-    def topic_create(
-        self,
-        topic_name: str,
-        metadata: dict[str, Any] | None = ...,
-        ontology_type: type[Serializable] | None = ...,
-        on_error: Literal[TopicLevelErrorPolicy.Raise] = ...,
-        *,
-        schema: pa.Schema | None = ...,
-    ) -> TopicWriter: ...
-
-    @overload
-    def topic_create(
-        self,
-        topic_name: str,
-        metadata: dict[str, Any] | None = ...,
-        ontology_type: type[Serializable] | None = ...,
-        on_error: TopicLevelErrorPolicy = ...,
-        *,
-        schema: pa.Schema | None = ...,
-    ) -> TopicWriter | None: ...
-
     def topic_create(
         self,
         topic_name: str,
@@ -187,7 +165,7 @@ class BaseSessionWriter(ABC):
         on_error: TopicLevelErrorPolicy = TopicLevelErrorPolicy.Raise,
         *,
         schema: pa.Schema | None = None,
-    ) -> TopicWriter | None:
+    ) -> TopicWriter:
         """Create a topic and open its upload.
 
         Parameters
@@ -205,11 +183,6 @@ class BaseSessionWriter(ABC):
             :meth:`TopicWriter.push_batch`. Sidecars are left out if the daemon does not take them;
             :attr:`TopicWriter.schema` says which columns the topic has.
 
-        Returns
-        -------
-        TopicWriter or None
-            `None` if the topic was refused and `on_error` is not ``Raise``; the reason is logged.
-
         Raises
         ------
         FailedPreconditionError
@@ -217,7 +190,7 @@ class BaseSessionWriter(ABC):
         InvalidArgumentError
             A bad name, bad metadata, a type that is not an ontology type, a foreign schema.
         AlreadyExistsError
-            The sequence has such a topic (only with ``Raise``).
+            The sequence has such a topic.
 
         """
         self._check_entered()
@@ -225,15 +198,9 @@ class BaseSessionWriter(ABC):
         user_metadata = check_user_metadata({} if metadata is None else metadata)
         stream_schema = self._stream_schema(locator, ontology_type, schema)
         assert ontology_type is not None  # _stream_schema refuses it
-        try:
-            return self._create(
-                topic_name, locator, user_metadata, ontology_type, stream_schema, on_error
-            )
-        except MosaicoError as refused:
-            if on_error is TopicLevelErrorPolicy.Raise:
-                raise
-            logger.error('Topic %s was not created: %s', locator, refused)
-            return None
+        return self._create(
+            topic_name, locator, user_metadata, ontology_type, stream_schema, on_error
+        )
 
     def get_topic_writer(self, topic_name: str) -> TopicWriter | None:
         """Return this session's writer of a topic; slashes around the name do not matter."""
