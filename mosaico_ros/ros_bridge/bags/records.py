@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from mosaico_ros.ros_bridge.cdr.cursor import collapse
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
-from mosaico_ros.ros_bridge.cdr.rows import Rows, collapse
+from mosaico_ros.ros_bridge.cdr.rows import Rows
 
 #: A group is complete with this many messages or bytes, whichever comes first. Decoding has a
 #: fixed cost of some 0.3 ms per group; 8192 small messages make that negligible.

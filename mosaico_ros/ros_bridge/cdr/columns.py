@@ -1,4 +1,4 @@
-"""Decoded columns: plain numpy holders, and their derived Arrow form.
+"""Columns of messages: plain numpy holders, to Arrow and back.
 
 `Leaf.values` has shape (n,) for scalars and (n, k) for fixed arrays. Text, blobs and lists hold
 ``offsets`` of shape (n + 1,), int64, starting at 0.
@@ -11,9 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mosaico_ros.protocol.errors import ResourceExhaustedError
-from mosaico_ros.ros_bridge.cdr.layout import Array, Node, Primitive, Struct, Text
+from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
+from mosaico_ros.ros_bridge.cdr.cursor import running
+from mosaico_ros.ros_bridge.cdr.layout import Array, Node, Primitive, Sequence, Struct, Text
 
 
 @dataclass
@@ -195,3 +197,134 @@ def derived_array(column: Column, kind: pa.DataType) -> pa.Array:
     if pa.types.is_fixed_size_list(kind):
         return fixed_list_array(items, kind)
     return list_array(column.offsets, items, kind)
+
+
+# --- from Arrow ---------------------------------------------------------------------------------
+
+
+def column_of(node: Node, array: pa.Array | None, length: int) -> Column:
+    """Column of a node from Arrow values: what is null, or not there at all, is zero or empty.
+
+    Parameters
+    ----------
+    node
+        What the message definition says.
+    array
+        Values of shape (length,) in any form that holds them: members of structures are found by
+        name, numbers may be wider than the node's, blobs may be lists of integers. None for a
+        member that the archive does not have.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a number does not fit the definition, or the forms do not agree at all.
+    """
+    if isinstance(node, Struct):
+        inside = (
+            {} if array is None else dict(zip(_names(node, array), array.flatten(), strict=True))
+        )
+        members = {name: column_of(m, inside.get(name), length) for name, m in node.members}
+        return Group(members, length)
+    if isinstance(node, Primitive):
+        return Leaf(_numbers(node, array, length))
+    if isinstance(node, Text):
+        return _bytes(array, pa.string(), length)
+    if isinstance(node, Array) and node.count:
+        return _fixed(node, array, length)
+    if node.item == Primitive('u1') and (array is None or not _is_list(array.type)):
+        return _bytes(array, pa.binary(), length)
+    if array is None:
+        return _shaped(node, np.zeros(length + 1, np.int64), column_of(node.item, None, 0))
+    if not _is_list(array.type):
+        raise _disagreement(node, array)
+    counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = running(counts)
+    return _shaped(node, offsets, column_of(node.item, array.flatten(), int(offsets[-1])))
+
+
+def _shaped(node: Array | Sequence, offsets: np.ndarray, items: Column) -> Column:
+    """A list, or a blob where the items are the bytes of one."""
+    if isinstance(node, Sequence) and node.item == Primitive('u1') and isinstance(items, Leaf):
+        return Bytes(offsets, items.values)
+    return List(offsets, items)
+
+
+def _fixed(node: Array, array: pa.Array | None, length: int) -> Column:
+    items = None
+    if array is not None:
+        if not _is_list(array.type):
+            raise _disagreement(node, array)
+        counts = pc.list_value_length(array)
+        wrong = pc.not_equal(counts, node.count)
+        if pc.any(wrong).as_py():
+            raise InvalidArgumentError(
+                f'a list of {pc.filter(counts, wrong)[0]} items where the definition has '
+                f'{node.count}'
+            )
+        items = array.flatten()
+        if array.null_count:
+            # Rows without value own no items: null ones are put in their places.
+            present = array.is_valid().to_numpy(zero_copy_only=False)
+            places = np.cumsum(present) - 1
+            index = (places[:, None] * node.count + np.arange(node.count)).reshape(-1)
+            items = items.take(pa.array(index, mask=np.repeat(~present, node.count)))
+    column = column_of(node.item, items, length * node.count)
+    if isinstance(column, Leaf):
+        return Leaf(column.values.reshape(length, node.count))
+    return List(np.arange(length + 1, dtype=np.int64) * node.count, column)
+
+
+def _numbers(node: Primitive, array: pa.Array | None, length: int) -> np.ndarray:
+    dtype = np.dtype(node.code)
+    if array is None:
+        return np.zeros(length, dtype)
+    if not (pa.types.is_primitive(array.type) or pa.types.is_boolean(array.type)):
+        raise _disagreement(node, array)
+    if array.null_count:
+        array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
+    values = array.to_numpy(zero_copy_only=False)
+    if values.dtype == dtype:
+        return values
+    if dtype.kind in 'iu' and values.dtype.kind in 'iu' and len(values):
+        limits = np.iinfo(dtype)
+        if values.min() < limits.min or values.max() > limits.max:
+            raise InvalidArgumentError(
+                f'values from {values.min()} to {values.max()} do not fit {dtype.name}'
+            )
+    elif dtype.kind in 'iu' and values.dtype.kind == 'f':
+        raise _disagreement(node, array)
+    return values.astype(dtype)
+
+
+def _bytes(array: pa.Array | None, kind: pa.DataType, length: int) -> Bytes:
+    if array is None:
+        return Bytes(np.zeros(length + 1, np.int64), np.empty(0, np.uint8))
+    if array.type != kind:
+        try:
+            array = array.cast(kind)
+        except pa.ArrowException:
+            raise InvalidArgumentError(f'{array.type} where the definition has {kind}') from None
+    if array.null_count:
+        array = array.fill_null(pa.scalar('' if pa.types.is_string(kind) else b'', kind))
+    _, offsets, data = array.buffers()
+    if offsets is None or data is None:
+        return _bytes(None, kind, length)
+    cuts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + length + 1]
+    first, last = int(cuts[0]), int(cuts[-1])
+    return Bytes(cuts.astype(np.int64) - first, np.frombuffer(data, np.uint8)[first:last])
+
+
+def _names(node: Struct, array: pa.Array) -> list[str]:
+    if not pa.types.is_struct(array.type):
+        raise _disagreement(node, array)
+    return [field.name for field in array.type]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _disagreement(node: Node, array: pa.Array) -> InvalidArgumentError:
+    return InvalidArgumentError(f'{array.type} where the definition has {derived_type(node)}')

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mosaico_ros.ros_bridge.cdr.columns import Column
+from mosaico_ros.ros_bridge.cdr.cursor import running
 from mosaico_ros.ros_bridge.cdr.layout import (
     ENCAPSULATIONS,
     ROS1,
@@ -17,7 +18,7 @@ from mosaico_ros.ros_bridge.cdr.layout import (
     Wire,
     compile_program,
 )
-from mosaico_ros.ros_bridge.cdr.rows import Lifted, MalformedRows, Rows, running
+from mosaico_ros.ros_bridge.cdr.rows import Lifted, MalformedRows, Rows
 from mosaico_ros.ros_bridge.cdr.vector import VectorDecoder
 from mosaico_ros.ros_bridge.cdr.walk import Walker, WalkError
 

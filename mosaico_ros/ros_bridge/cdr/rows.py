@@ -8,9 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-#: Cursor relative to the first byte after the encapsulation: one number while it is the same in
-#: all rows (the usual case, and then alignment and bounds cost nothing), else shape (n,) int64.
-Cursor = int | np.ndarray
+from mosaico_ros.ros_bridge.cdr.cursor import Cursor, running
 
 #: Longer pieces are copied one by one (memory speed), shorter ones by an index per byte.
 _PIECEWISE_BYTES = 128
@@ -154,22 +152,3 @@ class Rows:
         index = np.arange(total)
         index += np.repeat(start - offsets[:-1], sizes)
         return offsets, self.buffer[index]
-
-
-def running(counts: np.ndarray) -> np.ndarray:
-    """Offsets of shape (n + 1,), int64, from counts."""
-    offsets = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
-
-
-def aligned(rel: Cursor, align: int) -> Cursor:
-    return rel if align == 1 else (rel + (align - 1)) & -align
-
-
-def collapse(values: np.ndarray) -> Cursor:
-    """One number, if all values agree."""
-    if len(values) == 0:
-        return 0
-    first = values[0]
-    return int(first) if (values == first).all() else values

@@ -11,6 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from mosaico_ros.ros_bridge.cdr.columns import Bytes, Column, Group, Leaf, List
+from mosaico_ros.ros_bridge.cdr.cursor import (
+    Cursor,
+    Strided,
+    aligned,
+    collapse,
+    first_item,
+    offsets_of,
+    running,
+)
 from mosaico_ros.ros_bridge.cdr.layout import (
     Block,
     ItemsStep,
@@ -19,7 +28,7 @@ from mosaico_ros.ros_bridge.cdr.layout import (
     Shape,
     TextStep,
 )
-from mosaico_ros.ros_bridge.cdr.rows import Cursor, MalformedRows, Rows, aligned, collapse, running
+from mosaico_ros.ros_bridge.cdr.rows import MalformedRows, Rows
 from mosaico_ros.ros_bridge.cdr.walk import TooManyWords, Walker, WalkError
 
 #: A template of more length words than this costs more than it saves.
@@ -147,6 +156,7 @@ class VectorDecoder:
         slots: list[Column | None] | None,
         order: str,
     ) -> Cursor:
+        stop: Cursor
         if step.slot in rows.lifted:
             lifted = rows.lifted[step.slot]
             stop = rel + counts - lifted.removed
@@ -158,13 +168,17 @@ class VectorDecoder:
         rows.require(rel + counts * step.min_size)
         if step.program is None:
             return self._primitives(step, rows, rel, counts, slots, order)
+        at: np.ndarray
         if step.program.block is not None:
-            at, stop = _strided(step.program.block, rows, rel, counts)
+            strided = Strided(step.program.block, rel, counts)
+            stop = strided.stop
+            rows.require(stop)
+            at = strided.starts(len(rows))
         else:
             at, stop = self._locate(step.program, rows, rel, counts)
         if slots is not None:
             items, _ = self._decode(step.program, rows.repeat(counts), at)
-            slots[step.slot] = List(_offsets(counts, len(rows)), items)
+            slots[step.slot] = List(offsets_of(counts, len(rows)), items)
         return stop
 
     def _primitives(
@@ -177,7 +191,7 @@ class VectorDecoder:
         order: str,
     ) -> Cursor:
         assert step.code is not None
-        start = _first(rel, counts, min(step.min_size, self.program.wire.max_align))
+        start = first_item(rel, counts, min(step.min_size, self.program.wire.max_align))
         stop = start + counts * step.min_size
         rows.require(stop)
         if slots is not None:
@@ -311,37 +325,6 @@ def _reject_row(rows: Rows, row: int) -> MalformedRows:
     bad = np.zeros(len(rows), bool)
     bad[row] = True
     return rows.reject(bad, 'payload ends before its last field')
-
-
-def _first(rel: Cursor, counts: Cursor, align: int) -> Cursor:
-    """Position of the first item: padding is written only if there is one."""
-    if align == 1:
-        return rel
-    if isinstance(counts, int):
-        return aligned(rel, align) if counts else rel
-    return np.where(counts > 0, aligned(rel, align), rel)
-
-
-def _strided(block: Block, rows: Rows, rel: Cursor, counts: Cursor) -> tuple[np.ndarray, Cursor]:
-    """Items of constant size: start of each, and the position after the last."""
-    stride = -(-block.size // block.align) * block.align
-    start = _first(rel, counts, block.align)
-    gap = stride - block.size
-    stop = start + counts * stride - gap * (counts > 0)
-    rows.require(stop)
-    n = len(rows)
-    if isinstance(counts, int):
-        origin = np.broadcast_to(np.asarray(start, np.int64), n)
-        return (origin[:, None] + np.arange(counts) * stride).reshape(-1), stop
-    offsets = running(counts)
-    index = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], counts)
-    return np.repeat(np.broadcast_to(start, n), counts) + index * stride, stop
-
-
-def _offsets(counts: Cursor, n: int) -> np.ndarray:
-    if isinstance(counts, int):
-        return np.arange(n + 1, dtype=np.int64) * counts
-    return running(counts)
 
 
 def _native(values: np.ndarray) -> np.ndarray:
