@@ -104,6 +104,10 @@ class _Target:
 
     def put_pieces(self, rel: Cursor, offsets: np.ndarray, data: np.ndarray) -> None:
         """Write ``data[offsets[i]:offsets[i + 1]]`` at ``rel`` of row i."""
+        sizes = collapse(np.diff(offsets))
+        if isinstance(sizes, int):
+            self.put(rel, data.reshape(len(self.base), sizes))
+            return
         start = self.base + rel
         total = int(offsets[-1])
         if total > _PIECEWISE_BYTES * len(start):
@@ -111,9 +115,9 @@ class _Target:
                 start.tolist(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True
             ):
                 self.buffer[at : at + last - first] = data[first:last]
-        elif total:
+        else:
             index = np.arange(total)
-            index += np.repeat(start - offsets[:-1], np.diff(offsets))
+            index += np.repeat(start - offsets[:-1], sizes)
             self.buffer[index] = data
 
     def repeat(self, counts: Cursor) -> _Target:
