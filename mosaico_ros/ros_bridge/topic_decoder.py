@@ -18,10 +18,18 @@ from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase, registered_adapter
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map
 from mosaico_ros.ros_bridge.adapters.vocabulary import convert
-from mosaico_ros.ros_bridge.cdr.columns import Column, Group, derived_array, derived_type
+from mosaico_ros.ros_bridge.cdr.columns import (
+    Column,
+    Group,
+    derived_array,
+    derived_type,
+    number_array,
+)
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
+from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
+from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
@@ -56,6 +64,9 @@ class TopicDecoder:
         Storage hint for a derived type.
     topic : str
         Name that adapters see in `ROSMessage`.
+    fidelity : Fidelity
+        What of a payload can be had back; beyond ``COLUMNS`` rows carry the sidecar column
+        `residual.RESIDUAL`.
 
     Attributes
     ----------
@@ -85,6 +96,7 @@ class TopicDecoder:
         extra: Types | None = None,
         serialization_format: SerializationFormat | None = None,
         topic: str = '',
+        fidelity: Fidelity = Fidelity.COLUMNS,
     ) -> None:
         self.definition = find_definition(
             msgtype, definition, distro=distro, ros1=ros1, extra=extra
@@ -95,8 +107,12 @@ class TopicDecoder:
         self._adapter = adapter or registered_adapter(self.definition.msgtype)
         self._map = None if self._adapter else self._bound_map()
         self.ontology_type = self._choose_type(serialization_format)
-        self.schema: pa.Schema = writer_schema(self.ontology_type)
         self._struct: pa.StructType = self.ontology_type.arrow_struct()
+        self._fidelity = fidelity
+        self._encoder = TopicEncoder(self.definition, self._map)
+        self.schema: pa.Schema = writer_schema(self.ontology_type)
+        if fidelity is not Fidelity.COLUMNS:
+            self.schema = self.schema.append(RESIDUAL)
 
     @property
     def msgtype(self) -> str:
@@ -159,7 +175,7 @@ class TopicDecoder:
             )
         times = np.ascontiguousarray(timestamps_ns, np.int64)
         parts = self._payloads.decode(payloads)
-        batches = [self._batch(times, part) for part in parts]
+        batches = [self._batch(times, part, payloads) for part in parts]
         if len(batches) == 1:
             return batches[0]
         if not batches:
@@ -168,32 +184,69 @@ class TopicDecoder:
         order = np.argsort(np.concatenate([_rows(part) for part in parts]), kind='stable')
         return _concatenated(batches).take(pa.array(order))
 
-    def _batch(self, times: np.ndarray, part: Part) -> pa.RecordBatch:
-        if part.rows is not None:
-            times = times[part.rows]
+    def _batch(
+        self, times: np.ndarray, part: Part, payloads: Sequence[Buffer] | Payloads
+    ) -> pa.RecordBatch:
+        index = np.arange(len(times)) if part.rows is None else part.rows
         if self._adapter is not None:
-            return self._translated(times, part.column)
-        if self._map is not None:
-            rows = self._map.word.emit(_whole(part.column), self._struct)
+            batch, index = self._translated(times, part.column, index)
         else:
-            rows = derived_array(part.column, self._struct)
-        stamps = pa.Array.from_buffers(pa.int64(), len(times), [None, pa.py_buffer(times)])
-        columns = [stamps, *(rows.field(i) for i in range(self._struct.num_fields))]
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+            if self._map is not None:
+                rows = self._map.word.emit(_whole(part.column), self._struct)
+            else:
+                rows = derived_array(part.column, self._struct)
+            stamps = number_array(times[index], pa.int64())
+            columns = [stamps, *(rows.field(i) for i in range(self._struct.num_fields))]
+            batch = pa.RecordBatch.from_arrays(columns, schema=writer_schema(self.ontology_type))
+        if self._fidelity is Fidelity.COLUMNS:
+            return batch
+        return batch.append_column(RESIDUAL, self._residuals(batch, part, index, payloads))
 
-    def _translated(self, times: np.ndarray, column: Column) -> pa.RecordBatch:
-        """The per-message path: rows become dicts, and the adapter makes objects of them."""
+    def _residuals(
+        self,
+        batch: pa.RecordBatch,
+        part: Part,
+        index: np.ndarray,
+        payloads: Sequence[Buffer] | Payloads,
+    ) -> pa.Array:
+        """The sidecar column; ``index`` says which payload each row was."""
+        if self._fidelity is Fidelity.BYTES:
+            rows = np.arange(batch.num_rows)
+        elif self._map is not None:
+            rows = np.flatnonzero(differing(part.column, self._encoder.columns(batch)))
+        else:
+            rows = np.empty(0, np.int64)
+        kept: list[bytes | None] = [None] * batch.num_rows
+        if len(rows):
+            recorded = [payloads[i] for i in index[rows].tolist()]
+            if self._adapter is not None:  # which has no way back
+                encoded = Payloads.join([b''] * len(rows))
+            else:
+                some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
+                _, encoded = self._encoder.encode(some)
+            for row, residual in zip(rows.tolist(), residuals(encoded, recorded), strict=True):
+                kept[row] = residual
+        return pa.array(kept, RESIDUAL.type)
+
+    def _translated(
+        self, times: np.ndarray, column: Column, index: np.ndarray
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        """The per-message path: rows become dicts, and the adapter makes objects of them.
+
+        Returns the rows, and which payload each of them was.
+        """
         assert self._adapter is not None
         kind = _listed(derived_type(self.definition.tree))
         constants = self.definition.constants
-        messages = []
-        for time, row in zip(times.tolist(), convert(column, kind).to_pylist(), strict=True):
+        messages, translated = [], []
+        for i, row in zip(index.tolist(), convert(column, kind).to_pylist(), strict=True):
             try:
-                message = ROSMessage(time, self.topic, self.msgtype, row, constants)
+                message = ROSMessage(int(times[i]), self.topic, self.msgtype, row, constants)
                 messages.append(self._adapter.translate(message))
+                translated.append(i)
             except Exception as error:
                 self._untranslated[str(error)] += 1
-        return encode(self.ontology_type, messages)
+        return encode(self.ontology_type, messages), np.array(translated, np.int64)
 
     def _choose_type(self, serialization_format: SerializationFormat | None) -> type[Serializable]:
         if self._adapter is not None:

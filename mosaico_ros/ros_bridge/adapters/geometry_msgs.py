@@ -7,6 +7,7 @@ levels deeper in the others.
 from __future__ import annotations
 
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.adapters.scope import filled
 from mosaico_ros.ros_bridge.adapters.vocabulary import (
     Copy,
     Covariance,
@@ -15,7 +16,6 @@ from mosaico_ros.ros_bridge.adapters.vocabulary import (
     Nest,
     Pack,
     Word,
-    filled,
 )
 
 _HEADER: dict[str, Word] = {'header': Header()}

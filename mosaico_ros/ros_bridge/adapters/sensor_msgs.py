@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.adapters.scope import Unless, filled, group, lookup, positive
 from mosaico_ros.ros_bridge.adapters.vocabulary import (
     Compute,
     Constant,
@@ -17,12 +18,6 @@ from mosaico_ros.ros_bridge.adapters.vocabulary import (
     NotNan,
     Relabel,
     Word,
-    filled,
-    group,
-    leads_with,
-    lookup,
-    positive,
-    unless,
 )
 from mosaico_ros.ros_bridge.cdr.columns import Group
 
@@ -91,7 +86,7 @@ MAPS = [
             'orientation': Nest(
                 'orientation',
                 outer={'covariance': Covariance('orientation_covariance')},
-                when=unless(leads_with('orientation_covariance', -1)),
+                when=Unless('orientation_covariance', -1),
             ),
         },
     ),
@@ -112,8 +107,8 @@ MAPS = [
                     'header': Nothing(),
                 }
             ),
-            # Below STATUS_NO_FIX (-1) the receiver has not said anything yet.
-            'status': Nest('status', when=lambda scope: _number(scope, 'status.status', -2)),
+            # STATUS_UNKNOWN: the receiver has not said anything yet.
+            'status': Nest('status', when=Unless('status.status', -2)),
         },
     ),
     ColumnMap('sensor_msgs/msg/NavSatStatus', 'GPSStatus'),
@@ -128,7 +123,11 @@ MAPS = [
         'Temperature',
         {
             **_HEADER,
-            'value': Compute('temperature', lambda celsius: celsius + _KELVIN_AT_ZERO_CELSIUS),
+            'value': Compute(
+                'temperature',
+                lambda celsius: celsius + _KELVIN_AT_ZERO_CELSIUS,
+                lambda kelvin: kelvin - _KELVIN_AT_ZERO_CELSIUS,
+            ),
             'variance': Copy('variance', when=positive('variance')),
         },
     ),

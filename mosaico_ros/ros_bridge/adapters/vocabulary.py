@@ -1,7 +1,8 @@
-"""Words of which column maps are made: how a column of a message becomes one of the ontology.
+"""Words of which column maps are made: how columns of a message become those of the ontology.
 
 A map says only what differs. Members of a target structure that it does not name are taken from
-the source member of the same name, or are null if there is none.
+the source member of the same name, or are null if there is none. Every word also knows the way
+back.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.ros_bridge.adapters.draft import Draft
+from mosaico_ros.ros_bridge.adapters.scope import (
+    Condition,
+    Unless,
+    filled,
+    group,
+    has,
+    leaf,
+    lookup,
+    positive,
+)
 from mosaico_ros.ros_bridge.cdr.columns import (
     Bytes,
     Column,
@@ -20,47 +33,27 @@ from mosaico_ros.ros_bridge.cdr.columns import (
     Leaf,
     List,
     bytes_array,
+    column_of,
     fixed_list_array,
     list_array,
     null_array,
     number_array,
     struct_array,
 )
-
-#: Rows for which a value exists, as a boolean array of shape (n,).
-Condition = Callable[[Group], np.ndarray]
+from mosaico_ros.ros_bridge.cdr.cursor import running
+from mosaico_ros.ros_bridge.cdr.layout import Array, Sequence, Struct
 
 
 class Word:
-    """One way to fill a target field from the columns of a message."""
+    """One way to fill a target field from the columns of a message, and the message from it."""
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         """Arrow array of type ``kind``, one value per row of ``scope``."""
         raise NotImplementedError
 
-
-def lookup(scope: Group, path: str) -> Column:
-    """Column at a dotted path.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the message has no such member (another version of the type).
-    """
-    column: Column = scope
-    for name in path.split('.') if path else ():
-        if not isinstance(column, Group) or name not in column.members:
-            raise InvalidArgumentError(f'the message definition has no member {path!r}')
-        column = column.members[name]
-    return column
-
-
-def group(scope: Group, path: str) -> Group:
-    """Structure at a dotted path; the empty path is the scope itself."""
-    column = lookup(scope, path)
-    if not isinstance(column, Group):
-        raise InvalidArgumentError(f'member {path!r} of the message is not a structure')
-    return column
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        """Set the members that `emit` reads from what it has made of them."""
+        raise NotImplementedError
 
 
 def convert(column: Column, kind: pa.DataType, valid: np.ndarray | None = None) -> pa.Array:
@@ -123,8 +116,16 @@ class Copy(Word):
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         if self.optional and not has(scope, self.path):
             return null_array(len(scope), kind)
-        path = next((p for p in (self.path, *self.others) if has(scope, p)), self.path)
-        return convert(lookup(scope, path), kind, self.when(scope) if self.when else None)
+        column = lookup(scope, self._present(lambda path: has(scope, path)))
+        return convert(column, kind, self.when(scope) if self.when else None)
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        path = self._present(draft.has)
+        if draft.has(path) or not self.optional:
+            draft.fill(path, array)
+
+    def _present(self, there: Callable[[str], bool]) -> str:
+        return next((path for path in (self.path, *self.others) if there(path)), self.path)
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,18 @@ class Nest(Word):
         words.update({name: _In(scope, word) for name, word in self.outer.items()})
         valid = self.when(scope) if self.when else None
         return members(group(scope, self.path), kind, words, valid)
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        inner = draft.at(self.path)
+        for target, values in zip(array.type, array.flatten(), strict=True):
+            if target.name in self.words:
+                self.words[target.name].restore(values, inner)
+            elif target.name in self.outer:
+                self.outer[target.name].restore(values, draft)
+            elif inner.has(target.name):
+                inner.fill(target.name, values)
+        if isinstance(self.when, Unless) and array.null_count:
+            self.when.mark(draft, array.is_null().to_numpy(zero_copy_only=False))
 
 
 @dataclass(frozen=True)
@@ -173,6 +186,16 @@ class Each(Word):
         items = self.word.emit(column.items, kind.value_type)
         return list_array(column.offsets, items, kind, self.when(scope) if self.when else None)
 
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        node = draft.node(self.path)
+        if not isinstance(node, (Array, Sequence)) or not isinstance(node.item, Struct):
+            raise InvalidArgumentError(f'member {self.path!r} is not a list of structures')
+        counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+        offsets = running(counts)
+        items = Draft(node.item, int(offsets[-1]))
+        self.word.restore(array.flatten(), items)
+        draft.put(self.path, List(offsets, items.finish()))
+
 
 @dataclass(frozen=True)
 class Covariance(Word):
@@ -183,6 +206,9 @@ class Covariance(Word):
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         return convert(lookup(scope, self.path), kind, positive(self.path)(scope))
 
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        draft.fill(self.path, array)
+
 
 @dataclass(frozen=True)
 class NotNan(Word):
@@ -191,8 +217,11 @@ class NotNan(Word):
     path: str
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
-        column = _leaf(scope, self.path)
+        column = leaf(scope, self.path)
         return number_array(column, kind, ~np.isnan(column))
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        draft.fill(self.path, array.fill_null(float('nan')))
 
 
 @dataclass(frozen=True)
@@ -202,8 +231,15 @@ class Pack(Word):
     paths: tuple[str, ...]
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
-        values = np.stack([_leaf(scope, path) for path in self.paths], axis=1)
+        values = np.stack([leaf(scope, path) for path in self.paths], axis=1)
         return convert(Leaf(values), kind)
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        node = draft.node(self.paths[0])
+        packed = column_of(Array(node, len(self.paths)), array, draft.length)
+        assert isinstance(packed, Leaf)
+        for i, path in enumerate(self.paths):
+            draft.put(path, Leaf(packed.values[:, i]))
 
 
 @dataclass(frozen=True)
@@ -212,15 +248,24 @@ class Compute(Word):
 
     path: str
     function: Callable[[np.ndarray], np.ndarray]
+    inverse: Callable[[np.ndarray], np.ndarray]
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
-        values = _leaf(scope, self.path).astype(np.dtype(kind.to_pandas_dtype()))
+        values = leaf(scope, self.path).astype(np.dtype(kind.to_pandas_dtype()))
         return number_array(self.function(values), kind)
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        draft.fill(self.path, array)
+        values = draft.numbers(self.path)
+        values[:] = self.inverse(values)
 
 
 @dataclass(frozen=True)
 class Relabel(Word):
-    """Text at ``path`` passed through ``function``, which sees each distinct text once."""
+    """Text at ``path`` passed through ``function``, which sees each distinct text once.
+
+    The way back is the label itself.
+    """
 
     path: str
     function: Callable[[str], str]
@@ -230,6 +275,9 @@ class Relabel(Word):
         labels = [self.function(text) for text in texts.dictionary.to_pylist()]
         return pa.array(labels, kind).take(texts.indices)
 
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        draft.fill(self.path, array)
+
 
 @dataclass(frozen=True)
 class Nothing(Word):
@@ -237,6 +285,9 @@ class Nothing(Word):
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         return null_array(len(scope), kind)
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -248,61 +299,8 @@ class Constant(Word):
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         return pa.repeat(pa.scalar(self.value, kind), len(scope))
 
-
-# --- conditions ---------------------------------------------------------------------------------
-
-
-def has(scope: Group, path: str) -> bool:
-    """Whether the definition has this member."""
-    column: Column = scope
-    for name in path.split('.'):
-        if not isinstance(column, Group) or name not in column.members:
-            return False
-        column = column.members[name]
-    return True
-
-
-def positive(path: str) -> Condition:
-    """Number, or any entry of a fixed array, above zero."""
-
-    def condition(scope: Group) -> np.ndarray:
-        values: np.ndarray = _leaf(scope, path) > 0
-        return np.asarray(values.any(axis=1) if values.ndim == 2 else values)
-
-    return condition
-
-
-def filled(path: str) -> Condition:
-    """Text, blob or list that is not empty."""
-
-    def condition(scope: Group) -> np.ndarray:
-        column = lookup(scope, path)
-        if not isinstance(column, (Bytes, List)):
-            raise InvalidArgumentError(f'member {path!r} has no length')
-        return np.diff(column.offsets) > 0
-
-    return condition
-
-
-def leads_with(path: str, value: float) -> Condition:
-    """First entry of a fixed array equals ``value``."""
-
-    def condition(scope: Group) -> np.ndarray:
-        leading: np.ndarray = _leaf(scope, path)[:, 0]
-        return np.asarray(leading == value)
-
-    return condition
-
-
-def unless(condition: Condition) -> Condition:
-    return lambda scope: ~condition(scope)
-
-
-def _leaf(scope: Group, path: str) -> np.ndarray:
-    column = lookup(scope, path)
-    if not isinstance(column, Leaf):
-        raise InvalidArgumentError(f'member {path!r} of the message is not a number')
-    return column.values
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        pass
 
 
 # --- phrases that most types share --------------------------------------------------------------
@@ -322,7 +320,13 @@ class Header(Word):
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         if not has(scope, self.path):
             return null_array(len(scope), kind)
-        words = {'timestamp': time('stamp'), 'sample_counter': Copy('seq', optional=True)}
         header = group(scope, self.path)
-        stamped = (_leaf(header, 'stamp.sec') != 0) | (_leaf(header, 'stamp.nanosec') != 0)
-        return members(header, kind, words, stamped | filled('frame_id')(header))
+        stamped = (leaf(header, 'stamp.sec') != 0) | (leaf(header, 'stamp.nanosec') != 0)
+        return members(header, kind, _HEADER, stamped | filled('frame_id')(header))
+
+    def restore(self, array: pa.Array, draft: Draft) -> None:
+        if draft.has(self.path):
+            Nest(self.path, _HEADER).restore(array, draft)
+
+
+_HEADER = {'timestamp': time('stamp'), 'sample_counter': Copy('seq', optional=True)}

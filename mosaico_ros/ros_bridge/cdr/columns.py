@@ -250,28 +250,34 @@ def _shaped(node: Array | Sequence, offsets: np.ndarray, items: Column) -> Colum
 
 
 def _fixed(node: Array, array: pa.Array | None, length: int) -> Column:
-    items = None
-    if array is not None:
-        if not _is_list(array.type):
-            raise _disagreement(node, array)
-        counts = pc.list_value_length(array)
-        wrong = pc.not_equal(counts, node.count)
-        if pc.any(wrong).as_py():
-            raise InvalidArgumentError(
-                f'a list of {pc.filter(counts, wrong)[0]} items where the definition has '
-                f'{node.count}'
-            )
-        items = array.flatten()
-        if array.null_count:
-            # Rows without value own no items: null ones are put in their places.
-            present = array.is_valid().to_numpy(zero_copy_only=False)
-            places = np.cumsum(present) - 1
-            index = (places[:, None] * node.count + np.arange(node.count)).reshape(-1)
-            items = items.take(pa.array(index, mask=np.repeat(~present, node.count)))
-    column = column_of(node.item, items, length * node.count)
-    if isinstance(column, Leaf):
-        return Leaf(column.values.reshape(length, node.count))
-    return List(np.arange(length + 1, dtype=np.int64) * node.count, column)
+    """Rows without value own no items: zeros are put in their places."""
+    if array is not None and not _is_list(array.type):
+        raise _disagreement(node, array)
+    if array is None or array.null_count == length:
+        return _rows_of(node, column_of(node.item, None, length * node.count), length)
+    counts = pc.list_value_length(array)
+    wrong = pc.not_equal(counts, node.count)
+    if pc.any(wrong).as_py():
+        raise InvalidArgumentError(
+            f'a list of {pc.filter(counts, wrong)[0]} items where the definition has {node.count}'
+        )
+    items = array.flatten()
+    if not array.null_count:
+        return _rows_of(node, column_of(node.item, items, len(items)), length)
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    if isinstance(node.item, Primitive):
+        values = np.zeros((length, node.count), node.item.code)
+        values[present] = _numbers(node.item, items, len(items)).reshape(-1, node.count)
+        return Leaf(values)
+    index = ((np.cumsum(present) - 1)[:, None] * node.count + np.arange(node.count)).reshape(-1)
+    items = items.take(pa.array(index, mask=np.repeat(~present, node.count)))
+    return _rows_of(node, column_of(node.item, items, len(items)), length)
+
+
+def _rows_of(node: Array, items: Column, length: int) -> Column:
+    if isinstance(items, Leaf):
+        return Leaf(items.values.reshape(length, node.count))
+    return List(np.arange(length + 1, dtype=np.int64) * node.count, items)
 
 
 def _numbers(node: Primitive, array: pa.Array | None, length: int) -> np.ndarray:
@@ -283,17 +289,14 @@ def _numbers(node: Primitive, array: pa.Array | None, length: int) -> np.ndarray
     if array.null_count:
         array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
     values = array.to_numpy(zero_copy_only=False)
-    if values.dtype == dtype:
-        return values
-    if dtype.kind in 'iu' and values.dtype.kind in 'iu' and len(values):
+    # Integers of one width hold each other's bits: the ontology has some signed where ROS has not.
+    narrower = values.dtype.kind == 'f' or values.dtype.itemsize > dtype.itemsize
+    if dtype.kind in 'iu' and narrower and len(values):
         limits = np.iinfo(dtype)
-        if values.min() < limits.min or values.max() > limits.max:
-            raise InvalidArgumentError(
-                f'values from {values.min()} to {values.max()} do not fit {dtype.name}'
-            )
-    elif dtype.kind in 'iu' and values.dtype.kind == 'f':
-        raise _disagreement(node, array)
-    return values.astype(dtype)
+        low, high = values.min(), values.max()
+        if not limits.min <= low <= high <= limits.max or (values % 1).any():
+            raise InvalidArgumentError(f'values from {low} to {high} do not fit {dtype.name}')
+    return values.astype(dtype, copy=False)
 
 
 def _bytes(array: pa.Array | None, kind: pa.DataType, length: int) -> Bytes:

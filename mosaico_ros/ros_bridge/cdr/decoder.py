@@ -46,6 +46,10 @@ class Payloads:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def __getitem__(self, i: int) -> memoryview:
+        at = int(self.offsets[i])
+        return self.buffer[at : at + int(self.lengths[i])].data
+
     @classmethod
     def join(cls, payloads: Sequence[Buffer]) -> Payloads:
         """Lay separate payloads end to end (copies them once, a single one not at all)."""
