@@ -83,17 +83,30 @@ def filled(path: str) -> Condition:
 
 
 @dataclass(frozen=True)
-class Unless:
-    """Number (or first entry of a fixed array) is not ``value``, which says *not known*."""
+class Marked:
+    """Values are there unless a number (or the first entry of a fixed array) says otherwise.
+
+    Parameters
+    ----------
+    path
+        Where the number is.
+    known
+        Which numbers say that there is a value.
+    marker
+        The number that says that there is none.
+    """
 
     path: str
-    value: float
+    known: Callable[[np.ndarray], np.ndarray]
+    marker: float
 
     def __call__(self, scope: Group) -> np.ndarray:
-        values = leaf(scope, self.path)
-        return np.asarray((values[:, 0] if values.ndim == 2 else values) != self.value)
+        return self.known(_leading(leaf(scope, self.path)))
 
     def mark(self, draft: Draft, absent: np.ndarray) -> None:
         """Say in a message under construction which rows have no value."""
-        values = draft.numbers(self.path)
-        (values[:, 0] if values.ndim == 2 else values)[absent] = self.value
+        _leading(draft.numbers(self.path))[absent] = self.marker
+
+
+def _leading(values: np.ndarray) -> np.ndarray:
+    return values[:, 0] if values.ndim == 2 else values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
-from mosaico_ros.ros_bridge.adapters.scope import Unless, filled, group, lookup, positive
+from mosaico_ros.ros_bridge.adapters.scope import Marked, filled, group, lookup, positive
 from mosaico_ros.ros_bridge.adapters.vocabulary import (
     Compute,
     Constant,
@@ -86,7 +86,7 @@ MAPS = [
             'orientation': Nest(
                 'orientation',
                 outer={'covariance': Covariance('orientation_covariance')},
-                when=Unless('orientation_covariance', -1),
+                when=Marked('orientation_covariance', lambda first: first != -1, -1),
             ),
         },
     ),
@@ -107,8 +107,8 @@ MAPS = [
                     'header': Nothing(),
                 }
             ),
-            # STATUS_UNKNOWN: the receiver has not said anything yet.
-            'status': Nest('status', when=Unless('status.status', -2)),
+            # Below STATUS_NO_FIX (-1) the receiver has not said anything yet.
+            'status': Nest('status', when=Marked('status.status', lambda s: s >= -1, -2)),
         },
     ),
     ColumnMap('sensor_msgs/msg/NavSatStatus', 'GPSStatus'),

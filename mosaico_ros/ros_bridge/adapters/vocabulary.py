@@ -18,7 +18,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.ros_bridge.adapters.draft import Draft
 from mosaico_ros.ros_bridge.adapters.scope import (
     Condition,
-    Unless,
+    Marked,
     filled,
     group,
     has,
@@ -156,7 +156,7 @@ class Nest(Word):
                 self.outer[target.name].restore(values, draft)
             elif inner.has(target.name):
                 inner.fill(target.name, values)
-        if isinstance(self.when, Unless) and array.null_count:
+        if isinstance(self.when, Marked) and array.null_count:
             self.when.mark(draft, array.is_null().to_numpy(zero_copy_only=False))
 
 
