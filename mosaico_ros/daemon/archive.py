@@ -15,7 +15,6 @@ from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.resources import SEALED, Lock, TopicState
 from mosaico_ros.daemon.catalog.tables import sequences, sessions, topics
-from mosaico_ros.daemon.catalog.ulid import new_ulid
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.descriptions import (
     Notification,
@@ -164,26 +163,26 @@ class Archive:
     ) -> None:
         """Create a sequence; with the same client token a repetition succeeds too.
 
+        Here and in the other creations, a repetition asks for the same in every part.
+
         Raises
         ------
+        InvalidArgumentError
+            The token was used for another request.
         AlreadyExistsError
             If the name is taken.
 
         """
-        now = time.time_ns()
-        values: dict[str, Any] = {
-            'folder': sequence_folder(locator.name),
-            'created_at_ns': now,
-            'user_metadata': json.dumps(user_metadata),
-            'token': token,
-        }
+        own = {'folder': sequence_folder(locator.name), 'created_at_ns': time.time_ns()}
         with self._database.write() as connection:
-            number = resources.insert_sequence(connection, locator, values)
-            if number is not None:
+            row, is_new = resources.insert_sequence(
+                connection, locator, json.dumps(user_metadata), own, token
+            )
+            if is_new:
                 write_sequence_manifest(
                     self._store,
-                    values['folder'],
-                    StoredSequence(number, locator.name, now, user_metadata),
+                    row.folder,
+                    StoredSequence(row.id, row.name, row.created_at_ns, user_metadata),
                 )
 
     def delete_sequence(self, locator: SequenceLocator) -> None:
@@ -245,19 +244,16 @@ class Archive:
 
     # -- sessions ----------------------------------------------------------------------------
 
-    def create_session(self, sequence: SequenceLocator) -> tuple[str, SessionLocator]:
+    def create_session(
+        self, sequence: SequenceLocator, token: str | None = None
+    ) -> tuple[str, SessionLocator]:
         """Create a session; return its uuid, the authority to write, and its locator."""
-        uuid, ulid = str(uuid_module.uuid4()), new_ulid()
         with self._database.write() as connection:
-            row = resources.find_sequence(connection, sequence, Lock.SHARED)
-            connection.execute(
-                sessions.insert().values(
-                    sequence_id=row.id, ulid=ulid, uuid=uuid, created_at_ns=time.time_ns()
-                )
-            )
+            uuid, is_new = resources.insert_session(connection, sequence, token)
             session = resources.find_session(connection, uuid=uuid)
-            write_session_manifest(connection, self._store, session)
-        return uuid, SessionLocator(sequence.name, ulid)
+            if is_new:
+                write_session_manifest(connection, self._store, session)
+        return uuid, SessionLocator(sequence.name, session.ulid)
 
     def finalize_session(self, uuid: str) -> None:
         """Make a session immutable; say so where a topic is unlike others of its tag.
@@ -311,6 +307,7 @@ class Archive:
         ontology_tag: str,
         serialization_format: SerializationFormat,
         user_metadata: dict[str, Any],
+        token: str | None = None,
     ) -> str:
         """Create a topic in an open session; return its uuid, the authority to upload.
 
@@ -325,12 +322,11 @@ class Archive:
         AlreadyExistsError
             Any session of the sequence has such a topic.
         InvalidArgumentError
-            The tag is empty.
+            The tag is empty, or the token was used for another request.
 
         """
         if not ontology_tag:
             raise InvalidArgumentError('The ontology tag is empty')
-        uuid = str(uuid_module.uuid4())
         with self._database.write() as connection:
             session = resources.find_session(connection, uuid=session_uuid, lock=Lock.SHARED)
             if session.sequence != locator.sequence:
@@ -338,22 +334,26 @@ class Archive:
                     f'The session does not belong to the sequence {locator.sequence}',
                     remedy='Create a session of that sequence.',
                 )
-            resources.insert_topic(
+            row, is_new = resources.insert_topic(
                 connection,
                 locator,
                 session,
                 {
-                    'uuid': uuid,
-                    'folder': topic_folder(session.folder, locator.path),
                     'ontology_tag': ontology_tag,
                     'serialization_format': SerializationFormat(serialization_format).value,
                     'user_metadata': json.dumps(user_metadata),
+                },
+                {
+                    'uuid': str(uuid_module.uuid4()),
+                    'folder': topic_folder(session.folder, locator.path),
                     'created_at_ns': time.time_ns(),
                 },
+                token,
             )
-            topic = resources.find_topic(connection, locator)
-            write_topic_manifest(connection, self._store, topic, TopicState.CREATED)
-        return uuid
+            if is_new:
+                topic = resources.find_topic(connection, locator)
+                write_topic_manifest(connection, self._store, topic, TopicState.CREATED)
+        return str(row.uuid)
 
     def delete_topic(self, locator: TopicLocator) -> None:
         """Delete a topic with its data and notifications."""
@@ -457,13 +457,20 @@ class Archive:
 
     # -- notifications -----------------------------------------------------------------------
 
-    def notify(self, target: SequenceLocator | TopicLocator, kind: str, message: str) -> None:
+    def notify(
+        self,
+        target: SequenceLocator | TopicLocator,
+        kind: str,
+        message: str,
+        token: str | None = None,
+    ) -> None:
         """Attach a notification to a sequence or topic.
 
         Raises
         ------
         InvalidArgumentError
-            If the type is not ``error``, the only one that published clients read.
+            If the type is not ``error``, the only one that published clients read, or the token
+            was used for another request.
 
         """
         if kind not in NOTIFICATION_TYPES:
@@ -472,9 +479,8 @@ class Archive:
             )
         with self._database.write() as connection:
             sequence_id, topic_id = self._target(connection, target, Lock.SHARED)
-            add_notice(
-                connection, self._store, sequence_id, topic_id, kind, message, time.time_ns()
-            )
+            now = time.time_ns()
+            add_notice(connection, self._store, sequence_id, topic_id, kind, message, now, token)
 
     def notifications(self, target: SequenceLocator | TopicLocator) -> list[Notification]:
         """Return the notifications of exactly this target, oldest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from mosaico_ros.daemon.catalog.creation import insert_once
 from mosaico_ros.daemon.catalog.events import tell
 from mosaico_ros.daemon.catalog.tables import notices, sequences, topics
 from mosaico_ros.daemon.catalog.ulid import new_ulid
@@ -22,28 +23,33 @@ def add_notice(
     kind: str,
     message: str,
     now_ns: int,
+    token: str | None = None,
 ) -> None:
-    """Add a notification to a sequence, or to one of its topics."""
+    """Add a notification to a sequence or to one of its topics, once; see `insert_once`."""
     notice = StoredNotice(new_ulid(), kind, message, now_ns)
-    record_notice(connection, sequence_id, topic_id, notice)
+    if not record_notice(connection, sequence_id, topic_id, notice, token):
+        return
     tell(connection, 'notification', now_ns, message, sequence_id=sequence_id, topic_id=topic_id)
     write_notice(store, _folder(connection, sequence_id, topic_id), notice)
 
 
 def record_notice(
-    connection: Connection, sequence_id: int, topic_id: int | None, notice: StoredNotice
-) -> None:
-    """Add the row of a notification whose object is in the store."""
-    connection.execute(
-        notices.insert().values(
-            sequence_id=sequence_id,
-            topic_id=topic_id,
-            ulid=notice.ulid,
-            type=notice.type,
-            message=notice.message,
-            created_at_ns=notice.created_at_ns,
-        )
-    )
+    connection: Connection,
+    sequence_id: int,
+    topic_id: int | None,
+    notice: StoredNotice,
+    token: str | None = None,
+) -> bool:
+    """Add the row of a notification, once; return whether it is new."""
+    asked = {
+        'sequence_id': sequence_id,
+        'topic_id': topic_id,
+        'type': notice.type,
+        'message': notice.message,
+    }
+    own = {'ulid': notice.ulid, 'created_at_ns': notice.created_at_ns}
+    _, is_new = insert_once(connection, notices, asked, own, token)
+    return is_new
 
 
 def list_notices(connection: Connection, sequence_id: int, topic_id: int | None) -> list[Row]:

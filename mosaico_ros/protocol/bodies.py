@@ -12,7 +12,7 @@ from uuid import UUID
 
 from mosaico_ros.protocol.api_keys import Permission, parse_fingerprint
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.limits import MAX_STRIPES, MAX_TAG_LENGTH
+from mosaico_ros.protocol.limits import MAX_STRIPES, MAX_TAG_LENGTH, MAX_TOKEN_LENGTH
 from mosaico_ros.protocol.locators import (
     SequenceLocator,
     SessionLocator,
@@ -29,21 +29,43 @@ class Empty:
 
 
 @dataclass(frozen=True)
-class SequenceCreate:
-    """``sequence_create``.
+class Creation:
+    """What all requests to create something have.
 
-    `client_token` (an extension) makes the call repeatable after a lost answer: a second
-    call with the same token succeeds where one without would find the name taken.
+    `client_token` (an extension) makes the call repeatable after a lost answer: a second call
+    with the same token and otherwise the same body creates nothing more and is answered as the
+    first. A token names one request, so it has to be new each time, such as a random UUID.
     """
+
+    client_token: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        token = self.client_token
+        if token is not None and not 0 < len(token) <= MAX_TOKEN_LENGTH:
+            raise InvalidArgumentError(
+                f"The field 'client_token' has {len(token)} characters",
+                remedy=f'Give 1 to {MAX_TOKEN_LENGTH}, for example a random UUID.',
+            )
+
+
+@dataclass(frozen=True)
+class SequenceCreate(Creation):
+    """``sequence_create``."""
 
     locator: SequenceLocator
     user_metadata: dict[str, Any] = field(default_factory=dict)
-    client_token: str | None = None
+
+
+@dataclass(frozen=True)
+class SessionCreate(Creation):
+    """``session_create``."""
+
+    locator: SequenceLocator
 
 
 @dataclass(frozen=True)
 class SequenceRef:
-    """``sequence_delete``, ``session_create``, ``sequence_notification_list`` and ``_purge``."""
+    """``sequence_delete``, ``sequence_notification_list`` and ``_purge``."""
 
     locator: SequenceLocator
 
@@ -77,7 +99,7 @@ class SessionDelete:
 
 
 @dataclass(frozen=True)
-class TopicCreate:
+class TopicCreate(Creation):
     """``topic_create``. Any tag of at most 255 characters is accepted."""
 
     session_uuid: UUID
@@ -87,6 +109,7 @@ class TopicCreate:
     user_metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.ontology_tag:
             raise InvalidArgumentError(f'The ontology tag of {self.locator} is empty')
         if len(self.ontology_tag) > MAX_TAG_LENGTH:
@@ -103,7 +126,7 @@ class NotificationType(str, Enum):
 
 
 @dataclass(frozen=True)
-class SequenceNotificationCreate:
+class SequenceNotificationCreate(Creation):
     """``sequence_notification_create``."""
 
     locator: SequenceLocator
@@ -112,7 +135,7 @@ class SequenceNotificationCreate:
 
 
 @dataclass(frozen=True)
-class TopicNotificationCreate:
+class TopicNotificationCreate(Creation):
     """``topic_notification_create``."""
 
     locator: TopicLocator

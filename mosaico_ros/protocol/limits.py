@@ -26,6 +26,9 @@ MAX_LIST_OPERAND = 1024
 #: Longest ontology tag, in characters; catalogs index it.
 MAX_TAG_LENGTH = 255
 
+#: Longest client token, in characters; catalogs index it.
+MAX_TOKEN_LENGTH = 255
+
 #: Longest path of a leaf column (``points[].x``), in bytes; catalogs index it too.
 MAX_COLUMN_PATH_BYTES = 1024
 

@@ -16,6 +16,8 @@ EXTENSION_ACKS = 'acks'
 EXTENSION_SIDECARS = 'sidecars'
 #: Striped reads: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
 EXTENSION_STRIPES = 'stripes'
+#: Repeatable creations: see :class:`mosaico_ros.protocol.bodies.Creation`.
+EXTENSION_TOKENS = 'tokens'
 #: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
 EXTENSION_QUERY = 'query'
 
@@ -67,7 +69,13 @@ class ServerInfo:
     @classmethod
     def of(cls, config: ServerConfig, server: ServerIdentity) -> ServerInfo:
         """Describe a daemon that offers everything of this package."""
-        extensions = [EXTENSION_ACKS, EXTENSION_SIDECARS, EXTENSION_STRIPES, EXTENSION_QUERY]
+        extensions = [
+            EXTENSION_ACKS,
+            EXTENSION_SIDECARS,
+            EXTENSION_STRIPES,
+            EXTENSION_TOKENS,
+            EXTENSION_QUERY,
+        ]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)
 
     def version_json(self) -> dict[str, Any]:

@@ -54,13 +54,6 @@ def test_of_racing_creators_exactly_one_wins(filled):
     assert all('run' in outcome for outcome in outcomes if outcome != 'won')
 
 
-def test_creation_with_the_same_token_can_be_repeated(filled):
-    filled.archive.create_sequence(RUN, {'a': 1}, token='t1')
-    filled.archive.create_sequence(RUN, {'a': 1}, token='t1')
-    with pytest.raises(AlreadyExistsError):
-        filled.archive.create_sequence(RUN, {'a': 1}, token='t2')
-
-
 def test_unknown_names_are_not_found(filled):
     unknown = TopicLocator('run', 'x')
     for call in (

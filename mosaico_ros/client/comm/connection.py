@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,9 +17,13 @@ from mosaico_ros.client.comm.translation import translated
 from mosaico_ros.client.enums import GRPCCompressionAlgorithm, GRPCCompressionLevel
 from mosaico_ros.protocol import api_keys, codec, envelope, shapes
 from mosaico_ros.protocol.bodies import InfoCommand, PutCommand
-from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
-from mosaico_ros.protocol.server_info import EXTENSION_STRIPES, ServerInfo
+from mosaico_ros.protocol.server_info import EXTENSION_STRIPES, EXTENSION_TOKENS, ServerInfo
 
 __all__ = ['API_KEY_HEADER', 'Connection', 'Endpoint', 'GRPCCompression']
 
@@ -158,6 +163,19 @@ class Connection:
         if not data:
             return None
         return envelope.open_envelope(name, data)
+
+    def create(self, name: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Call an action that creates something; once more if its answer may have been lost.
+
+        Only where the daemon tells a repetition from a second request.
+        """
+        if not self.offers(EXTENSION_TOKENS):
+            return self.action(name, body)
+        body = {**body, 'client_token': str(uuid.uuid4())}
+        try:
+            return self.action(name, body)
+        except UnavailableError:
+            return self.action(name, body)
 
     def pages(self, name: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         """Call an action that answers with one envelope per result."""

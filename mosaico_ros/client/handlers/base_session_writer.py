@@ -114,7 +114,7 @@ class BaseSessionWriter(ABC):
             )
         self._begin()
         try:
-            answer = self._connection.action('session_create', {'locator': str(self._sequence)})
+            answer = self._connection.create('session_create', {'locator': str(self._sequence)})
             if not answer or 'uuid' not in answer:
                 raise InternalError(f'The daemon opened no session on {self._sequence}')
         except MosaicoError:
@@ -229,7 +229,7 @@ class BaseSessionWriter(ABC):
                     f'This session already writes the topic {locator}',
                     remedy='get_topic_writer returns its writer.',
                 )
-            answer = self._connection.action(
+            answer = self._connection.create(
                 'topic_create',
                 {
                     'session_uuid': self._session_uuid,
@@ -329,7 +329,7 @@ class BaseSessionWriter(ABC):
         self._notify('sequence', str(self._sequence), text)
 
     def _notify(self, kind: str, locator: str, text: str) -> None:
-        self._connection.action(
+        self._connection.create(
             f'{kind}_notification_create',
             {'locator': locator, 'notification_type': 'error', 'msg': text},
         )

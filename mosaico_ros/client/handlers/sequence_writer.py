@@ -38,7 +38,7 @@ class SequenceWriter(BaseSessionWriter):
         return self._status
 
     def _begin(self) -> None:
-        self._connection.action(
+        self._connection.create(
             'sequence_create', {'locator': str(self._sequence), 'user_metadata': self._metadata}
         )
 

@@ -9,6 +9,7 @@ locked after its sequence's, never before, so that nobody waits in a circle.
 
 from __future__ import annotations
 
+import time
 import uuid as uuid_module
 from collections.abc import Iterator
 from enum import Enum
@@ -16,9 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
-from mosaico_ros.daemon.catalog.dialects import insert_ignore
+from mosaico_ros.daemon.catalog.creation import insert_once
 from mosaico_ros.daemon.catalog.events import tell
 from mosaico_ros.daemon.catalog.tables import (
     schemas,
@@ -26,6 +26,7 @@ from mosaico_ros.daemon.catalog.tables import (
     sessions,
     topics,
 )
+from mosaico_ros.daemon.catalog.ulid import new_ulid
 from mosaico_ros.protocol.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -103,9 +104,13 @@ def find_sequence(
 
 
 def insert_sequence(
-    connection: Connection, locator: SequenceLocator, values: dict[str, Any]
-) -> int | None:
-    """Insert a sequence; return its id, `None` if the same client token has already created it.
+    connection: Connection,
+    locator: SequenceLocator,
+    user_metadata: str,
+    own: dict[str, Any],
+    token: str | None,
+) -> tuple[Row[Any], bool]:
+    """Insert a sequence, once; see :func:`insert_once`.
 
     Raises
     ------
@@ -113,22 +118,14 @@ def insert_sequence(
         If the name is taken; of several racing creators exactly one wins.
 
     """
-    inserted = connection.execute(
-        insert_ignore(connection, sequences)
-        .values(name=locator.name, **values)
-        .returning(sequences.c.id)
-    ).scalar()
-    if inserted is not None:
-        return int(inserted)
-    token = connection.execute(
-        sa.select(sequences.c.token).where(sequences.c.name == locator.name)
-    ).scalar_one_or_none()
-    if token is not None and token == values['token']:
-        return None
-    raise AlreadyExistsError(
-        f'The sequence {locator} already exists',
-        remedy='Choose another name, or add a session to it.',
-    )
+    asked = {'name': locator.name, 'user_metadata': user_metadata}
+    row, is_new = insert_once(connection, sequences, asked, own, token)
+    if row is None:
+        raise AlreadyExistsError(
+            f'The sequence {locator} already exists',
+            remedy='Choose another name, or add a session to it.',
+        )
+    return row, is_new
 
 
 def list_sequences(connection: Connection) -> Iterator[str]:
@@ -137,6 +134,21 @@ def list_sequences(connection: Connection) -> Iterator[str]:
         sa.select(sequences.c.name).order_by(sequences.c.id)
     )
     yield from found.scalars()
+
+
+def insert_session(
+    connection: Connection, sequence: SequenceLocator, token: str | None
+) -> tuple[str, bool]:
+    """Insert a session, once; return its uuid, and whether it is new."""
+    parent = find_sequence(connection, sequence, Lock.SHARED)
+    own = {
+        'ulid': new_ulid(),
+        'uuid': str(uuid_module.uuid4()),
+        'created_at_ns': time.time_ns(),
+    }
+    row, is_new = insert_once(connection, sessions, {'sequence_id': parent.id}, own, token)
+    assert row is not None  # nothing that a client names has to be unique
+    return row.uuid, is_new
 
 
 def find_session(
@@ -226,9 +238,14 @@ def topics_of_sequence(connection: Connection, sequence_id: int) -> list[Row[Any
 
 
 def insert_topic(
-    connection: Connection, locator: TopicLocator, session: Row[Any], values: dict[str, Any]
-) -> None:
-    """Insert a topic without data.
+    connection: Connection,
+    locator: TopicLocator,
+    session: Row[Any],
+    asked: dict[str, Any],
+    own: dict[str, Any],
+    token: str | None,
+) -> tuple[Row[Any], bool]:
+    """Insert a topic without data, once; see :func:`insert_once`.
 
     Raises
     ------
@@ -238,32 +255,39 @@ def insert_topic(
         If any session of the sequence has such a topic.
 
     """
-    if session.completed_at_ns is not None:
+    row, is_new = insert_once(
+        connection,
+        topics,
+        {
+            'sequence_id': session.sequence_id,
+            'session_id': session.id,
+            'path': locator.path,
+            **asked,
+        },
+        {
+            'state': TopicState.CREATED,
+            'fence': 0,
+            'rows': 0,
+            'bytes': 0,
+            'chunks': 0,
+            'longest_chunk': 0,
+            **own,
+        },
+        token,
+    )
+    # A repetition is answered even so: what it asks for was done before.
+    if session.completed_at_ns is not None and (row is None or is_new):
         raise FailedPreconditionError(
             f'The session {session.sequence}:{session.ulid} is finalized, '
             f'{locator} cannot be created in it',
             remedy='Create another session of the sequence.',
         )
-    try:
-        connection.execute(
-            topics.insert().values(
-                sequence_id=session.sequence_id,
-                session_id=session.id,
-                path=locator.path,
-                state=TopicState.CREATED,
-                fence=0,
-                rows=0,
-                bytes=0,
-                chunks=0,
-                longest_chunk=0,
-                **values,
-            )
-        )
-    except IntegrityError as error:
+    if row is None:
         raise AlreadyExistsError(
             f'The topic {locator} already exists',
             remedy='Choose another topic name, or delete it first.',
-        ) from error
+        )
+    return row, is_new
 
 
 def finalize_session(connection: Connection, session: Row[Any], now_ns: int) -> None:

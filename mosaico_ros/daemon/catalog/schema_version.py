@@ -17,7 +17,7 @@ from mosaico_ros.protocol.errors import FailedPreconditionError
 __all__ = ['HEAD', 'ensure_current', 'migrate']
 
 #: The revision whose schema equals :mod:`mosaico_ros.daemon.catalog.tables`.
-HEAD = '0003'
+HEAD = '0004'
 
 _version = sa.Table(
     'alembic_version', sa.MetaData(), sa.Column('version_num', sa.String(32), primary_key=True)

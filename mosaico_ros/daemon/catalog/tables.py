@@ -75,6 +75,11 @@ def _time(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
+def _token(table: str) -> tuple[Column[str], Index]:
+    # The client's name of the request that made the row, see `creation`.
+    return Column('token', Text, nullable=True), Index(f'{table}_by_token', 'token', unique=True)
+
+
 archive = Table(
     'archive',
     metadata,
@@ -104,7 +109,7 @@ sequences = Table(
     Column('folder', Text, nullable=False),
     _time('created_at_ns'),
     Column('user_metadata', Text, nullable=False),
-    Column('token', Text, nullable=True),
+    *_token('sequences'),
     Index('sequences_by_folder', 'folder'),
     sqlite_autoincrement=True,
 )
@@ -118,6 +123,7 @@ sessions = Table(
     Column('uuid', String(36), nullable=False, unique=True),
     _time('created_at_ns'),
     _time('completed_at_ns', nullable=True),
+    *_token('sessions'),
     Index('sessions_of_sequence', 'sequence_id'),
     sqlite_autoincrement=True,
 )
@@ -163,6 +169,7 @@ topics = Table(
     Column('longest_chunk', BigInteger, nullable=False),
     # When the optimizer found nothing to do, or did it.
     _time('optimized_at_ns', nullable=True),
+    *_token('topics'),
     UniqueConstraint('sequence_id', 'path'),
     Index('topics_of_session', 'session_id'),
     Index('topics_of_tag', 'ontology_tag', 'schema_id'),
@@ -240,6 +247,7 @@ notices = Table(
     Column('type', String(32), nullable=False),
     Column('message', Text, nullable=False),
     _time('created_at_ns'),
+    *_token('notices'),
     Index('notices_of_sequence', 'sequence_id', 'topic_id'),
     Index('notices_of_topic', 'topic_id'),
     sqlite_autoincrement=True,

@@ -85,7 +85,10 @@ class Actions:
                 delete, 'Delete a sequence with everything in it', sequence, self._delete_sequence
             ),
             'session_create': _Action(
-                write, 'Open an upload session on a sequence', sequence, self._create_session
+                write,
+                'Open an upload session on a sequence',
+                bodies.SessionCreate,
+                self._create_session,
             ),
             'session_finalize': _Action(
                 write,
@@ -200,9 +203,7 @@ class Actions:
                 yield sealed[start : start + _RESULT_BYTES]
 
     def _create_sequence(self, request: bodies.SequenceCreate) -> None:
-        self._archive.create_sequence(
-            request.locator, request.user_metadata, token=request.client_token
-        )
+        self._archive.create_sequence(request.locator, request.user_metadata, request.client_token)
 
     def _delete_sequence(self, request: bodies.SequenceRef) -> None:
         name = request.locator.name
@@ -221,8 +222,8 @@ class Actions:
                     if now - at <= _REPEATED_DELETION_SECONDS
                 } | {name: now}
 
-    def _create_session(self, request: bodies.SequenceRef) -> Json:
-        uuid, locator = self._archive.create_session(request.locator)
+    def _create_session(self, request: bodies.SessionCreate) -> Json:
+        uuid, locator = self._archive.create_session(request.locator, request.client_token)
         # Exactly these keys: published clients fail on one more or one less.
         return {'uuid': uuid} if self._legacy else {'uuid': uuid, 'locator': str(locator)}
 
@@ -239,13 +240,16 @@ class Actions:
             request.ontology_tag,
             request.serialization_format,
             request.user_metadata,
+            request.client_token,
         )
         return {'uuid': uuid}
 
     def _notify(
         self, request: bodies.SequenceNotificationCreate | bodies.TopicNotificationCreate
     ) -> None:
-        self._archive.notify(request.locator, request.notification_type.value, request.msg)
+        self._archive.notify(
+            request.locator, request.notification_type.value, request.msg, request.client_token
+        )
 
     def _notifications(self, request: bodies.SequenceRef | bodies.TopicRef) -> Json:
         return shapes.to_json(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -25,7 +26,7 @@ def results(remote, name: str, **body: object) -> list[dict]:
 def test_info_and_version_agree(remote):
     info, version = remote.act('info'), remote.act('version')
     assert {key: info[key] for key in ('version', 'semver')} == version
-    assert {'acks', 'sidecars', 'stripes', 'query'} <= set(info['extensions'])
+    assert {'acks', 'sidecars', 'stripes', 'tokens', 'query'} <= set(info['extensions'])
     assert all(isinstance(size, int) for size in info['config'].values())
 
 
@@ -70,11 +71,38 @@ def test_void_actions_answer_null(remote):
     assert envelope == {'action': 'sequence_create', 'response': None}
 
 
-def test_repeated_creation_succeeds_with_the_same_token(remote):
-    for _ in range(2):
-        remote.act('sequence_create', locator=remote.sequence, client_token='once')
-    with pytest.raises(pa.ArrowException, match=remote.sequence):
-        remote.act('sequence_create', locator=remote.sequence, client_token='other')
+def test_creations_are_repeatable_with_their_tokens(remote):
+    def twice(name: str, **body: object) -> dict:
+        token = uuid.uuid4().hex
+        first, second = (remote.act(name, client_token=token, **body) for _ in range(2))
+        assert first == second
+        with pytest.raises(pa.ArrowInvalid, match=token):
+            remote.act(name, client_token=token, **body | {'locator': f'{body["locator"]}2'})
+        return first
+
+    here, topic = remote.sequence, f'{remote.sequence}/t'
+    twice('sequence_create', locator=here)
+    remote.act('sequence_create', locator=f'{here}2')
+    opened = twice('session_create', locator=here)
+    twice(
+        'topic_create',
+        session_uuid=opened['uuid'],
+        locator=topic,
+        serialization_format='default',
+        ontology_tag='Custom',
+    )
+    remote.topic('t2', opened)
+    for kind, target in (('sequence', here), ('topic', topic)):
+        note = {'notification_type': 'error', 'msg': 'x'}
+        twice(f'{kind}_notification_create', locator=target, **note)
+        listed = remote.act(f'{kind}_notification_list', locator=target)['notifications']
+        assert len(listed) == 1
+
+
+@pytest.mark.parametrize('token', ['', 'x' * 256, 'a\0b', 5])
+def test_tokens_that_no_catalog_should_hold_are_refused(remote, token):
+    with pytest.raises(pa.ArrowInvalid, match='client_token'):
+        remote.act('sequence_create', locator=remote.sequence, client_token=token)
 
 
 @pytest.mark.parametrize('key', ['locator', 'session_uuid'])
