@@ -30,12 +30,7 @@ def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
     topics = [describe(handler.get_topic_handler(name)) for name in handler.topics]
     notifications = [
         (note.topic_name, note.message)
-        for note in client.list_sequence_notifications(handler.name)
-        + [
-            note
-            for topic in topics
-            for note in client.list_topic_notifications(handler.name, topic['topic'])
-        ]
+        for note in client.list_sequence_notifications(handler.name, include_topics=True)
     ]
     if as_json:
         click.echo(

@@ -482,11 +482,27 @@ class Archive:
             now = time.time_ns()
             add_notice(connection, self._store, sequence_id, topic_id, kind, message, now, token)
 
-    def notifications(self, target: SequenceLocator | TopicLocator) -> list[Notification]:
-        """Return the notifications of exactly this target, oldest first."""
+    def notifications(
+        self, target: SequenceLocator | TopicLocator, *, include_topics: bool = False
+    ) -> list[Notification]:
+        """Return the notifications of exactly this target, oldest first.
+
+        With `include_topics` those of a sequence's topics are among them.
+        """
         with self._database.read() as connection:
-            rows = list_notices(connection, *self._target(connection, target))
-        return [Notification(target, row.type, row.message, row.created_at_ns) for row in rows]
+            found = self._target(connection, target)
+            rows = list_notices(connection, *found, include_topics=include_topics)
+        return [
+            Notification(
+                SequenceLocator(row.sequence)
+                if row.path is None
+                else TopicLocator(row.sequence, row.path),
+                row.type,
+                row.message,
+                row.created_at_ns,
+            )
+            for row in rows
+        ]
 
     def purge_notifications(self, target: SequenceLocator | TopicLocator) -> None:
         """Delete the notifications of exactly this target."""

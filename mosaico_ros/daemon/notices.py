@@ -52,12 +52,22 @@ def record_notice(
     return is_new
 
 
-def list_notices(connection: Connection, sequence_id: int, topic_id: int | None) -> list[Row]:
-    """Return the notifications of exactly one target, oldest first."""
+def list_notices(
+    connection: Connection, sequence_id: int, topic_id: int | None, *, include_topics: bool = False
+) -> list[Row]:
+    """Return the notifications of exactly one target, oldest first, with the names of theirs.
+
+    With `include_topics` those of a sequence's topics are among them.
+    """
+    wanted = _of(sequence_id, topic_id)
+    if include_topics:
+        wanted = notices.c.sequence_id == sequence_id
     return list(
         connection.execute(
-            sa.select(notices)
-            .where(_of(sequence_id, topic_id))
+            sa.select(notices, sequences.c.name.label('sequence'), topics.c.path)
+            .join(sequences, sequences.c.id == notices.c.sequence_id)
+            .outerjoin(topics, topics.c.id == notices.c.topic_id)
+            .where(wanted)
             .order_by(notices.c.ulid, notices.c.id)
         )
     )

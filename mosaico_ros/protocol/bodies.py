@@ -65,9 +65,17 @@ class SessionCreate(Creation):
 
 @dataclass(frozen=True)
 class SequenceRef:
-    """``sequence_delete``, ``sequence_notification_list`` and ``_purge``."""
+    """``sequence_delete`` and ``sequence_notification_purge``."""
 
     locator: SequenceLocator
+
+
+@dataclass(frozen=True)
+class SequenceNotificationQuery:
+    """``sequence_notification_list``; `include_topics` (an extension) adds those of all topics."""
+
+    locator: SequenceLocator
+    include_topics: bool = False
 
 
 @dataclass(frozen=True)

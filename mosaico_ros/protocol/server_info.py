@@ -18,6 +18,9 @@ EXTENSION_SIDECARS = 'sidecars'
 EXTENSION_STRIPES = 'stripes'
 #: Repeatable creations: see :class:`mosaico_ros.protocol.bodies.Creation`.
 EXTENSION_TOKENS = 'tokens'
+#: Notifications of all topics at once: see
+#: :class:`mosaico_ros.protocol.bodies.SequenceNotificationQuery`.
+EXTENSION_NOTIFICATIONS = 'notifications'
 #: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
 EXTENSION_QUERY = 'query'
 
@@ -74,6 +77,7 @@ class ServerInfo:
             EXTENSION_SIDECARS,
             EXTENSION_STRIPES,
             EXTENSION_TOKENS,
+            EXTENSION_NOTIFICATIONS,
             EXTENSION_QUERY,
         ]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)

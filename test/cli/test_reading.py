@@ -7,8 +7,10 @@ import contextlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,12 @@ SECOND = 10**9
 def imu(y: float) -> IMU:
     still = Vector3d(x=0.0, y=0.0, z=0.0)
     return IMU(acceleration=Vector3d(x=math.nan, y=y, z=9.81), angular_velocity=still)
+
+
+@pytest.fixture
+def daemon(make_daemon: Callable[..., Any], free_port: int) -> Any:
+    """A daemon that counts its calls at :data:`free_port`."""
+    return make_daemon(MOSAICOD_METRICS_PORT=str(free_port))
 
 
 @pytest.fixture
@@ -82,6 +90,27 @@ def test_info(filled: None, mosaico: Callable[..., str]) -> None:
     assert '0.00 – 9.90 s' in shown
     assert 'site.hall: "B"' in shown
     assert 'incomplete' not in shown
+
+
+def test_info_asks_no_more_often_for_many_topics_than_for_one(
+    daemon: Any, mosaico: Callable[..., str], free_port: int
+) -> None:
+    def calls() -> float:
+        with urllib.request.urlopen(f'http://127.0.0.1:{free_port}/metrics') as answer:
+            found = re.findall(r'^mosaicod_rpcs_total\{.*\} (\S+)$', answer.read().decode(), re.M)
+        return sum(map(float, found))
+
+    took = {}
+    for count in (1, 12):
+        with daemon.client() as client, client.sequence_create(f'run{count}') as run:
+            for number in range(count):
+                topic = run.topic_create(f'/imu{number}', ontology_type=IMU)
+                topic.push(Message(timestamp_ns=number, data=imu(0.0)))
+        before = calls()
+        told = json.loads(mosaico('info', f'run{count}', '--json'))
+        assert [topic['start_ns'] for topic in told['topics']] == list(range(count))
+        took[count] = calls() - before
+    assert took[12] == took[1] > 0
 
 
 def test_cat(filled: None, mosaico: Callable[..., str]) -> None:

@@ -20,7 +20,7 @@ from mosaico_ros.client.query.builders import Query
 from mosaico_ros.client.query.response import QueryResponse
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
-from mosaico_ros.protocol.server_info import ServerInfo
+from mosaico_ros.protocol.server_info import EXTENSION_NOTIFICATIONS, ServerInfo
 
 if TYPE_CHECKING:
     from mosaico_ros.client.query.builders import QueryBuilder
@@ -269,9 +269,28 @@ class MosaicoClient:
         else:
             self._connection.action('session_delete', {'session_uuid': locator})
 
-    def list_sequence_notifications(self, sequence_name: str) -> list[Notification]:
-        """Return the notifications about a sequence, oldest first."""
-        return self._notifications('sequence', SequenceLocator.parse(sequence_name))
+    def list_sequence_notifications(
+        self, sequence_name: str, *, include_topics: bool = False
+    ) -> list[Notification]:
+        """Return the notifications about a sequence, oldest first.
+
+        Parameters
+        ----------
+        sequence_name
+            The sequence.
+        include_topics
+            Return those about its topics too.
+
+        """
+        locator = SequenceLocator.parse(sequence_name)
+        if not include_topics:
+            return self._notifications('sequence', locator)
+        if self._connection.offers(EXTENSION_NOTIFICATIONS):
+            return self._notifications('sequence', locator, include_topics=True)
+        found = self._notifications('sequence', locator)
+        for topic in SequenceHandler(self._connection, locator).topics:
+            found += self._notifications('topic', TopicLocator.join(str(locator), topic))
+        return sorted(found, key=lambda note: note.created_datetime)
 
     def clear_sequence_notifications(self, sequence_name: str) -> None:
         """Delete the notifications about a sequence."""
@@ -354,9 +373,11 @@ class MosaicoClient:
             return cache.setdefault(key, made)
 
     def _notifications(
-        self, kind: str, locator: SequenceLocator | TopicLocator
+        self, kind: str, locator: SequenceLocator | TopicLocator, **options: bool
     ) -> list[Notification]:
-        answer = self._connection.action(f'{kind}_notification_list', {'locator': str(locator)})
+        answer = self._connection.action(
+            f'{kind}_notification_list', {'locator': str(locator), **options}
+        )
         entries = (answer or {}).get('notifications', [])
         return [Notification.from_dict(entry) for entry in entries]
 

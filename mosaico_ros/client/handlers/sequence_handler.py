@@ -85,24 +85,24 @@ class SequenceHandler:
     @property
     def timestamp_ns_min(self) -> int | None:
         """Time of the first message of all topics, `None` without messages."""
-        times = [entry.timestamp_ns_min for entry in self._entries]
+        times = [entry.timestamp_ns_min for entry in self._entries.values()]
         return min((time for time in times if time is not None), default=None)
 
     @property
     def timestamp_ns_max(self) -> int | None:
         """Time of the last message of all topics, `None` without messages."""
-        times = [entry.timestamp_ns_max for entry in self._entries]
+        times = [entry.timestamp_ns_max for entry in self._entries.values()]
         return max((time for time in times if time is not None), default=None)
 
     def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
-        """Return the handler of a topic.
+        """Return the handler of a topic, which begins with what this handler knows of it.
 
         Parameters
         ----------
         topic_name
             With or without a leading slash.
         force_new_instance
-            Do not reuse the handler of an earlier call.
+            Ask the daemon anew.
 
         Raises
         ------
@@ -113,7 +113,8 @@ class SequenceHandler:
         locator = self._topic(topic_name)
         handler = self._topic_handlers.get(locator)
         if handler is None or force_new_instance:
-            handler = TopicHandler(self._connection, locator)
+            entry = None if force_new_instance else self._entries.get(locator)
+            handler = TopicHandler(self._connection, locator, entry)
             self._topic_handlers[locator] = handler
         return handler
 
@@ -191,8 +192,9 @@ class SequenceHandler:
 
     def _read(self) -> None:
         info = self._connection.flight_info(self._locator)
-        self._entries = read_topics(info)
-        self._sequence = read_sequence(info, self._entries)
+        entries = read_topics(info)
+        self._entries = {entry.locator: entry for entry in entries}
+        self._sequence = read_sequence(info, entries)
 
     def _topic(self, name: str) -> TopicLocator:
         locator = TopicLocator.join(str(self._locator), name)

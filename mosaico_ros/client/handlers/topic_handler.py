@@ -30,15 +30,18 @@ _STRIPES = 2
 class TopicHandler:
     """A snapshot of one topic's catalog entry; made by ``MosaicoClient.topic_handler``.
 
-    Properties describe the moment of :meth:`reload`; streamers ask the daemon anew.
+    Properties describe the moment of :meth:`reload`; streamers ask the daemon anew. `entry` is the
+    snapshot to begin with, if somebody has it already.
     """
 
-    def __init__(self, connection: Connection, locator: TopicLocator) -> None:
+    def __init__(
+        self, connection: Connection, locator: TopicLocator, entry: TopicEntry | None = None
+    ) -> None:
         self._connection = connection
         self._locator = locator
         self._streamers: weakref.WeakSet[TopicDataStreamer] = weakref.WeakSet()
         self._schema: pa.Schema | None = None
-        self._entry = self._fetch()
+        self._entry = entry or self._fetch()
 
     @property
     def name(self) -> str:

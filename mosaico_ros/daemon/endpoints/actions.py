@@ -138,17 +138,22 @@ class Actions:
                 lambda r: archive.keys.revoke(r.api_key_fingerprint),
             ),
         }
-        targets: tuple[tuple[str, type, type], ...] = (
-            ('sequence', sequence, bodies.SequenceNotificationCreate),
-            ('topic', topic, bodies.TopicNotificationCreate),
+        targets: tuple[tuple[str, type, type, type], ...] = (
+            (
+                'sequence',
+                sequence,
+                bodies.SequenceNotificationCreate,
+                bodies.SequenceNotificationQuery,
+            ),
+            ('topic', topic, bodies.TopicNotificationCreate, topic),
         )
-        for kind, ref, create in targets:
+        for kind, ref, create, listed in targets:
             self._table |= {
                 f'{kind}_notification_create': _Action(
                     write, f'Attach a notification to a {kind}', create, self._notify
                 ),
                 f'{kind}_notification_list': _Action(
-                    read, f'List the notifications of a {kind}', ref, self._notifications
+                    read, f'List the notifications of a {kind}', listed, self._notifications
                 ),
                 f'{kind}_notification_purge': _Action(
                     delete,
@@ -251,14 +256,19 @@ class Actions:
             request.locator, request.notification_type.value, request.msg, request.client_token
         )
 
-    def _notifications(self, request: bodies.SequenceRef | bodies.TopicRef) -> Json:
+    def _notifications(self, request: bodies.SequenceNotificationQuery | bodies.TopicRef) -> Json:
+        found = self._archive.notifications(
+            request.locator,
+            include_topics=isinstance(request, bodies.SequenceNotificationQuery)
+            and request.include_topics,
+        )
         return shapes.to_json(
             bodies.NotificationList(
                 [
                     bodies.Notification(
                         str(item.target), item.type, item.message, _utc_text(item.created_at_ns)
                     )
-                    for item in self._archive.notifications(request.locator)
+                    for item in found
                 ]
             )
         )

@@ -75,6 +75,27 @@ def test_what_does_not_exist(client, recorded):
         handler.get_data_streamer(['gps', 'lidar'])
 
 
+@pytest.mark.parametrize('offered', [True, False])
+def test_notifications_of_the_topics_are_listed_with_those_of_the_sequence(
+    client, name, make_imu, offered
+):
+    def fail() -> None:
+        with client.sequence_create(name) as sequence:
+            for topic in ('imu', 'other'):
+                sequence.topic_create(topic, ontology_type=IMU).push(make_imu(1))
+            raise ValueError('rain')
+
+    with pytest.raises(ValueError, match='rain'):
+        fail()
+    if not offered:  # a daemon of another maker
+        client._connection.server.extensions.remove('notifications')
+    notes = client.list_sequence_notifications(name, include_topics=True)
+    assert {note.topic_name for note in notes} == {None, '/imu', '/other'}
+    assert sorted(notes, key=lambda note: note.created_datetime) == notes
+    own = [note for note in notes if note.topic_name is None]
+    assert client.list_sequence_notifications(name) == own
+
+
 def test_handlers_are_kept_until_forgotten(client, recorded):
     handler = client.sequence_handler(recorded)
     assert client.sequence_handler(f'/{recorded}') is handler

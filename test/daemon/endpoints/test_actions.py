@@ -26,7 +26,9 @@ def results(remote, name: str, **body: object) -> list[dict]:
 def test_info_and_version_agree(remote):
     info, version = remote.act('info'), remote.act('version')
     assert {key: info[key] for key in ('version', 'semver')} == version
-    assert {'acks', 'sidecars', 'stripes', 'tokens', 'query'} <= set(info['extensions'])
+    assert {'acks', 'sidecars', 'stripes', 'tokens', 'notifications', 'query'} <= set(
+        info['extensions']
+    )
     assert all(isinstance(size, int) for size in info['config'].values())
 
 
@@ -141,6 +143,26 @@ def test_notifications_keep_order_and_text(remote):
             notification_type='info',
             msg='x',
         )
+
+
+def test_notifications_of_a_sequence_and_its_topics_come_in_one_list(remote):
+    remote.topic('t')
+    topic = f'{remote.sequence}/t'
+    sent = [(topic, 'a'), (remote.sequence, 'b'), (topic, 'c')]
+    for target, text in sent:
+        kind = 'topic' if '/' in target else 'sequence'
+        remote.act(
+            f'{kind}_notification_create', locator=target, notification_type='error', msg=text
+        )
+
+    def listed(**options: bool) -> list[tuple[str, str]]:
+        answer = remote.act('sequence_notification_list', locator=remote.sequence, **options)
+        return [(note['name'], note['msg']) for note in answer['notifications']]
+
+    assert listed(include_topics=True) == sent
+    assert listed(include_topics=False) == listed() == sent[1:2]
+    remote.act('sequence_notification_purge', locator=remote.sequence)
+    assert listed(include_topics=True) == [sent[0], sent[2]]
 
 
 def test_query_answers_by_sequence(remote):
