@@ -11,6 +11,7 @@ import click
 from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import connects
 from mosaico_ros.protocol.errors import NotFoundError
+from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
@@ -61,7 +62,7 @@ def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
     console.print(
         f'{rendering.moment(handler.timestamp_ns_min)} to '
         f'{rendering.moment(handler.timestamp_ns_max)} UTC, '
-        f'{rendering.size(handler.total_size_bytes)} stored, {len(handler.sessions)} session(s)'
+        f'{size_text(handler.total_size_bytes)} stored, {len(handler.sessions)} session(s)'
         + (f', {still_open} not finalized' if still_open else '')
     )
     console.print()
@@ -108,7 +109,7 @@ def topic_table(topics: list[dict[str, Any]], origin_ns: int) -> Any:
                 topic['type'],
                 str(topic['count']),
                 rendering.rate(topic['count'], topic['start_ns'], topic['end_ns']),
-                rendering.size(topic['bytes']),
+                size_text(topic['bytes']),
                 rendering.span(topic['start_ns'], topic['end_ns'], origin_ns),
                 '' if topic['complete'] else 'incomplete',
             )

@@ -14,6 +14,7 @@ import click
 
 from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import addressed
+from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.injector import InjectionReport
@@ -151,7 +152,7 @@ def _progress(path: Path, *, hidden: bool) -> Iterator[Callable[[InjectionReport
         task = bar.add_task(path.name, total=None, told='')
 
         def advance(report: InjectionReport) -> None:
-            told = f'{report.stored:,} messages, {rendering.size(report.nbytes)}'
+            told = f'{report.stored:,} messages, {size_text(report.nbytes)}'
             bar.update(task, total=report.expected, completed=report.stored, told=told)
 
         yield advance
@@ -182,7 +183,7 @@ def _show(report: InjectionReport, *, dry_run: bool) -> None:
                 '?' if messages is None else f'{messages:,}',
                 f'{lost:,}' if lost else '',
                 rendering.rate(topic.stored, topic.start_ns, topic.end_ns),
-                '' if dry_run else rendering.size(topic.nbytes),
+                '' if dry_run else size_text(topic.nbytes),
             )
         )
     console = rendering.console()
@@ -196,9 +197,9 @@ def _show(report: InjectionReport, *, dry_run: bool) -> None:
     per_second = report.stored / report.seconds if report.seconds else 0
     console.print(
         f'[bold]{report.sequence_name}[/bold]: {report.stored:,} messages, '
-        f'{rendering.size(report.nbytes)} in {report.seconds:.2f} s '
+        f'{size_text(report.nbytes)} in {report.seconds:.2f} s '
         f'({per_second:,.0f} messages/s, '
-        f'{rendering.size(report.nbytes / max(report.seconds, 1e-9))}/s)'
+        f'{size_text(report.nbytes / max(report.seconds, 1e-9))}/s)'
     )
 
 

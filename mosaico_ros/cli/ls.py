@@ -9,6 +9,7 @@ import click
 
 from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import connects
+from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
@@ -52,7 +53,7 @@ def command(client: MosaicoClient, as_json: bool) -> None:
                 (
                     sequence.name,
                     str(len(sequence.topics)),
-                    rendering.size(sequence.total_size_bytes),
+                    size_text(sequence.total_size_bytes),
                     rendering.moment(sequence.timestamp_ns_min),
                     rendering.duration(
                         _span(sequence.timestamp_ns_min, sequence.timestamp_ns_max)

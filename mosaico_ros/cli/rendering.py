@@ -1,4 +1,4 @@
-"""How times, sizes and tables are shown on a terminal."""
+"""How times and tables are shown on a terminal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-
-def size(count: float) -> str:
-    """Bytes as people read them: ``512 B``, ``1.5 MB`` (powers of 1000, as disks are sold)."""
-    for unit in ('B', 'kB', 'MB', 'GB', 'TB'):
-        if abs(count) < 999.5 or unit == 'TB':
-            return f'{count:.0f} {unit}' if unit == 'B' else f'{count:.1f} {unit}'
-        count /= 1000
-    raise AssertionError('unreachable')
 
 
 def moment(stamp_ns: int | None) -> str:

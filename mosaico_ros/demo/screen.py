@@ -19,7 +19,7 @@ from rich.text import Text
 
 from mosaico_ros.demo.motion import SPIKE_THRESHOLD
 from mosaico_ros.demo.proof import Proof, WindowProof
-from mosaico_ros.nodes.reports import size_text
+from mosaico_ros.protocol.sizes import size_text
 
 # From this width on the tables show full type names.
 _WIDE = 104

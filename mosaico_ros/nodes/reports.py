@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from mosaico_ros.nodes.accounting import TopicReport
+from mosaico_ros.protocol.sizes import size_text
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,6 @@ class Reporter(Protocol):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-
-
-def size_text(size: float) -> str:
-    """Write a number of bytes for people (decimal units)."""
-    for unit in ('B', 'kB', 'MB', 'GB'):
-        if abs(size) < 1000:
-            return f'{size:.0f} {unit}' if unit == 'B' else f'{size:.1f} {unit}'
-        size /= 1000
-    return f'{size:.1f} TB'
 
 
 def _unknown(value: int | None) -> str:

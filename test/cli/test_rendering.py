@@ -8,22 +8,6 @@ from mosaico_ros.cli import rendering
 
 
 @pytest.mark.parametrize(
-    ('count', 'text'),
-    [
-        (0, '0 B'),
-        (999, '999 B'),
-        (1000, '1.0 kB'),
-        (512_345, '512.3 kB'),
-        (999_600, '1.0 MB'),
-        (2_500_000_000, '2.5 GB'),
-        (5 * 10**15, '5000.0 TB'),
-    ],
-)
-def test_size(count: int, text: str) -> None:
-    assert rendering.size(count) == text
-
-
-@pytest.mark.parametrize(
     ('stamp', 'text'),
     [
         (None, '-'),
