@@ -38,7 +38,7 @@ def command(
 
     from mosaico_ros.demo.runner import DemoOptions, run
     from mosaico_ros.demo.screen import JsonScreen, TextScreen
-    from mosaico_ros.nodes.recorder import NO_RCLPY
+    from mosaico_ros.nodes.running import NO_RCLPY
 
     if importlib.util.find_spec('rclpy') is None:
         raise click.ClickException(NO_RCLPY)

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
+from mosaico_ros.nodes.running import DONE, run_node
 from mosaico_ros.nodes.stop_signals import StopSignals
-from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
 
 NODE_NAME = 'mosaico_daemon'
-DONE, FAILED, WRONG_USE = 0, 1, 2
 
 # Parameters are served, nothing else: there is no hurry.
 _TICK = 0.2
@@ -68,30 +67,7 @@ def main(ros_arguments: Sequence[str] | None = None) -> int:
     ros_arguments
         Command line with ``--ros-args``; the process's own by default.
     """
-    with StopSignals() as stop:
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
-
-        try:
-            rclpy.init(
-                args=None if ros_arguments is None else list(ros_arguments),
-                signal_handler_options=SignalHandlerOptions.NO,
-            )
-        except Exception as error:  # rclpy raises several unrelated classes here
-            print(f'ERROR: cannot start the node: {error}', file=sys.stderr)
-            return WRONG_USE
-        node = rclpy.create_node(NODE_NAME)
-        try:
-            return serve(node, stop)
-        except InvalidArgumentError as error:
-            print(f'ERROR: {error}', file=sys.stderr)
-            return WRONG_USE
-        except MosaicoError as error:
-            print(f'ERROR: {error}', file=sys.stderr)
-            return FAILED
-        finally:
-            node.destroy_node()
-            rclpy.try_shutdown()
+    return run_node(NODE_NAME, serve, ros_arguments)
 
 
 if __name__ == '__main__':

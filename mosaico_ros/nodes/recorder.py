@@ -20,15 +20,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.recorder_parameters import RECORDER
+from mosaico_ros.nodes.running import DONE, FAILED, run_node
 from mosaico_ros.nodes.stop_signals import StopSignals
-from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
+from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
     from mosaico_ros.nodes.reports import RecordingState, Reporter
 
 NODE_NAME = 'mosaico_recorder'
-DONE, FAILED, WRONG_USE, PARTIAL = 0, 1, 2, 3
+PARTIAL = 3
 
 _MB = 1_000_000
 # `ros2 launch` kills 10 s after it asked to stop; the closing has to fit well inside.
@@ -330,6 +331,25 @@ def _version() -> str:
         return 'from source'
 
 
+def record(node: Any, stop: StopSignals) -> int:
+    """Record as the node's parameters say until told to stop; return the exit code.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A parameter is malformed.
+    """
+    from mosaico_ros.nodes.node_parameters import declare
+    from mosaico_ros.nodes.reports import reporter
+
+    settings = declare(node, RECORDER)
+    shown = reporter(settings['report'])
+    try:
+        return Recorder(node, settings, shown).run(stop)
+    finally:
+        shown.close()
+
+
 def main(
     ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> int:
@@ -342,50 +362,7 @@ def main(
     overrides
         Parameter values by name that win over those of the command line.
     """
-    with StopSignals() as stop:
-        try:
-            import rclpy
-        except ImportError as error:
-            print(f'ERROR: {NO_RCLPY} ({error})', file=sys.stderr)
-            return FAILED
-        from rclpy.signals import SignalHandlerOptions
-
-        from mosaico_ros.nodes.node_parameters import as_overrides, declare
-        from mosaico_ros.nodes.reports import reporter
-
-        node = None
-        shown = None
-        try:
-            rclpy.init(
-                args=None if ros_arguments is None else list(ros_arguments),
-                signal_handler_options=SignalHandlerOptions.NO,
-            )
-        except Exception as error:  # rclpy raises several unrelated classes here
-            print(f'ERROR: cannot start the node: {error}', file=sys.stderr)
-            return WRONG_USE
-        try:
-            node = rclpy.create_node(NODE_NAME, parameter_overrides=as_overrides(overrides or {}))
-            settings = declare(node, RECORDER)
-            shown = reporter(settings['report'])
-            return Recorder(node, settings, shown).run(stop)
-        except InvalidArgumentError as error:
-            print(f'ERROR: {error}', file=sys.stderr)
-            return WRONG_USE
-        except MosaicoError as error:
-            print(f'ERROR: {error}', file=sys.stderr)
-            return FAILED
-        finally:
-            if shown is not None:
-                shown.close()
-            if node is not None:
-                node.destroy_node()
-            rclpy.try_shutdown()
-
-
-NO_RCLPY = (
-    'recording needs rclpy, which is not installed here: source a ROS 2 installation '
-    "(. /opt/ros/<distro>/setup.bash), or install the wheels with `pip install 'mosaico_ros[ros]'`"
-)
+    return run_node(NODE_NAME, record, ros_arguments, overrides)
 
 
 if __name__ == '__main__':
