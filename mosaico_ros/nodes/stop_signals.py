@@ -7,8 +7,9 @@ whole process group, and ``ros2 launch`` sends SIGINT as well.
 
 from __future__ import annotations
 
+import contextlib
 import signal
-import threading
+from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -23,7 +24,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: str | None = None
-        self._event = threading.Event()
+        # Unlike an event it can be used by a handler that interrupts a wait at any instant.
+        self._told: SimpleQueue[None] = SimpleQueue()
 
     def __bool__(self) -> bool:
         return self.received is not None
@@ -34,13 +36,16 @@ class StopSignals:
         A signal ends this wait at once. It does not end a wait inside rcl, so that the main
         thread must not stay there for long.
         """
-        return self._event.wait(seconds)
+        if not self:
+            with contextlib.suppress(Empty):
+                self._told.get(timeout=seconds)
+        return bool(self)
 
     def request(self, reason: str) -> None:
         """Ask to stop for another reason than a signal."""
         if self.received is None:
             self.received = reason
-        self._event.set()
+        self._told.put(None)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.request(signal.Signals(number).name)

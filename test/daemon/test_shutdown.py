@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -14,6 +16,16 @@ import pytest
 from pyarrow import flight
 
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('x', pa.float64())])
+# The waits follow each other without a pause, so that the signal hits one at any instant of it.
+STOPPED = """
+import os, signal, threading
+from mosaico_ros.daemon.process.serving import stop_on_signals
+for _ in range(100):
+    stop = stop_on_signals()
+    threading.Timer(0.003, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    while not stop.wait(0):
+        pass
+"""
 GONE = (flight.FlightUnavailableError, flight.FlightCancelledError)
 
 
@@ -29,6 +41,10 @@ def await_refusal(daemon: Any) -> None:
         while time.monotonic() < deadline:
             with flight.connect(daemon.url) as client:
                 list(client.do_action(flight.Action('info', b'{}')))
+
+
+def test_a_signal_is_heard_at_any_instant():
+    subprocess.run([sys.executable, '-c', STOPPED], check=True, timeout=120)
 
 
 @pytest.mark.parametrize('workers', ['1', '2'])

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
+from queue import SimpleQueue
 from typing import NoReturn
 
 from mosaico_ros.daemon.settings import Settings
@@ -22,14 +22,18 @@ def stop_on_signals() -> threading.Event:
     Only the main thread may call it, before anything that must end in order.
     """
     wanted = threading.Event()
+    # A handler must not set the event: it may have interrupted its own thread inside of the
+    # event's lock, and would wait for itself. Putting into this queue takes no lock.
+    received: SimpleQueue[int] = SimpleQueue()
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if wanted.is_set():
-            os._exit(128 + number)
+    def obey() -> None:
+        received.get()
         wanted.set()
+        os._exit(128 + received.get())
 
+    threading.Thread(target=obey, name='signals', daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+        signal.signal(number, lambda number, _frame: received.put(number))
     return wanted
 
 
