@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mosaico_ros.client.enums import TopicLevelErrorPolicy, TopicWriterStatus
 from mosaico_ros.client.handlers.row_buffer import RowBuffer
+from mosaico_ros.client.handlers.table_input import TableInput, TableLike
 from mosaico_ros.client.handlers.upload import Upload
 from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
@@ -56,6 +57,7 @@ class TopicWriter:
         self._on_error = on_error
         self._notify = notify
         self._rows = RowBuffer(ontology_type, upload.schema)
+        self._tables = TableInput(upload.schema, upload.locator)
         self._append = self._rows.append
         self._lock = threading.RLock()
         self._status = TopicWriterStatus.Active
@@ -130,19 +132,32 @@ class TopicWriter:
                 self._note(error)
                 raise
 
-    def push_batch(self, batch: pa.RecordBatch | pa.Table) -> None:
+    def push_batch(self, batch: TableLike) -> None:
         """Accept rows that already are columns; sent at once.
 
         Parameters
         ----------
         batch
-            Columns exactly as in :attr:`schema` (names, order, types; field metadata does not
-            count). Cut into messages that the daemon accepts.
+            An Arrow RecordBatch, Table or RecordBatchReader; a pandas data frame; a dictionary
+            of numpy arrays, lists or Arrow arrays; or whatever else exports an Arrow stream
+            (polars, DuckDB). Columns are found by their names, in any order; columns that may
+            be null can be left out. A struct is a struct column, a dictionary of its members,
+            or columns called ``struct.member``; made of members, it is null where all of them
+            are. List columns take arrays of two dimensions. ``timestamp_ns`` also takes
+            timestamps, naive ones as UTC.
+
+            Numbers are converted where their value survives: integers into narrower ones that
+            can hold them, whole floats into integers, and floats into narrower ones, which
+            rounds. NaN of pandas is null where the column may be null; NaN elsewhere stays NaN.
+
+            Nothing is sent of a table that has a fault. A RecordBatchReader is sent as it is
+            read, so that it may be longer than the memory.
 
         Raises
         ------
         InvalidArgumentError
-            The columns differ from the schema, or a column that must not be null holds nulls.
+            A column is missing, unknown, of another type, or holds values or nulls that the
+            schema does not allow; the text names it.
         FailedPreconditionError
             The writer is closed.
         UnavailableError
@@ -151,10 +166,11 @@ class TopicWriter:
         """
         with self._noting():
             self._check_open()
-            parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
-            checked = [self._conform(part) for part in parts]
+            parts: Iterable[pa.RecordBatch] = self._tables.batches(batch)
+            if not isinstance(batch, pa.RecordBatchReader):
+                parts = list(parts)
             self._send_rows()
-            for part in checked:
+            for part in parts:
                 self._rows_pushed += part.num_rows
                 self._send(part)
 
@@ -387,34 +403,3 @@ class TopicWriter:
             f'not {type(data).__name__}',
             remedy=f'Push Message(timestamp_ns=..., data={self._ontology_type.__name__}(...)).',
         )
-
-    def _conform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the batch under the topic's own schema object."""
-        expected = self._upload.schema
-        if batch.schema.equals(expected, check_metadata=True):
-            return batch
-        names = batch.schema.names
-        if names != expected.names:
-            missing = [name for name in expected.names if name not in names]
-            foreign = [name for name in names if name not in expected.names]
-            raise InvalidArgumentError(
-                f'The batch for topic {self._upload.locator} has the columns {names}',
-                remedy=f'Expected are {expected.names} in this order'
-                + (f'; missing: {missing}' if missing else '')
-                + (f'; foreign: {foreign}' if foreign else '')
-                + '.',
-            )
-        for column, field in zip(batch.columns, expected, strict=True):
-            if not column.type.equals(field.type):
-                raise InvalidArgumentError(
-                    f'The column {field.name!r} for topic {self._upload.locator} is '
-                    f'{column.type}, not {field.type}',
-                    remedy='Cast it to the type in TopicWriter.schema.',
-                )
-            if column.null_count and not field.nullable:
-                raise InvalidArgumentError(
-                    f'The column {field.name!r} for topic {self._upload.locator} must not be '
-                    f'null, but {column.null_count} of its values are',
-                    remedy='Fill or leave out those rows.',
-                )
-        return pa.RecordBatch.from_arrays(batch.columns, schema=expected)

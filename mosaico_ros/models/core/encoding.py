@@ -191,13 +191,13 @@ def _blank(model: type[pydantic.BaseModel], struct: pa.StructType) -> _Blank:
     fields = model.model_fields
     return _Blank(
         {
-            f.name: None if f.nullable else _placeholder(fields[f.name].annotation, f.type)
+            f.name: None if f.nullable else placeholder(fields[f.name].annotation, f.type)
             for f in struct
         }
     )
 
 
-def _placeholder(annotation: Any, arrow: pa.DataType) -> Any:
+def placeholder(annotation: Any, arrow: pa.DataType) -> Any:
     """Return the value that a not-null field has under a null parent.
 
     Parquet refuses nulls in such a field even there.
@@ -209,9 +209,9 @@ def _placeholder(annotation: Any, arrow: pa.DataType) -> Any:
         return next(iter(bare))
     if pa.types.is_fixed_size_list(arrow):
         args = get_args(bare)
-        return [_placeholder(args[0] if args else Any, arrow.value_type)] * arrow.list_size
+        return [placeholder(args[0] if args else Any, arrow.value_type)] * arrow.list_size
     if pa.types.is_struct(arrow):
-        return {f.name: None if f.nullable else _placeholder(Any, f.type) for f in arrow}
+        return {f.name: None if f.nullable else placeholder(Any, f.type) for f in arrow}
     if pa.types.is_list(arrow):
         return []
     if pa.types.is_map(arrow):
@@ -265,7 +265,7 @@ def _list_encoder(item: Any, arrow: pa.DataType, path: str) -> Encoder:
     inner = encoder(item, arrow.value_type, f'{path}[]')
     size = arrow.list_size if pa.types.is_fixed_size_list(arrow) else None
     dtype = numpy_dtype(arrow.value_type)
-    absent = [_placeholder(item, arrow.value_type)] * (size or 0)
+    absent = [placeholder(item, arrow.value_type)] * (size or 0)
 
     def encode(rows: list[Any]) -> pa.Array:
         kinds = set(map(type, rows))
