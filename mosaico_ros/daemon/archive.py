@@ -45,7 +45,7 @@ from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.engine import QueryEngine, QueryLimits, QueryPage, forever
 from mosaico_ros.daemon.query.windows import Cluster, ClusterRequest
 from mosaico_ros.daemon.removal import Removal, schedule
-from mosaico_ros.daemon.retrieval import Window, as_announced, count_rows, scan, stripes
+from mosaico_ros.daemon.retrieval import Window, count_rows, scan, stripes
 from mosaico_ros.daemon.routines.runner import Routines
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
@@ -58,6 +58,8 @@ from mosaico_ros.protocol.errors import (
     PermissionDeniedError,
 )
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
+from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.protocol.projection import narrowed, narrowed_schema
 from mosaico_ros.protocol.query import Query
 from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.protocol.ticket import Ticket
@@ -413,6 +415,8 @@ class Archive:
             The topic of the ticket was deleted; also while reading, if it is deleted then.
         FailedPreconditionError
             The topic is not complete yet.
+        InvalidArgumentError
+            It has no such column.
 
         """
         window = _window(ticket.start_ns, ticket.end_ns)
@@ -434,8 +438,11 @@ class Archive:
             )
         schema = stored if ticket.sidecars else without_sidecars(stored)
         columns = None if len(schema) == len(stored) else schema.names
+        if ticket.columns:
+            schema = narrowed_schema(schema, ticket.columns)
+            columns = [TIMESTAMP_COLUMN, *ticket.columns]
         batches = scan(self._database, self._files, topic, window, columns)
-        return schema, as_announced(batches, schema)
+        return schema, (narrowed(batch, schema) for batch in batches)
 
     def query(self, query: Query, alive: Alive = forever) -> QueryPage:
         """Return the sequences and topics that satisfy a query; see :meth:`QueryEngine.run`."""

@@ -28,7 +28,7 @@ from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.limits import INT64_MAX
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ROW_GROUP_ROWS', 'Window', 'as_announced', 'count_rows', 'merge', 'scan', 'stripes']
+__all__ = ['ROW_GROUP_ROWS', 'Window', 'count_rows', 'merge', 'scan', 'stripes']
 
 _T = TypeVar('_T')
 
@@ -304,16 +304,6 @@ def _striped(
     lowest = pieces[0][0] if window.start_ns is None else window.start_ns
     bounds = [window.start_ns, *sorted(at for at in starts if at > lowest), window.end_ns]
     return [Window(start, end) for start, end in pairwise(bounds)]
-
-
-def as_announced(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield batches in exactly a schema, whatever else was read with them."""
-    for batch in batches:
-        if batch.schema.equals(schema, check_metadata=True):
-            yield batch
-        else:
-            columns = [batch.column(name) for name in schema.names]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class _Place:

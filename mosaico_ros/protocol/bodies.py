@@ -12,7 +12,12 @@ from uuid import UUID
 
 from mosaico_ros.protocol.api_keys import Permission, parse_fingerprint
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.limits import MAX_STRIPES, MAX_TAG_LENGTH, MAX_TOKEN_LENGTH
+from mosaico_ros.protocol.limits import (
+    MAX_COLUMN_PATH_BYTES,
+    MAX_STRIPES,
+    MAX_TAG_LENGTH,
+    MAX_TOKEN_LENGTH,
+)
 from mosaico_ros.protocol.locators import (
     SequenceLocator,
     SessionLocator,
@@ -244,6 +249,8 @@ class InfoCommand:
     come as up to so many endpoints, to be read in parallel: of about equal work, all rows of one
     before those of the next. Each carries the ``app_metadata`` of the whole: what is stored of
     the topic and counted in the window asked for, not in the stripe. Sequences are not striped.
+    `columns` (an extension) narrows the rows of a topic to some columns, or paths into structs;
+    of a sequence, topics are read whole.
     """
 
     resource_locator: SequenceLocator | TopicLocator
@@ -251,12 +258,16 @@ class InfoCommand:
     timestamp_ns_end: int | None = None
     sidecars: bool = False
     stripes: int = 1
+    columns: list[str] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.stripes <= MAX_STRIPES:
             raise InvalidArgumentError(
                 f"The field 'stripes' is {self.stripes}", remedy=f'Ask for 1 to {MAX_STRIPES}.'
             )
+        for column in self.columns or ():
+            if len(column.encode()) > MAX_COLUMN_PATH_BYTES:
+                raise InvalidArgumentError(f'The column name {column[:80]!r}... is too long')
         if isinstance(self.resource_locator, SessionLocator):
             raise InvalidArgumentError(
                 f'{self.resource_locator} is a session', remedy='Name a sequence or a topic.'

@@ -21,6 +21,8 @@ EXTENSION_TOKENS = 'tokens'
 #: Notifications of all topics at once: see
 #: :class:`mosaico_ros.protocol.bodies.SequenceNotificationQuery`.
 EXTENSION_NOTIFICATIONS = 'notifications'
+#: Rows narrowed to some columns: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
+EXTENSION_COLUMNS = 'columns'
 #: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
 EXTENSION_QUERY = 'query'
 
@@ -78,6 +80,7 @@ class ServerInfo:
             EXTENSION_STRIPES,
             EXTENSION_TOKENS,
             EXTENSION_NOTIFICATIONS,
+            EXTENSION_COLUMNS,
             EXTENSION_QUERY,
         ]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)

@@ -11,6 +11,7 @@ field  type     meaning
 3      sint64   first nanosecond of the window, absent if open
 4      sint64   end of the window, exclusive, absent if open
 5      bool     sidecar columns wanted
+6      string   a column wanted, repeated; absent for all columns
 =====  =======  =====================================================
 
 Tickets are stateless: they stay valid for as long as the topic exists, across restarts.
@@ -21,12 +22,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN, MAX_LOCATOR_LENGTH
+from mosaico_ros.protocol.limits import (
+    INT64_MAX,
+    INT64_MIN,
+    MAX_COLUMN_PATH_BYTES,
+    MAX_LOCATOR_LENGTH,
+)
 from mosaico_ros.protocol.locators import TopicLocator
 
 __all__ = ['Ticket']
 
-_LOCATOR, _TOPIC_ID, _START, _END, _SIDECARS = 0x0A, 0x10, 0x18, 0x20, 0x28
+_LOCATOR, _TOPIC_ID, _START, _END, _SIDECARS, _COLUMN = 0x0A, 0x10, 0x18, 0x20, 0x28, 0x32
 _REMEDY = 'Use a ticket of GetFlightInfo, unchanged.'
 
 
@@ -56,6 +62,22 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
+def _text(tag: int, text: str) -> list[bytes]:
+    data = text.encode()
+    return [bytes((tag,)), _varint(len(data)), data]
+
+
+def _read_text(data: bytes, at: int, longest: int) -> tuple[str, int]:
+    length, at = _read_varint(data, at)
+    end = at + length
+    if length > longest or end > len(data):
+        raise InvalidArgumentError('The ticket is damaged', remedy=_REMEDY)
+    try:
+        return data[at:end].decode(), end
+    except UnicodeDecodeError:
+        raise InvalidArgumentError('The ticket is damaged', remedy=_REMEDY) from None
+
+
 def _unzigzag(value: int) -> int:
     return value >> 1 if not value & 1 else -(value + 1 >> 1)
 
@@ -74,6 +96,8 @@ class Ticket:
         Window in nanoseconds since 1970; `None` leaves that side open. The end is exclusive.
     sidecars
         Whether sidecar columns are part of the stream.
+    columns
+        Columns, or paths into structs, that the stream is narrowed to; none for all.
 
     """
 
@@ -82,6 +106,7 @@ class Ticket:
     start_ns: int | None = None
     end_ns: int | None = None
     sidecars: bool = False
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.topic_id <= INT64_MAX:
@@ -92,8 +117,7 @@ class Ticket:
 
     def encode(self) -> bytes:
         """Return the bytes for ``Ticket.ticket``."""
-        text = str(self.locator).encode('ascii')
-        parts = [bytes((_LOCATOR,)), _varint(len(text)), text]
+        parts = _text(_LOCATOR, str(self.locator))
         parts += [bytes((_TOPIC_ID,)), _varint(self.topic_id)]
         if self.start_ns is not None:
             parts += [bytes((_START,)), _zigzag(self.start_ns)]
@@ -101,6 +125,8 @@ class Ticket:
             parts += [bytes((_END,)), _zigzag(self.end_ns)]
         if self.sidecars:
             parts += [bytes((_SIDECARS,)), b'\x01']
+        for column in self.columns:
+            parts += _text(_COLUMN, column)
         return b''.join(parts)
 
     @classmethod
@@ -115,22 +141,23 @@ class Ticket:
         """
         if len(data) < 4 or data[0] != _LOCATOR:
             raise InvalidArgumentError('The ticket is not one of this daemon', remedy=_REMEDY)
-        length, at = _read_varint(data, 1)
-        text = data[at : at + length]
-        if length > MAX_LOCATOR_LENGTH or len(text) != length:
-            raise InvalidArgumentError('The ticket is damaged', remedy=_REMEDY)
-        at += length
+        text, at = _read_text(data, 1, MAX_LOCATOR_LENGTH)
         values: dict[int, int] = {}
+        columns: list[str] = []
         while at < len(data):
             tag = data[at]
+            if tag == _COLUMN:
+                column, at = _read_text(data, at + 1, MAX_COLUMN_PATH_BYTES)
+                columns.append(column)
+                continue
             if tag not in (_TOPIC_ID, _START, _END, _SIDECARS) or tag in values:
                 raise InvalidArgumentError('The ticket is damaged', remedy=_REMEDY)
             values[tag], at = _read_varint(data, at + 1)
         if _TOPIC_ID not in values or values.get(_SIDECARS, 0) > 1:
             raise InvalidArgumentError('The ticket is damaged', remedy=_REMEDY)
         try:
-            locator = TopicLocator.parse(text.decode('ascii'))
-        except ValueError:  # not ASCII, or not a locator
+            locator = TopicLocator.parse(text)
+        except ValueError:
             raise InvalidArgumentError('The ticket names no topic', remedy=_REMEDY) from None
         return cls(
             locator,
@@ -138,4 +165,5 @@ class Ticket:
             _unzigzag(values[_START]) if _START in values else None,
             _unzigzag(values[_END]) if _END in values else None,
             bool(values.get(_SIDECARS, 0)),
+            tuple(columns),
         )

@@ -81,10 +81,12 @@ class Filled:
         start_ns: int | None = None,
         end_ns: int | None = None,
         sidecars: bool = False,
+        columns: tuple[str, ...] = (),
     ) -> pa.Table:
         """Return what a reader gets; checks what holds for every stream."""
         topic_id = self.archive.describe_topic(locator).topic_id
-        schema, batches = self.archive.read(Ticket(locator, topic_id, start_ns, end_ns, sidecars))
+        ticket = Ticket(locator, topic_id, start_ns, end_ns, sidecars, columns)
+        schema, batches = self.archive.read(ticket)
         got = list(batches)
         assert all(batch.num_rows for batch in got)
         assert all(batch.schema.equals(schema, check_metadata=True) for batch in got)

@@ -152,9 +152,8 @@ def test_server_info_round_trip():
     info = ServerInfo.of(ServerConfig(3, 2, 1), ServerIdentity('mosaico_ros', '1.2.3'))
     body = shapes.to_json(info)
     assert body['semver']['major'] == 0
-    assert {'acks', 'sidecars', 'stripes', 'tokens', 'notifications', 'query'} <= set(
-        body['extensions']
-    )
+    announced = {'acks', 'sidecars', 'stripes', 'tokens', 'notifications', 'columns', 'query'}
+    assert announced <= set(body['extensions'])
     assert shapes.from_json(ServerInfo, body, 'info') == info
     assert set(info.version_json()) == {'version', 'semver'}
     bare = {key: body[key] for key in ('version', 'semver', 'config')}

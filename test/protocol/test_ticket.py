@@ -44,9 +44,16 @@ def plotjuggler_topic_name(ticket: bytes) -> str | None:
     return at(1) or at(0)
 
 
-@given(locators(8), st.integers(0, INT64_MAX), st.none() | INT64, st.none() | INT64, st.booleans())
-def test_round_trip_and_plotjuggler(locator, topic_id, start, end, sidecars):
-    ticket = Ticket(locator, topic_id, start, end, sidecars)
+@given(
+    locators(8),
+    st.integers(0, INT64_MAX),
+    st.none() | INT64,
+    st.none() | INT64,
+    st.booleans(),
+    st.lists(st.text(st.characters(exclude_categories=['Cs']), max_size=250)).map(tuple),
+)
+def test_round_trip_and_plotjuggler(locator, topic_id, start, end, sidecars, columns):
+    ticket = Ticket(locator, topic_id, start, end, sidecars, columns)
     assert Ticket.decode(ticket.encode()) == ticket
     assert plotjuggler_topic_name(ticket.encode()) == str(locator)
 

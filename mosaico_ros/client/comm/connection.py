@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,12 @@ from mosaico_ros.protocol.errors import (
     UnavailableError,
 )
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
-from mosaico_ros.protocol.server_info import EXTENSION_STRIPES, EXTENSION_TOKENS, ServerInfo
+from mosaico_ros.protocol.server_info import (
+    EXTENSION_COLUMNS,
+    EXTENSION_STRIPES,
+    EXTENSION_TOKENS,
+    ServerInfo,
+)
 
 __all__ = ['API_KEY_HEADER', 'Connection', 'Endpoint', 'GRPCCompression']
 
@@ -198,14 +203,19 @@ class Connection:
         *,
         sidecars: bool = False,
         stripes: int = 1,
+        columns: Sequence[str] | None = None,
     ) -> flight.FlightInfo:
         """Resolve a sequence or topic, optionally cut to [start_ns, end_ns).
 
-        A topic may come as up to `stripes` endpoints, if the daemon offers that.
+        A topic may come as up to `stripes` endpoints, and narrowed to `columns`, if the daemon
+        offers that.
         """
         if not self.offers(EXTENSION_STRIPES):
             stripes = 1
-        command = InfoCommand(locator, start_ns, end_ns, sidecars, stripes)
+        names = None
+        if columns is not None and self.offers(EXTENSION_COLUMNS):
+            names = list(columns)
+        command = InfoCommand(locator, start_ns, end_ns, sidecars, stripes, names)
         with translated(peer=str(self.endpoint)):
             return self._client().get_flight_info(_command(command), self._options)
 

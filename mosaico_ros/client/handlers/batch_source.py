@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import CancelledError as FutureCancelledError, Future
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.comm.translation import translate
 from mosaico_ros.protocol.errors import FailedPreconditionError
 from mosaico_ros.protocol.locators import TopicLocator
+from mosaico_ros.protocol.projection import narrowed, narrowed_schema
 
 __all__ = ['BatchSource']
 
@@ -27,15 +29,22 @@ class BatchSource:
         The topic, for error texts.
     ticket
         What to read.
+    columns
+        What to keep of each row, whether or not the daemon narrows them; all by default.
 
     """
 
     def __init__(
-        self, connection: Connection, locator: TopicLocator, ticket: flight.Ticket
+        self,
+        connection: Connection,
+        locator: TopicLocator,
+        ticket: flight.Ticket,
+        columns: Sequence[str] | None = None,
     ) -> None:
         self._connection = connection
         self._locator = locator
         self._ticket = ticket
+        self._columns = columns
         self._reader: flight.FlightStreamReader | None = None
         self._schema: pa.Schema | None = None
         self._lock = threading.Lock()
@@ -102,12 +111,16 @@ class BatchSource:
                         reader.cancel()
                         return None
                 # Schema metadata speaks of the catalog (tag, format); handlers tell it.
-                self._schema = reader.schema.remove_metadata()
+                schema = reader.schema.remove_metadata()
+                if self._columns is not None:
+                    schema = narrowed_schema(schema, self._columns)
+                self._schema = schema
             assert self._reader is not None
+            assert self._schema is not None
             while True:
                 batch = self._reader.read_chunk().data
                 if batch is not None and batch.num_rows:
-                    return batch.replace_schema_metadata(None)
+                    return narrowed(batch, self._schema)
         except StopIteration:
             return None
         except (pa.ArrowException, OSError) as error:

@@ -19,6 +19,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -164,9 +165,19 @@ class SequenceHandler:
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
     ) -> dict[str, pd.DataFrame]:
-        """Return the rows of [start, end), one data frame per topic name."""
-        tables = self.to_arrow(topics, start_timestamp_ns, end_timestamp_ns)
-        return {name: table.to_pandas() for name, table in tables.items()}
+        """Return the rows of [start, end), one flat data frame per topic name."""
+        with self._streamer(topics, start_timestamp_ns, end_timestamp_ns) as streamer:
+            return streamer.to_pandas()
+
+    def to_numpy(
+        self,
+        topics: AbstractSequence[str] = (),
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """Return the rows of [start, end), one dictionary of arrays per topic name."""
+        with self._streamer(topics, start_timestamp_ns, end_timestamp_ns) as streamer:
+            return streamer.to_numpy()
 
     def update(
         self, on_error: SessionLevelErrorPolicy = SessionLevelErrorPolicy.Report

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
 from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
 from mosaico_ros.protocol.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
     from typing_extensions import Self
@@ -100,7 +102,18 @@ class SequenceDataStreamer:
             Iteration has begun.
 
         """
-        return {name: table.to_pandas() for name, table in self.to_arrow().items()}
+        return {name: to_pandas(table) for name, table in self.to_arrow().items()}
+
+    def to_numpy(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return the rows as one dictionary of arrays per topic, keyed by topic name.
+
+        Raises
+        ------
+        FailedPreconditionError
+            Iteration has begun.
+
+        """
+        return {name: to_numpy(table) for name, table in self.to_arrow().items()}
 
     def close(self) -> None:
         """Cancel all streams; calling it again does nothing."""

@@ -17,7 +17,10 @@ __all__ = ['read_stripes']
 
 
 def read_stripes(
-    connection: Connection, locator: TopicLocator, tickets: Sequence[flight.Ticket]
+    connection: Connection,
+    locator: TopicLocator,
+    tickets: Sequence[flight.Ticket],
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Return the rows of all tickets, in their order.
 
@@ -32,6 +35,8 @@ def read_stripes(
         The topic, for error texts.
     tickets
         The stripes, as the daemon ordered them.
+    columns
+        What to keep of each row; all by default.
 
     Raises
     ------
@@ -44,7 +49,7 @@ def read_stripes(
         for ticket in tickets:
             own = Connection(connection.endpoint)
             opened.callback(own.close)
-            sources.append(BatchSource(own, locator, ticket))
+            sources.append(BatchSource(own, locator, ticket, columns))
         running = [threads.submit(_read, source) for source in sources]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.enums import SerializationFormat
 from mosaico_ros.client.handlers.app_metadata import TopicEntry, read_topics
 from mosaico_ros.client.handlers.stripes import read_stripes
+from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
 from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = ['TopicHandler']
@@ -124,6 +127,7 @@ class TopicHandler:
         self,
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
+        columns: Sequence[str] | None = None,
     ) -> TopicDataStreamer:
         """Stream the topic's messages.
 
@@ -133,19 +137,24 @@ class TopicHandler:
             First time to read, inclusive; the beginning by default.
         end_timestamp_ns
             Time to stop before (exclusive); the end by default.
+        columns
+            Columns, or paths into structs such as ``acceleration.x``, for a streamer that gives
+            batches of those only, and no messages. They come in the order of the schema. Our
+            daemon reads nothing else then.
 
         Raises
         ------
         InvalidArgumentError
-            The start is not before the end.
+            The start is not before the end. An unknown column is told when reading begins.
         FailedPreconditionError
             The upload is not complete yet.
         NotFoundError
             The topic was deleted meanwhile.
 
         """
-        entry = self._fetch(start_timestamp_ns, end_timestamp_ns)
-        streamer = TopicDataStreamer(self._connection, entry)
+        columns = [columns] if isinstance(columns, str) else columns
+        (entry,) = self._entries(start_timestamp_ns, end_timestamp_ns, columns=columns)
+        streamer = TopicDataStreamer(self._connection, entry, columns)
         self._streamers.add(streamer)
         return streamer
 
@@ -153,24 +162,57 @@ class TopicHandler:
         self,
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """Return the rows of [start, end) as one table; errors as in `get_data_streamer`.
+        """Return the rows of [start, end) as one table; arguments as in `get_data_streamer`.
 
         A large topic is read over several connections at once, if the daemon offers that.
         """
-        entries = self._entries(start_timestamp_ns, end_timestamp_ns, stripes=_STRIPES)
+        columns = [columns] if isinstance(columns, str) else columns
+        entries = self._entries(
+            start_timestamp_ns, end_timestamp_ns, stripes=_STRIPES, columns=columns
+        )
         if len(entries) > 1:
-            return read_stripes(self._connection, self._locator, [e.ticket for e in entries])
-        with TopicDataStreamer(self._connection, entries[0]) as streamer:
+            tickets = [entry.ticket for entry in entries]
+            return read_stripes(self._connection, self._locator, tickets, columns)
+        with TopicDataStreamer(self._connection, entries[0], columns) as streamer:
             return streamer.to_arrow()
 
     def to_pandas(
         self,
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Return the rows of [start, end) as a data frame; errors as in `get_data_streamer`."""
-        return self.to_arrow(start_timestamp_ns, end_timestamp_ns).to_pandas()
+        """Return the rows of [start, end) as a flat data frame.
+
+        Members of structs are columns such as ``acceleration.x``; missing numbers are NaN, lists
+        numpy arrays. Arguments as in `get_data_streamer`; `push_batch` takes such a frame.
+        """
+        return to_pandas(self.to_arrow(start_timestamp_ns, end_timestamp_ns, columns))
+
+    def to_numpy(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Return the rows of [start, end) as one array per column.
+
+        Arguments as in `get_data_streamer`; `push_batch` takes such a dictionary.
+
+        Returns
+        -------
+        dict
+            Keyed by ``timestamp_ns``, ``acceleration.x`` and so on. Numbers and booleans have
+            the dtype of the schema and shape (rows,); missing floats are NaN, other missing
+            values make a masked array. Lists of a fixed length n have shape (rows, n). Lists of
+            any length are an object array of arrays, views into one buffer; text and blobs one
+            of `str` and `bytes`; missing ones are None. Arrays may be read-only: they are the
+            bytes that came from the daemon, where possible.
+
+        """
+        return to_numpy(self.to_arrow(start_timestamp_ns, end_timestamp_ns, columns))
 
     def reload(self) -> bool:
         """Read the catalog entry again; `False` if the topic is gone."""
@@ -186,13 +228,20 @@ class TopicHandler:
         for streamer in list(self._streamers):
             streamer.close()
 
-    def _fetch(self, start_ns: int | None = None, end_ns: int | None = None) -> TopicEntry:
-        return self._entries(start_ns, end_ns)[0]
+    def _fetch(self) -> TopicEntry:
+        return self._entries(None, None)[0]
 
     def _entries(
-        self, start_ns: int | None, end_ns: int | None, stripes: int = 1
+        self,
+        start_ns: int | None,
+        end_ns: int | None,
+        *,
+        stripes: int = 1,
+        columns: Sequence[str] | None = None,
     ) -> list[TopicEntry]:
-        info = self._connection.flight_info(self._locator, start_ns, end_ns, stripes=stripes)
+        info = self._connection.flight_info(
+            self._locator, start_ns, end_ns, stripes=stripes, columns=columns
+        )
         entries = read_topics(info)
         if not entries:
             raise NotFoundError(f'The daemon knows no topic {self._locator}')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence as AbstractSequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,12 @@ from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.enums import SerializationFormat
 from mosaico_ros.client.handlers.app_metadata import TopicEntry
 from mosaico_ros.client.handlers.batch_source import BatchSource
+from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
 from mosaico_ros.protocol.errors import FailedPreconditionError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from typing_extensions import Self
 
@@ -31,13 +33,19 @@ _DECODED_ROWS = 1024
 class TopicDataStreamer:
     """Rows of one topic in time order: as messages, or as columns.
 
-    Iterating yields messages; :meth:`batches`, :meth:`to_arrow` and :meth:`to_pandas` give what
-    is left as columns. Not safe for several threads.
+    Iterating yields messages; :meth:`batches`, :meth:`to_arrow`, :meth:`to_pandas` and
+    :meth:`to_numpy` give what is left as columns. Not safe for several threads.
     """
 
-    def __init__(self, connection: Connection, entry: TopicEntry) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        entry: TopicEntry,
+        columns: AbstractSequence[str] | None = None,
+    ) -> None:
         self._entry = entry
-        self._source = BatchSource(connection, entry.locator, entry.ticket)
+        self._narrow = columns is not None
+        self._source = BatchSource(connection, entry.locator, entry.ticket, columns)
         self._ontology_type: type[Serializable] | None = None
         self._batch: pa.RecordBatch | None = None
         self._decoded = 0  # rows of _batch that are in _messages already
@@ -139,8 +147,12 @@ class TopicDataStreamer:
         return pa.Table.from_batches(self.batches(), schema)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the rows that are left as a data frame; structs become dictionaries."""
-        return self.to_arrow().to_pandas()
+        """Return the rows that are left as a flat data frame; see `TopicHandler.to_pandas`."""
+        return to_pandas(self.to_arrow())
+
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Return the rows that are left as one array per column; see `TopicHandler.to_numpy`."""
+        return to_numpy(self.to_arrow())
 
     def close(self) -> None:
         """Cancel the stream; calling it again does nothing."""
@@ -173,6 +185,11 @@ class TopicDataStreamer:
 
     def _decode_more(self) -> bool:
         self._check_open()
+        if self._narrow:
+            raise FailedPreconditionError(
+                f'The streamer of {self._entry.locator} reads some columns, messages need all',
+                remedy='Use batches(), to_arrow() and their like, or stream without columns.',
+            )
         if self._batch is None or self._decoded >= self._batch.num_rows:
             self._forget_batch()
             self._batch = self._source.next()

@@ -62,12 +62,13 @@ class Flights:
         if isinstance(locator, TopicLocator):
             topic = self._archive.describe_topic(locator, *window)
             parts = [window]
+            columns = tuple(command.columns or ())
             if command.stripes > 1:
                 parts = self._archive.stripe_topic(locator, *window, command.stripes)
             return Flight(
                 descriptor,
                 _topic_schema(topic),
-                tuple(self._endpoint(topic, part, command.sidecars) for part in parts),
+                tuple(self._endpoint(topic, part, command.sidecars, columns) for part in parts),
                 total_records=_rows(topic),
                 total_bytes=topic.bytes,
             )
@@ -102,9 +103,13 @@ class Flights:
         return _with_metadata(schema, topic), batches
 
     def _endpoint(
-        self, topic: TopicDescription, window: tuple[int | None, int | None], sidecars: bool
+        self,
+        topic: TopicDescription,
+        window: tuple[int | None, int | None],
+        sidecars: bool,
+        columns: tuple[str, ...] = (),
     ) -> Endpoint:
-        ticket = Ticket(topic.locator, topic.topic_id, *window, sidecars)
+        ticket = Ticket(topic.locator, topic.topic_id, *window, sidecars, columns)
         return Endpoint(
             ticket.encode(),
             codec.encode(shapes.to_json(_topic_info(topic))),

@@ -204,7 +204,7 @@ def test_frames(client, recorded):
     frame = client.topic_handler(recorded, 'gps').to_pandas(0, 1000)
     assert isinstance(frame, pd.DataFrame)
     assert list(frame['timestamp_ns']) == list(range(5, 1000, 100))
-    assert frame['status'][0]['status'] == 1
+    assert frame['status.status'][0] == 1
     handler = client.sequence_handler(recorded)
     assert {k: len(v) for k, v in handler.to_pandas().items()} == {'/arm/imu': 1000, '/gps': 100}
     tables = handler.to_arrow(['gps'])

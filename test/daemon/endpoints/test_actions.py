@@ -26,9 +26,8 @@ def results(remote, name: str, **body: object) -> list[dict]:
 def test_info_and_version_agree(remote):
     info, version = remote.act('info'), remote.act('version')
     assert {key: info[key] for key in ('version', 'semver')} == version
-    assert {'acks', 'sidecars', 'stripes', 'tokens', 'notifications', 'query'} <= set(
-        info['extensions']
-    )
+    announced = {'acks', 'sidecars', 'stripes', 'tokens', 'notifications', 'columns', 'query'}
+    assert announced <= set(info['extensions'])
     assert all(isinstance(size, int) for size in info['config'].values())
 
 
