@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from mosaico_ros.client.progress import show_meters
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,10 +29,10 @@ def setup_sdk_logging(
     level
         Threshold, for example ``'DEBUG'``.
     pretty
-        Coloured output through ``rich``.
+        Coloured output through ``rich``, and a bar for each read or write that takes longer
+        than a second, unless the console is no terminal.
     console
-        A ``rich`` console to share with progress bars; only with `pretty`. A new one on
-        standard error by default.
+        The ``rich`` console for both; a new one on standard error by default.
     propagate
         Whether records also reach the handlers of the root logger.
 
@@ -41,13 +43,15 @@ def setup_sdk_logging(
         from rich.console import Console
         from rich.logging import RichHandler
 
-        handler = RichHandler(console=console or Console(stderr=True), rich_tracebacks=True)
+        console = console or Console(stderr=True)
+        handler = RichHandler(console=console, rich_tracebacks=True)
         handler.setFormatter(logging.Formatter('%(name)s: %(message)s', datefmt='[%X]'))
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(
             logging.Formatter('%(asctime)s [%(levelname)s] %(name)s: %(message)s')
         )
+    show_meters(console if pretty else None)
     # A second call replaces the first one's handler instead of doubling every line.
     logger.handlers[:] = [handler]
     logger.setLevel(level)

@@ -105,6 +105,7 @@ def test_the_client_reads_stripes_as_one_table(striped, shared_daemon):
 
 def test_the_client_tells_why_a_stripe_failed(striped, shared_daemon):
     from mosaico_ros.client.handlers import topic_handler
+    from mosaico_ros.client.progress import Meter
 
     tickets = [endpoint.ticket for endpoint in striped.info('t', stripes=2).endpoints]
     striped.act('topic_delete', locator=f'{striped.sequence}/t')
@@ -112,4 +113,4 @@ def test_the_client_tells_why_a_stripe_failed(striped, shared_daemon):
     with shared_daemon.client() as client:
         handler = client.topic_handler(striped.sequence, 'other')
         with pytest.raises(NotFoundError, match='deleted'):
-            topic_handler.read_stripes(handler._connection, handler._locator, tickets)
+            topic_handler.read_stripes(handler._connection, handler._locator, tickets, Meter(''))

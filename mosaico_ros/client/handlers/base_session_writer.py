@@ -19,6 +19,7 @@ from mosaico_ros.client.enums import (
 from mosaico_ros.client.handlers.topic_writer import TopicWriter
 from mosaico_ros.client.handlers.upload import Upload
 from mosaico_ros.client.logging_config import get_logger
+from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol import codec, metadata
 from mosaico_ros.protocol.errors import (
     AlreadyExistsError,
@@ -75,6 +76,7 @@ class BaseSessionWriter(ABC):
         self._writers: dict[str, TopicWriter] = {}
         self._lock = threading.Lock()
         self._lost = False
+        self._meter = Meter(f'Writing {sequence}')
 
     @property
     def sequence_name(self) -> str:
@@ -132,6 +134,7 @@ class BaseSessionWriter(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._meter.close()
         if error is not None:
             self._fail(error)
             return
@@ -255,6 +258,7 @@ class BaseSessionWriter(ABC):
                 upload,
                 on_error,
                 lambda text: self._notify_topic(locator, text),
+                self._meter,
             )
             self._writers[locator.path] = writer
         self._connection.flusher.add(writer)

@@ -15,6 +15,7 @@ from mosaico_ros.client.handlers.sequence_updater import SequenceUpdater
 from mosaico_ros.client.handlers.topic_handler import TopicHandler
 from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
 from mosaico_ros.client.logging_config import get_logger
+from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 
@@ -230,12 +231,10 @@ class SequenceHandler:
                 chosen.append(entry)
             else:
                 logger.info('%s is still being written; left out', entry.locator)
+        # No request for topics without a row in the window.
+        chosen = [entry for entry in chosen if entry.timestamp_ns_min is not None]
+        rows = sum(entry.row_count or 0 for entry in chosen)
+        meter = Meter(f'Reading {self._locator}', rows or None)
         return SequenceDataStreamer(
-            self.name,
-            [
-                TopicDataStreamer(self._connection, entry)
-                for entry in chosen
-                # No request for topics without a row in the window.
-                if entry.timestamp_ns_min is not None
-            ],
+            self.name, [TopicDataStreamer(self._connection, entry, meter) for entry in chosen]
         )

@@ -11,6 +11,7 @@ from pyarrow import flight
 
 from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.handlers.batch_source import BatchSource
+from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol.locators import TopicLocator
 
 __all__ = ['read_stripes']
@@ -20,6 +21,7 @@ def read_stripes(
     connection: Connection,
     locator: TopicLocator,
     tickets: Sequence[flight.Ticket],
+    meter: Meter,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Return the rows of all tickets, in their order.
@@ -35,6 +37,8 @@ def read_stripes(
         The topic, for error texts.
     tickets
         The stripes, as the daemon ordered them.
+    meter
+        Counts the rows.
     columns
         What to keep of each row; all by default.
 
@@ -50,7 +54,7 @@ def read_stripes(
             own = Connection(connection.endpoint)
             opened.callback(own.close)
             sources.append(BatchSource(own, locator, ticket, columns))
-        running = [threads.submit(_read, source) for source in sources]
+        running = [threads.submit(_read, source, meter) for source in sources]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
             for future in done:
@@ -61,6 +65,9 @@ def read_stripes(
         return pa.concat_tables([future.result() for future in running])
 
 
-def _read(source: BatchSource) -> pa.Table:
-    schema = source.schema()
-    return pa.Table.from_batches(iter(source.next, None), schema)
+def _read(source: BatchSource, meter: Meter) -> pa.Table:
+    batches = []
+    while (batch := source.next()) is not None:
+        batches.append(batch)
+        meter.advance(batch.num_rows)
+    return pa.Table.from_batches(batches, source.schema())

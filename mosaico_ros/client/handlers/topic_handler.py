@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mosaico_ros.client.handlers.app_metadata import TopicEntry, read_topics
 from mosaico_ros.client.handlers.stripes import read_stripes
 from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
 from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
+from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
@@ -154,7 +156,7 @@ class TopicHandler:
         """
         columns = [columns] if isinstance(columns, str) else columns
         (entry,) = self._entries(start_timestamp_ns, end_timestamp_ns, columns=columns)
-        streamer = TopicDataStreamer(self._connection, entry, columns)
+        streamer = TopicDataStreamer(self._connection, entry, self._meter(entry), columns)
         self._streamers.add(streamer)
         return streamer
 
@@ -174,8 +176,10 @@ class TopicHandler:
         )
         if len(entries) > 1:
             tickets = [entry.ticket for entry in entries]
-            return read_stripes(self._connection, self._locator, tickets, columns)
-        with TopicDataStreamer(self._connection, entries[0], columns) as streamer:
+            with closing(self._meter(entries[0])) as meter:
+                return read_stripes(self._connection, self._locator, tickets, meter, columns)
+        meter = self._meter(entries[0])
+        with TopicDataStreamer(self._connection, entries[0], meter, columns) as streamer:
             return streamer.to_arrow()
 
     def to_pandas(
@@ -227,6 +231,9 @@ class TopicHandler:
         """Close the streamers made by this handler."""
         for streamer in list(self._streamers):
             streamer.close()
+
+    def _meter(self, entry: TopicEntry) -> Meter:
+        return Meter(f'Reading {self._locator}', entry.row_count)
 
     def _fetch(self) -> TopicEntry:
         return self._entries(None, None)[0]

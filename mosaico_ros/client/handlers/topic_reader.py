@@ -13,6 +13,7 @@ from mosaico_ros.client.enums import SerializationFormat
 from mosaico_ros.client.handlers.app_metadata import TopicEntry
 from mosaico_ros.client.handlers.batch_source import BatchSource
 from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
+from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol.errors import FailedPreconditionError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 
@@ -41,9 +42,11 @@ class TopicDataStreamer:
         self,
         connection: Connection,
         entry: TopicEntry,
+        meter: Meter,
         columns: AbstractSequence[str] | None = None,
     ) -> None:
         self._entry = entry
+        self._meter = meter
         self._narrow = columns is not None
         self._source = BatchSource(connection, entry.locator, entry.ticket, columns)
         self._ontology_type: type[Serializable] | None = None
@@ -138,7 +141,7 @@ class TopicDataStreamer:
             self._forget_batch()
             if rest.num_rows:
                 yield rest
-        while (batch := self._source.next()) is not None:
+        while (batch := self._next_batch()) is not None:
             yield batch
 
     def to_arrow(self) -> pa.Table:
@@ -160,6 +163,7 @@ class TopicDataStreamer:
             self._open = False
             self._forget_batch()
             self._source.close()
+            self._meter.close()
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +196,7 @@ class TopicDataStreamer:
             )
         if self._batch is None or self._decoded >= self._batch.num_rows:
             self._forget_batch()
-            self._batch = self._source.next()
+            self._batch = self._next_batch()
             if self._batch is None:
                 return False
         from mosaico_ros.models.core import columns
@@ -202,6 +206,12 @@ class TopicDataStreamer:
         self._position = 0
         self._decoded += part.num_rows
         return True
+
+    def _next_batch(self) -> pa.RecordBatch | None:
+        batch = self._source.next()
+        if batch is not None:
+            self._meter.advance(batch.num_rows)
+        return batch
 
     def _forget_batch(self) -> None:
         self._batch, self._decoded = None, 0

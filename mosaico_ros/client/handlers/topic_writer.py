@@ -15,6 +15,7 @@ from mosaico_ros.client.handlers.row_buffer import RowBuffer
 from mosaico_ros.client.handlers.table_input import TableInput, TableLike
 from mosaico_ros.client.handlers.upload import Upload
 from mosaico_ros.client.logging_config import get_logger
+from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class TopicWriter:
         upload: Upload,
         on_error: TopicLevelErrorPolicy,
         notify: Callable[[str], None],
+        meter: Meter,
     ) -> None:
         self.name = name
         self._ontology_type = ontology_type
         self._upload = upload
         self._on_error = on_error
         self._notify = notify
+        self._meter = meter
         self._rows = RowBuffer(ontology_type, upload.schema)
         self._tables = TableInput(upload.schema, upload.locator)
         self._append = self._rows.append
@@ -370,6 +373,7 @@ class TopicWriter:
 
     def _send(self, batch: pa.RecordBatch, *, commit: bool = False) -> None:
         dropped = self._upload.send(batch, commit=commit)
+        self._meter.advance(batch.num_rows)
         if dropped:
             text = (
                 f'{dropped} record(s) of {self._upload.locator} exceed the '
