@@ -22,6 +22,7 @@ from mosaico_ros.models import (
     MosaicoField,
     MosaicoType,
     PointFieldDataType,
+    Quaternion,
     RobotJoint,
     Serializable,
     String,
@@ -29,7 +30,7 @@ from mosaico_ros.models import (
     Vector3d,
     Velocity,
 )
-from mosaico_ros.models.core.columns import decode, encode
+from mosaico_ros.models.core.columns import Rows, decode, encode
 from mosaico_ros.models.core.unmodeled import make_unmodeled_ontology_class
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.serialization import SerializationFormat
@@ -315,3 +316,47 @@ def test_lists_of_structs_keep_their_validators_out_of_the_way():
         data=RobotJoint(names=[], positions=[], velocities=[], efforts=[]), timestamp_ns=0
     )
     assert decode(RobotJoint, encode(RobotJoint, [names])) == [names]
+
+
+def test_rows_are_gathered_bit_by_bit():
+    """Headers that begin to come late, in groups of which some have none."""
+    messages = [
+        Message(
+            timestamp_ns=row,
+            data=IMU(
+                header=Header(timestamp=Time(seconds=row, nanoseconds=1), frame_id=f'f{row}')
+                if row in {5, 6, 9}
+                else None,
+                acceleration=Vector3d(x=row, y=0, z=0, covariance=[row] if row > 7 else None),
+                angular_velocity=Vector3d(x=0, y=0, z=0),
+                orientation=None if row else Quaternion(x=0, y=0, z=0, w=1),
+            ),
+        )
+        for row in range(12)
+    ]
+    rows = Rows(IMU)
+    for start, stop in ((0, 3), (3, 3), (3, 6), (6, 8), (8, 12)):
+        rows.add(messages[start:stop])
+    whole = encode(IMU, messages)
+    assert len(rows) == 12
+    assert rows.encode() == whole
+    for start in range(12):
+        for stop in range(start + 1, 13):
+            assert decode(IMU, rows.encode(start, stop)) == messages[start:stop]
+
+
+def test_a_group_of_messages_is_gathered_as_a_whole_or_not_at_all():
+    good = [imu(acceleration=Vector3d(x=row, y=0, z=0)) for row in range(3)]
+    bad = imu()
+    bad.data.__dict__['angular_velocity'] = 'fast'  # after the acceleration was gathered
+    hollow = Message.model_construct(timestamp_ns=4, data=None)
+    rows = Rows(IMU)
+    for group, told in (([bad], 'angular_velocity'), ([*good, bad], 'fast'), ([hollow], 'data')):
+        with pytest.raises(InvalidArgumentError, match=told):
+            rows.add(group)
+        assert len(rows) == 0
+    rows.add(good[:1])
+    with pytest.raises(InvalidArgumentError, match='fast'):
+        rows.add([good[1], bad])
+    rows.add(good[1:])
+    assert decode(IMU, rows.encode()) == good

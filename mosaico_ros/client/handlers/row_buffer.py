@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,6 +22,9 @@ _TARGET_BYTES = 4 * 1024 * 1024
 # So the first batch is short, and each may be this much longer than the last.
 _FIRST_ROWS = 8
 _GROWTH = 8
+# Few enough that their messages die young: the garbage collector looks at what has survived.
+_GATHERED_ROWS = 32
+_REFUSALS = (ValueError, TypeError, OverflowError, KeyError, AttributeError)
 
 
 class RowBuffer:
@@ -36,18 +40,28 @@ class RowBuffer:
     """
 
     def __init__(self, ontology_type: type[Serializable], schema: pa.Schema) -> None:
+        from mosaico_ros.models.core.columns import Rows
+
         self._ontology_type = ontology_type
         self._schema = schema
         self._messages: list[Message] = []
+        self._new_rows = partial(Rows, ontology_type)
+        self._rows = self._new_rows()
+        self._refused: list[tuple[int, Exception]] = []
         self._limit = _FIRST_ROWS
+        self._room = _FIRST_ROWS
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._messages) + len(self._rows) + len(self._refused)
 
     def append(self, message: Message) -> bool:
         """Take a message; `True` if the buffer is worth sending."""
-        self._messages.append(message)
-        return len(self._messages) >= self._limit
+        messages = self._messages
+        messages.append(message)
+        if len(messages) < self._room:
+            return False
+        self._gather()
+        return len(self) >= self._limit
 
     def take(self) -> tuple[list[pa.RecordBatch], InvalidArgumentError | None]:
         """Empty the buffer.
@@ -60,42 +74,55 @@ class RowBuffer:
             Describes the messages that do not fit the schema and are left out, if there are any.
 
         """
-        messages, self._messages = self._messages, []
-        if not messages:
+        count = len(self)
+        if not count:
             return [], None
-        refused: list[tuple[Message, Exception]] = []
-        batches = self._encode(messages, refused)
+        self._gather()
+        batches = self._encode(0, len(self._rows))
+        refused, self._refused = self._refused, []
+        self._rows = self._new_rows()
         if batches:
             rows = sum(batch.num_rows for batch in batches)
             row_bytes = sum(batch.nbytes for batch in batches) / rows
             wanted = max(1, min(_TARGET_ROWS, int(_TARGET_BYTES / max(row_bytes, 1))))
             self._limit = min(wanted, self._limit * _GROWTH)
+        self._room = min(_GATHERED_ROWS, self._limit)
         if not refused:
             return batches, None
-        first, cause = refused[0]
+        time_ns, cause = min(refused, key=lambda each: each[0])
         error = InvalidArgumentError(
-            f'{len(refused)} of {len(messages)} messages do not fit the schema of '
-            f'{self._ontology_type.__name__}; the first, at timestamp_ns={first.timestamp_ns}: '
-            f'{cause}',
+            f'{len(refused)} of {count} messages do not fit the schema of '
+            f'{self._ontology_type.__name__}; the first, at timestamp_ns={time_ns}: {cause}',
             remedy='The others were sent.',
         )
         error.__cause__ = cause
         return batches, error
 
-    def _encode(
-        self, messages: list[Message], refused: list[tuple[Message, Exception]]
-    ) -> list[pa.RecordBatch]:
-        from mosaico_ros.models.core import columns
-
+    def _gather(self) -> None:
+        """Take the values out of the messages, which the garbage collector need not see then."""
+        messages, self._messages = self._messages, []
         try:
-            batch = columns.encode(self._ontology_type, messages)
-        except (ValueError, TypeError, OverflowError, KeyError, AttributeError) as error:
+            self._rows.add(messages)
+        except _REFUSALS:
+            for message in messages:
+                try:
+                    self._rows.add([message])
+                except _REFUSALS as error:
+                    self._refused.append((message.timestamp_ns, error))
+        self._room = min(_GATHERED_ROWS, max(1, self._limit - len(self)))
+
+    def _encode(self, start: int, stop: int) -> list[pa.RecordBatch]:
+        if start == stop:
+            return []
+        try:
+            batch = self._rows.encode(start, stop)
+        except _REFUSALS as error:
             # Arrow refuses a batch as a whole. Halving finds the rows that do not fit.
-            if len(messages) == 1:
-                refused.append((messages[0], error))
+            if stop - start == 1:
+                self._refused.append((self._rows.stamps[start], error))
                 return []
-            half = len(messages) // 2
-            return self._encode(messages[:half], refused) + self._encode(messages[half:], refused)
+            half = (start + stop) // 2
+            return self._encode(start, half) + self._encode(half, stop)
         return [self._complete(batch)]
 
     def _complete(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from mosaico_ros.models.core.decoding import builder, member_decoders
-from mosaico_ros.models.core.encoding import MemberEncoders, encoder, wrong_value
+from mosaico_ros.models.core.encoding import StructEncoder, encoder, wrong_value
 from mosaico_ros.models.core.message import Message
 from mosaico_ros.models.core.serializable import Serializable
 from mosaico_ros.models.core.unmodeled import Unmodeled
@@ -67,11 +67,56 @@ def encode(cls: type[Serializable], messages: Sequence[Message]) -> pa.RecordBat
         A payload is of another type, or a field was assigned a value that its Arrow type cannot
         hold; field, expected and actual value are named.
     """
-    schema = writer_schema(cls)
-    envelopes = [message.__dict__ for message in messages]
-    stamps = _encode_stamps([envelope[TIMESTAMP_COLUMN] for envelope in envelopes])
-    columns = _payload_encoder(cls)([envelope['data'] for envelope in envelopes])
-    return pa.RecordBatch.from_arrays([stamps, *columns], schema=schema)
+    rows = Rows(cls)
+    rows.add(messages)
+    return rows.encode()
+
+
+class Rows:
+    """Messages of one type whose values wait to become columns.
+
+    The messages themselves can be forgotten as soon as they were added.
+
+    Parameters
+    ----------
+    cls
+        As for :func:`encode`.
+
+    """
+
+    def __init__(self, cls: type[Serializable]) -> None:
+        self._schema = writer_schema(cls)
+        self._name = cls.__name__
+        self._encoder = _payload_encoder(cls)
+        #: Times of the messages.
+        self.stamps: list[int] = []
+        self._payloads = self._encoder.empty()
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Add all of some messages, or none of them if one has a wrong type somewhere."""
+        envelopes = [message.__dict__ for message in messages]
+        stamps = [envelope[TIMESTAMP_COLUMN] for envelope in envelopes]
+        payloads = self._payloads
+        try:
+            self._encoder.gather([envelope['data'] for envelope in envelopes], payloads)
+            if payloads.nulls or payloads.blanks:
+                raise wrong_value('Message.data', self._name, None)
+        except BaseException:
+            self._payloads = payloads.part(0, len(self))
+            raise
+        self.stamps += stamps
+
+    def encode(self, start: int = 0, stop: int | None = None) -> pa.RecordBatch:
+        """Return the rows from `start` to before `stop` as columns; errors as of `encode`."""
+        stamps, payloads = self.stamps, self._payloads
+        stop = len(stamps) if stop is None else stop
+        if stop - start < len(stamps):
+            stamps, payloads = stamps[start:stop], payloads.part(start, stop)
+        columns = [_encode_stamps(stamps), *self._encoder.arrays(payloads)]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
 
 def decode(cls: type[Serializable], batch: pa.RecordBatch) -> list[Message]:
@@ -121,36 +166,17 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 @cache
-def _payload_encoder(cls: type[Serializable]) -> Callable[[list[Any]], list[pa.Array]]:
-    if issubclass(cls, Unmodeled):
-        return _raw_encoder(cls)
-    members = MemberEncoders(cls, cls.arrow_struct(), cls.__name__)
-
-    def encode_payloads(payloads: list[Any]) -> list[pa.Array]:
-        arrays, nulls = members(payloads)
-        if nulls is not None:
-            raise wrong_value('Message.data', cls.__name__, None)
-        return arrays
-
-    return encode_payloads
+def _payload_encoder(cls: type[Serializable]) -> StructEncoder:
+    kind = _RawEncoder if issubclass(cls, Unmodeled) else StructEncoder
+    return kind(cls, cls.arrow_struct(), cls.__name__)
 
 
-def _raw_encoder(cls: type[Unmodeled]) -> Callable[[list[Any]], list[pa.Array]]:
-    fields = list(cls.arrow_struct())
-    # Arrow reads nested dicts by itself, but wants maps as pairs.
-    encoders = [encoder(Any, field.type, f'{cls.__name__}.{field.name}') for field in fields]
+class _RawEncoder(StructEncoder):
+    """Of generated classes, which keep their values in a dictionary."""
 
-    def encode_payloads(payloads: list[Any]) -> list[pa.Array]:
-        for payload in payloads:
-            if not isinstance(payload, cls):
-                raise wrong_value('Message.data', cls.__name__, payload)
-        rows = [payload.raw_data for payload in payloads]
-        return [
-            encode_values([row.get(field.name) for row in rows])
-            for field, encode_values in zip(fields, encoders, strict=True)
-        ]
-
-    return encode_payloads
+    def _values(self, objects: list[Any]) -> Iterable[list[Any]]:
+        rows = [payload.raw_data for payload in objects]
+        return ([row.get(name) for row in rows] for name in self._names)
 
 
 @cache

@@ -7,7 +7,8 @@ leaf costs one list comprehension and one conversion in Arrow, whatever the numb
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from itertools import chain
 from typing import Any, get_args
 
@@ -43,7 +44,7 @@ def encoder(annotation: Any, arrow: pa.DataType, path: str) -> Encoder:
     args = get_args(bare)
     is_class = isinstance(bare, type)
     if pa.types.is_struct(arrow) and is_class and issubclass(bare, pydantic.BaseModel):
-        return _struct_encoder(bare, arrow, path)
+        return StructEncoder(bare, arrow, path)
     if (pa.types.is_list(arrow) or pa.types.is_fixed_size_list(arrow)) and bare is not Any:
         return _list_encoder(args[0] if args else Any, arrow, path)
     if pa.types.is_map(arrow):
@@ -138,47 +139,157 @@ class _Blank:
         self.__dict__ = members
 
 
-class MemberEncoders:
-    """The encoders of all members of a model, run over the `__dict__` of its instances."""
+class Gathered:
+    """Values of many structs, one list per member; what they came from is no longer needed.
+
+    Attributes
+    ----------
+    columns : list
+        Per member a list of values, or what was gathered of the struct that it is.
+    rows : int
+        Structs, null ones included.
+    nulls : list of int
+        Rows that are null.
+    blanks : int
+        Null rows at the beginning that `columns` and `nulls` do not have; that is all rows or
+        none. Most messages leave most headers out.
+    """
+
+    __slots__ = ('blanks', 'columns', 'nulls', 'rows')
+
+    def __init__(self, columns: list[Any]) -> None:
+        self.columns = columns
+        self.rows = self.blanks = 0
+        self.nulls: list[int] = []
+
+    def part(self, start: int, stop: int) -> Gathered:
+        """Return the rows from `start` to before `stop`."""
+        part = Gathered(
+            [
+                column.part(start, stop) if isinstance(column, Gathered) else column[start:stop]
+                for column in self.columns
+            ]
+        )
+        part.rows = stop - start
+        part.blanks = part.rows if self.blanks else 0
+        part.nulls = [row - start for row in self.nulls if start <= row < stop]
+        return part
+
+
+class StructEncoder:
+    """Turns instances of a model into the columns of a struct, in two steps.
+
+    Gathering takes the values out of the instances, so that they can be forgotten: thousands of
+    live objects cost more in garbage collection than all of the encoding.
+    """
 
     def __init__(self, model: type[pydantic.BaseModel], struct: pa.StructType, path: str) -> None:
-        self._model, self._path = model, path
-        annotations = {name: info.annotation for name, info in model.model_fields.items()}
+        self._model, self._path, self._fields = model, path, list(struct)
+        self._names = [field.name for field in struct]
+        infos = model.model_fields
         self._members = [
-            (
-                field.name,
-                field.nullable,
-                encoder(annotations[field.name], field.type, f'{path}.{field.name}'),
+            encoder(
+                infos[field.name].annotation if field.name in infos else Any,
+                field.type,
+                f'{path}.{field.name}',
             )
             for field in struct
         ]
-        self._blank = _blank(model, struct)
+        self._nulls_cache: pa.Array | None = None
 
-    def __call__(self, objects: list[Any]) -> tuple[list[pa.Array], np.ndarray | None]:
-        """Return one array per member, and a mask that is true where the object is None."""
+    def empty(self) -> Gathered:
+        """Return what is gathered of no instance."""
+        return Gathered(
+            [
+                member.empty() if isinstance(member, StructEncoder) else []
+                for member in self._members
+            ]
+        )
+
+    def gather(self, objects: list[Any], into: Gathered) -> None:
+        """Add the values of some instances; None is a null struct.
+
+        If that fails, the rows from before are still there: :meth:`Gathered.part` returns them.
+        """
+        if not objects:
+            return
         kinds = set(map(type, objects))
-        nulls = None
         if kinds != {self._model}:
             self._check(objects, kinds)
             if _NONE in kinds:
+                if len(kinds) == 1 and into.blanks == into.rows:
+                    into.blanks = into.rows = into.rows + len(objects)
+                    return
+                into.nulls += [into.rows + i for i, o in enumerate(objects) if o is None]
                 blank = self._blank
-                nulls = np.fromiter((o is None for o in objects), bool, len(objects))
                 objects = [blank if o is None else o for o in objects]
-        rows = [o.__dict__ for o in objects]
+        if into.blanks:
+            self._extend([self._blank] * into.blanks, into)
+            into.nulls[:0] = range(into.blanks)
+            into.blanks = 0
+        self._extend(objects, into)
+        into.rows += len(objects)
+
+    def arrays(self, gathered: Gathered) -> list[pa.Array]:
+        """Return one array per member; what they hold in null rows means nothing."""
         arrays = []
-        for name, nullable, encode in self._members:
-            array = encode([row[name] for row in rows])
-            if not nullable and array.null_count:
+        columns = gathered.columns
+        for field, member, column in zip(self._fields, self._members, columns, strict=True):
+            array = member.build(column) if isinstance(member, StructEncoder) else member(column)
+            if not field.nullable and array.null_count:
                 raise InvalidArgumentError(
-                    f'{self._path}.{name} is None in row {array.is_null().index(True).as_py()}',
+                    f'{self._path}.{field.name} is None in row '
+                    f'{array.is_null().index(True).as_py()}',
                     remedy='Give it a value: the field is not nullable.',
                 )
             arrays.append(array)
-        return arrays, nulls
+        return arrays
 
-    def blanks(self, count: int) -> list[pa.Array]:
-        """Return what the members hold under `count` null parents."""
-        return self([self._blank] * count)[0]
+    def build(self, gathered: Gathered) -> pa.StructArray:
+        """Return the structs."""
+        if gathered.blanks:
+            return self._all_null(gathered.rows)
+        mask = None
+        if gathered.nulls:
+            absent = np.zeros(gathered.rows, bool)
+            absent[gathered.nulls] = True
+            mask = pa.array(absent)
+        return pa.StructArray.from_arrays(self.arrays(gathered), fields=self._fields, mask=mask)
+
+    def __call__(self, objects: list[Any]) -> pa.StructArray:
+        """Return instances as structs."""
+        gathered = self.empty()
+        self.gather(objects, gathered)
+        return self.build(gathered)
+
+    def _extend(self, objects: list[Any], into: Gathered) -> None:
+        values = self._values(objects)
+        for member, column, gathered in zip(self._members, into.columns, values, strict=True):
+            if isinstance(member, StructEncoder):
+                member.gather(gathered, column)
+            else:
+                column += gathered
+
+    def _values(self, objects: list[Any]) -> Iterable[list[Any]]:
+        """Yield the values of each member in turn."""
+        rows = [o.__dict__ for o in objects]
+        return ([row[name] for row in rows] for name in self._names)
+
+    @cached_property
+    def _blank(self) -> _Blank:
+        return _blank(self._model, pa.struct(self._fields))
+
+    def _all_null(self, count: int) -> pa.StructArray:
+        array = self._nulls_cache
+        if array is None or len(array) < count:
+            size = 1 << (count - 1).bit_length()
+            gathered = self.empty()
+            self.gather([self._blank] * size, gathered)
+            gathered.nulls = list(range(size))
+            array = self.build(gathered)
+            if size <= _CACHED_NULLS:
+                self._nulls_cache = array
+        return array.slice(0, count)
 
     def _check(self, objects: list[Any], kinds: set[type]) -> None:
         for kind in kinds - {self._model, _NONE, _Blank}:
@@ -223,41 +334,6 @@ def placeholder(annotation: Any, arrow: pa.DataType) -> Any:
     return False if pa.types.is_boolean(arrow) else 0
 
 
-def _struct_encoder(model: type[pydantic.BaseModel], struct: pa.StructType, path: str) -> Encoder:
-    members = MemberEncoders(model, struct, path)
-    fields = list(struct)
-    nulls_of = _NullCache(members, fields)
-
-    def encode(objects: list[Any]) -> pa.Array:
-        if objects and objects[0] is None and set(map(type, objects)) == {_NONE}:
-            return nulls_of(len(objects))
-        arrays, nulls = members(objects)
-        mask = None if nulls is None else pa.array(nulls)
-        return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
-
-    return encode
-
-
-class _NullCache:
-    """All-null structs; most messages leave most headers out, so they are made once and sliced."""
-
-    def __init__(self, members: MemberEncoders, fields: list[pa.Field]) -> None:
-        self._members, self._fields = members, fields
-        self._array: pa.Array | None = None
-
-    def __call__(self, count: int) -> pa.Array:
-        array = self._array
-        if array is None or len(array) < count:
-            size = 1 << (count - 1).bit_length()
-            absent = pa.array(np.ones(size, bool))
-            array = pa.StructArray.from_arrays(
-                self._members.blanks(size), fields=self._fields, mask=absent
-            )
-            if size <= _CACHED_NULLS:
-                self._array = array
-        return array.slice(0, count)
-
-
 # ---- lists and maps ---------------------------------------------------------------------------
 
 
@@ -270,6 +346,8 @@ def _list_encoder(item: Any, arrow: pa.DataType, path: str) -> Encoder:
     def encode(rows: list[Any]) -> pa.Array:
         kinds = set(map(type, rows))
         mask = None
+        if kinds == {_NONE} and size is None:
+            return pa.nulls(len(rows), arrow)
         if _NONE in kinds:
             mask = pa.array(np.fromiter((row is None for row in rows), bool, len(rows)))
             rows = [absent if row is None else row for row in rows]
