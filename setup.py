@@ -62,8 +62,10 @@ setup(
         'postgres': ['psycopg[binary]>=3.2'],
         's3': ['boto3>=1.36'],
         'pandas': ['pandas>=2.2'],
+        'video': ['av>=14.0'],
         'test': [
             *ROS_WHEELS,
+            'av>=14.0',
             'boto3>=1.36',
             'colcon-common-extensions>=0.3',
             'hypothesis>=6.100',

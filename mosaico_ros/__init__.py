@@ -126,7 +126,9 @@ if TYPE_CHECKING:
         Pressure as Pressure,
         Range as Range,
         RobotJoint as RobotJoint,
+        StatefulDecodingSession as StatefulDecodingSession,
         Temperature as Temperature,
+        decode_frames as decode_frames,
     )
     from mosaico_ros.protocol.errors import (
         MosaicoError as MosaicoError,
@@ -268,7 +270,9 @@ _EXPORTS: dict[str, str] = {
             'Pressure',
             'Range',
             'RobotJoint',
+            'StatefulDecodingSession',
             'Temperature',
+            'decode_frames',
         ),
         'mosaico_ros.models.sensors',
     ),

@@ -18,3 +18,7 @@ from mosaico_ros.models.sensors.pressure import Pressure as Pressure
 from mosaico_ros.models.sensors.range import Range as Range
 from mosaico_ros.models.sensors.robot import RobotJoint as RobotJoint
 from mosaico_ros.models.sensors.temperature import Temperature as Temperature
+from mosaico_ros.models.sensors.video import (
+    StatefulDecodingSession as StatefulDecodingSession,
+    decode_frames as decode_frames,
+)

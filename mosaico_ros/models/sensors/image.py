@@ -31,11 +31,13 @@ class ImageFormat(str, Enum):
     TIFF = 'tiff'
     H264 = 'h264'
     HEVC = 'hevc'
+    AV1 = 'av1'
+    VP9 = 'vp9'
 
     @property
     def is_video(self) -> bool:
         """Whether frames depend on earlier ones."""
-        return self in (ImageFormat.H264, ImageFormat.HEVC)
+        return self in (ImageFormat.H264, ImageFormat.HEVC, ImageFormat.AV1, ImageFormat.VP9)
 
 
 class Image(Serializable, HeaderMixin):
@@ -313,15 +315,16 @@ class CompressedImage(Serializable, HeaderMixin):
         Parameters
         ----------
         codec
-            Object with ``decode(img_bytes=..., format=...)`` to use in place of Pillow; needed
-            for video, whose frames depend on earlier ones.
+            Object with ``decode(img_bytes=..., format=...)`` to use in place of Pillow; video
+            needs one that remembers earlier frames, a :class:`StatefulDecodingSession`.
         **kwargs
             Passed on to the codec.
 
         Returns
         -------
         PIL.Image.Image or None
-            None if there are no bytes or they cannot be decoded.
+            None if there are no bytes or they cannot be decoded, or, with a codec, if no picture
+            is complete yet.
 
         Raises
         ------
@@ -335,7 +338,7 @@ class CompressedImage(Serializable, HeaderMixin):
         if self.format.is_video:
             raise InvalidArgumentError(
                 f'A piece of a {self.format.value} stream cannot be decoded alone',
-                remedy='Pass a codec that keeps the state of the stream.',
+                remedy='Pass a StatefulDecodingSession as codec, or use decode_frames(streamer).',
             )
         return pixels.decode_image(self.data)
 

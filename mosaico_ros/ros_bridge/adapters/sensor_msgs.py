@@ -32,6 +32,8 @@ _CONTAINERS = {
     'h264': 'h264',
     'hevc': 'hevc',
     'h265': 'hevc',
+    'av1': 'av1',
+    'vp9': 'vp9',
 }
 
 
