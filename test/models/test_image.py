@@ -4,10 +4,12 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 from PIL import Image as PillowImage
 
 from mosaico_ros.models import CompressedImage, Image, ImageFormat, Message
 from mosaico_ros.models.core.columns import decode, encode
+from mosaico_ros.models.sensors.pixels import pixel_layout
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 RNG = np.random.default_rng(7)
@@ -47,6 +49,73 @@ def test_arrays_survive(encoding, array, format):
     np.testing.assert_array_equal(back.to_numpy(), array)
     assert back.to_numpy().dtype == array.dtype
     assert bytes(back.to_linear_pixels()) == array.tobytes()
+
+
+ENCODINGS = [
+    *('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'rgb16', 'bgr16', 'rgba16', 'bgra16', 'mono16'),
+    *(f'bayer_{p}{b}' for p in ('rggb', 'bggr', 'gbrg', 'grbg') for b in (8, 16)),
+    *('yuv422', 'yuv422_yuy2', 'uyvy', 'yuyv', 'nv12', 'nv21', 'nv24'),
+    *(f'{t}C{n}' for t in ('8U', '8S', '16U', '16S', '32S', '32F', '64F') for n in (1, 2, 3, 4)),
+]
+
+
+@given(
+    encoding=st.sampled_from(ENCODINGS),
+    width=st.integers(0, 5),
+    height=st.integers(0, 5),
+    padding=st.integers(0, 9),
+    is_bigendian=st.sampled_from([None, False, True]),
+    format=st.sampled_from([ImageFormat.RAW, ImageFormat.PNG]),
+    data=st.data(),
+)
+def test_any_rows_survive(encoding, width, height, padding, is_bigendian, format, data):
+    """Every encoding of sensor_msgs, of any size and padding, as bytes and as an array."""
+    layout = pixel_layout(encoding, is_bigendian)
+    stride, count = layout.row_bytes(width) + padding, layout.rows(height)
+    rows = data.draw(st.binary(min_size=stride * count, max_size=stride * count))
+    image = Image.from_linear_pixels(rows, stride, height, width, encoding, is_bigendian, format)
+    stored = decode(Image, encode(Image, [Message(data=image, timestamp_ns=0)]))[0].data
+    assert stored == image
+    assert stored.to_bytes() == rows
+    array = stored.to_numpy()
+    assert array.dtype == layout.dtype
+    assert array.shape[:2] == (count, width)
+    kept = b''.join(rows[i * stride : (i + 1) * stride - padding] for i in range(count))
+    assert array.tobytes() == kept
+    again = Image.from_numpy(array, encoding, format)
+    assert again.to_numpy().tobytes() == kept
+    if encoding not in ('nv12', 'nv21') or height % 2 == 0:
+        assert (again.width, again.height) == (width, height)
+
+
+@given(
+    dtype=st.sampled_from(['u1', '<u2', '>u2', 'i2', 'i4', 'f4', '>f4', 'f8']),
+    shape=st.sampled_from([(3, 4), (3, 4, 1), (3, 4, 2), (3, 4, 3), (3, 4, 4)]),
+    format=st.sampled_from([ImageFormat.PNG, ImageFormat.TIFF]),
+)
+def test_lossless_formats_keep_every_bit_or_refuse(dtype, shape, format):
+    array = pixels(dtype.lstrip('<>'), *shape).astype(dtype)
+    try:
+        compressed = CompressedImage.from_numpy(array, format)
+    except InvalidArgumentError:
+        # 8 bits in any number of usual channels, 16 bits and floats alone are what they can hold.
+        assert dtype != 'u1' or shape[2:] in ((1,), (2,))
+        assert shape != (3, 4) or dtype in ('i2', 'i4', 'f8', 'f4', '>f4')
+        return
+    np.testing.assert_array_equal(compressed.to_numpy(), array)
+
+
+def test_floats_travel_in_a_tiff():
+    array = pixels('f4', 3, 4)
+    np.testing.assert_array_equal(
+        CompressedImage.from_numpy(array, ImageFormat.TIFF).to_numpy(), array
+    )
+
+
+def test_images_without_pixels_stay_raw():
+    for shape in ((0, 4), (4, 0), (0, 0)):
+        image = Image.from_numpy(np.zeros(shape, np.uint8), format=ImageFormat.PNG)
+        assert (image.format, image.data, image.to_numpy().shape) == (ImageFormat.RAW, b'', shape)
 
 
 def test_encoding_follows_from_the_array():
@@ -115,8 +184,16 @@ def test_pillow_converts_to_an_encoding():
     swapped = Image.from_pillow(source, 'bgr8', ImageFormat.RAW)
     assert swapped.data[:3] == bytes([30, 20, 10])
     assert Image.from_pillow(source, 'mono8').to_numpy().shape == (2, 2)
-    with pytest.raises(InvalidArgumentError, match='mono16'):
-        Image.from_pillow(source, 'mono16')
+    for encoding in ('mono16', 'bayer_rggb8', 'yuyv', 'nv12', '32FC3'):
+        with pytest.raises(InvalidArgumentError, match=encoding):
+            Image.from_pillow(source, encoding)
+
+
+def test_pillow_in_either_byte_order():
+    array = pixels('u2', 3, 4)
+    for order in '<>':
+        source = PillowImage.fromarray(array.astype(f'{order}u2'))
+        np.testing.assert_array_equal(Image.from_pillow(source).to_numpy(), array)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mosaico_ros.models.core.serializable import Serializable
 from mosaico_ros.models.core.types import MosaicoField, MosaicoType
 from mosaico_ros.models.data.header import Header
 from mosaico_ros.models.data.mixins import HeaderMixin
-from mosaico_ros.models.sensors import pixels
+from mosaico_ros.models.sensors import colours, depth, pixels
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.serialization import SerializationFormat
 
@@ -84,7 +84,7 @@ class Image(Serializable, HeaderMixin):
         Parameters
         ----------
         data
-            The rows, `stride` times `height` bytes.
+            The rows, `stride` times `height` bytes; more where planes of chroma follow (nv12).
         stride
             Length of a row in bytes, padding included; the padding is kept.
         height, width
@@ -94,7 +94,8 @@ class Image(Serializable, HeaderMixin):
         is_bigendian
             Byte order of channels wider than a byte.
         format
-            ``RAW`` keeps the rows, ``PNG`` packs them losslessly.
+            ``RAW`` keeps the rows, ``PNG`` packs them losslessly, to about half their size for
+            tens of times the effort. Images without pixels stay raw.
         header
             Time and frame.
 
@@ -105,13 +106,16 @@ class Image(Serializable, HeaderMixin):
         """
         if not isinstance(data, bytes):
             data = bytes(data)
-        if len(data) != stride * height:
+        rows = pixels.row_count(encoding, height)
+        if len(data) != stride * rows:
             raise InvalidArgumentError(
-                f'{height} rows of {stride} bytes are {stride * height} bytes, got {len(data)}',
-                remedy='Check stride and height.',
+                f'{rows} rows of {stride} bytes are {stride * rows} bytes, got {len(data)}',
+                remedy='Check stride, height and encoding.',
             )
-        if format is ImageFormat.PNG:
-            data = pixels.rows_to_png(data, stride, height)
+        if not data:
+            format = ImageFormat.RAW
+        elif format is ImageFormat.PNG:
+            data = pixels.rows_to_png(data, stride)
         elif format is not ImageFormat.RAW:
             raise InvalidArgumentError(
                 f'An Image is stored as raw or png, not as {format.value}',
@@ -142,7 +146,8 @@ class Image(Serializable, HeaderMixin):
         ----------
         array
             Shape (height, width) or (height, width, channels), channels in the order that the
-            encoding names; its byte order is kept.
+            encoding names; its byte order is kept. Encodings with planes of chroma (nv12) have
+            those below the luma, as :meth:`to_numpy` returns them.
         encoding
             Name of the pixel encoding; by default what shape and dtype suggest, with three and
             four channels as RGB and RGBA.
@@ -166,11 +171,11 @@ class Image(Serializable, HeaderMixin):
                 f'of shape {array.shape} and type {array.dtype.name}',
                 remedy='Convert the array or name another encoding.',
             )
-        height, width = array.shape[:2]
+        rows, width = array.shape[:2]
         return cls.from_linear_pixels(
             array.tobytes(),
             layout.row_bytes(width),
-            height,
+            layout.height(rows),
             width,
             encoding,
             big or None,
@@ -225,7 +230,8 @@ class Image(Serializable, HeaderMixin):
         -------
         numpy.ndarray
             Shape (height, width), or (height, width, channels) for more than one channel in the
-            order of the encoding; dtype and byte order of the encoding.
+            order of the encoding; dtype and byte order of the encoding. Bayer mosaics come as
+            they are; nv12, nv21 and nv24 have their chroma in more rows below the luma.
 
         Raises
         ------
@@ -240,8 +246,44 @@ class Image(Serializable, HeaderMixin):
         array.flags.writeable = False
         return array
 
+    def to_rgb(self) -> np.ndarray:
+        """Return the colours as an array, whatever the encoding.
+
+        Bayer mosaics are interpolated bilinearly; YUV is taken as BT.601 in video range (16 to
+        235), as OpenCV does; of 16 bits the upper eight are kept; greys are repeated and alpha
+        is dropped.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 of shape (height, width, 3); read-only where nothing had to be computed.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The encoding is unknown or holds no colours, or the bytes do not fill the image.
+        """
+        return colours.to_rgb(self.to_numpy(), self.encoding)
+
+    def to_depth(self) -> np.ndarray:
+        """Return the distances of a depth image (``16UC1`` in mm, ``32FC1`` in m).
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 of shape (height, width), in m; NaN where nothing was measured.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The encoding is another one, or the bytes do not fill the image.
+        """
+        return depth.metres(self.to_numpy(), self.encoding)
+
     def to_pillow(self) -> PillowImage.Image:
         """Return a Pillow image: colours in RGB(A) with 8 bits, single channels at full depth.
+
+        Bayer mosaics and YUV become RGB as in :meth:`to_rgb`.
 
         Raises
         ------
@@ -304,9 +346,16 @@ class CompressedImage(Serializable, HeaderMixin):
         Raises
         ------
         InvalidArgumentError
-            The array is no image, or Pillow cannot write it in that format.
+            The array is no image, or Pillow cannot write it in that format without a loss of
+            depth.
         """
         encoding = pixels.encoding_of_array(array)
+        lossy = array.dtype.kind == 'i' or array.dtype == np.float64
+        if (array.ndim == 3 and array.dtype != np.uint8) or lossy:
+            raise InvalidArgumentError(
+                f'Pillow cannot write pixels of {encoding} at their full depth',
+                remedy='Use Image.from_numpy, or convert them to 8 bits, mono16 or 32FC1.',
+            )
         return cls.from_image(pixels.array_to_pillow(array, encoding), format, **kwargs)
 
     def to_image(self, codec: Any = None, **kwargs: Any) -> PillowImage.Image | None:
@@ -358,3 +407,34 @@ class CompressedImage(Serializable, HeaderMixin):
                 remedy='Check the format field.',
             )
         return np.asarray(image)
+
+    def to_depth(self, encoding: str = '16UC1') -> np.ndarray:
+        """Decode a depth image, as a PNG of 16 bits or a ``compressedDepth`` of ROS holds it.
+
+        Parameters
+        ----------
+        encoding
+            What was compressed, the first word of the ROS message's format: ``16UC1`` in mm, or
+            ``32FC1``, which ``compressedDepth`` quantises. The stored data does not tell.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 of shape (height, width), in m; NaN where nothing was measured.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The bytes cannot be decoded, are no depths, or lack the parameters of 32FC1. The RVL
+            form of ``compressedDepth`` is not decoded.
+        """
+        array = self.to_numpy()
+        if encoding != '32FC1' or array.dtype == np.float32:
+            return depth.metres(array, encoding)
+        parameters = depth.split_parameters(self.data)[1]
+        if parameters is None:
+            raise InvalidArgumentError(
+                'The image has no compressedDepth parameters, without which 32FC1 is not known',
+                remedy="Use to_depth('16UC1') if its pixels are millimetres.",
+            )
+        return depth.from_inverse(array, parameters)

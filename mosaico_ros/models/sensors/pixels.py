@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mosaico_ros.models.sensors import colours, depth
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ _GENERIC = re.compile(r'(8|16|32|64)([USF])C([1-9]\d?)')
 _NAMED_CHANNELS = {'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
 # Two bytes per pixel: luma in each, the two chromas taking turns.
 _YUV422 = ('yuv422', 'yuv422_yuy2', 'uyvy', 'yuyv')
+# A plane of luma, then one of both chromas: so many halves of the height in rows of the width.
+_SEMI_PLANAR = {'nv12': 3, 'nv21': 3, 'nv24': 6}
 _ENCODING_OF_MODE = {
     'L': 'mono8',
     'RGB': 'rgb8',
@@ -25,18 +29,28 @@ _ENCODING_OF_MODE = {
     'F': '32FC1',
     'I': '32SC1',
     'I;16': 'mono16',
+    'I;16B': 'mono16',
 }
 
 
 class PixelLayout(NamedTuple):
-    """Type and number of the channels of a pixel."""
+    """Type and number of the channels of a pixel, and how many rows an image has."""
 
     dtype: np.dtype
     channels: int
+    half_rows: int = 2
 
     def row_bytes(self, width: int) -> int:
         """Return the length of a row without padding."""
         return width * self.channels * self.dtype.itemsize
+
+    def rows(self, height: int) -> int:
+        """Return the number of rows of bytes that an image of this height has."""
+        return -(-height * self.half_rows // 2)
+
+    def height(self, rows: int) -> int:
+        """Return the height of an image with this number of rows."""
+        return rows * 2 // self.half_rows
 
 
 def pixel_layout(encoding: str, is_bigendian: bool | None = None) -> PixelLayout:
@@ -58,10 +72,17 @@ def pixel_layout(encoding: str, is_bigendian: bool | None = None) -> PixelLayout
         return PixelLayout(np.dtype(f'{order}{kind}{int(generic[1]) // 8}'), int(generic[3]))
     if encoding in _YUV422:
         return PixelLayout(np.dtype('u1'), 2)
+    if encoding in _SEMI_PLANAR:
+        return PixelLayout(np.dtype('u1'), 1, _SEMI_PLANAR[encoding])
     raise InvalidArgumentError(
         f'The pixel encoding {encoding!r} is unknown',
         remedy='Use one of sensor_msgs, such as rgb8, bgr8, mono8, mono16, 16UC1 or 32FC1.',
     )
+
+
+def row_count(encoding: str, height: int) -> int:
+    """Return the number of rows of bytes, for encodings that are not known here, too."""
+    return PixelLayout(np.dtype('u1'), 1, _SEMI_PLANAR.get(encoding, 2)).rows(height)
 
 
 def encoding_of_array(array: np.ndarray) -> str:
@@ -98,28 +119,30 @@ def rows_to_array(
     InvalidArgumentError
         There are fewer bytes than the rows need, or the stride is shorter than a row.
     """
-    needed = layout.row_bytes(width)
-    if stride < needed or len(rows) < stride * height:
+    needed, count = layout.row_bytes(width), layout.rows(height)
+    if min(width, height) < 0 or stride < needed or len(rows) < stride * count:
         raise InvalidArgumentError(
-            f'An image of {width} x {height} pixels needs {height} rows of {needed} bytes, got '
+            f'An image of {width} x {height} pixels needs {count} rows of {needed} bytes, got '
             f'{len(rows)} bytes in rows of {stride}',
             remedy='Check width, height, stride and encoding.',
         )
-    padded = np.frombuffer(rows, np.uint8, stride * height).reshape(height, stride)
+    padded = np.frombuffer(rows, np.uint8)[: stride * count].reshape(count, stride)
     if stride != needed:
         padded = np.ascontiguousarray(padded[:, :needed])
     pixels = padded.reshape(-1).view(layout.dtype)
-    shape = (height, width) if layout.channels == 1 else (height, width, layout.channels)
+    shape = (count, width) if layout.channels == 1 else (count, width, layout.channels)
     return pixels.reshape(shape)
 
 
-def rows_to_png(rows: bytes, stride: int, height: int) -> bytes:
+def rows_to_png(rows: bytes, stride: int) -> bytes:
     """Pack rows of bytes losslessly: a grey PNG, one of its pixels per byte."""
     from PIL import Image as PillowImage
 
     out = io.BytesIO()
-    grey = PillowImage.frombytes('L', (stride, height), rows)
-    grey.save(out, 'PNG', compress_level=1)  # higher levels cost far more time than they save
+    grey = PillowImage.frombytes('L', (stride, len(rows) // stride), rows)
+    # Pixels filtered by PNG repeat in runs if at all: looking for runs alone gives smaller files
+    # than looking for any repetition, in less time; higher levels cost far more than they save.
+    grey.save(out, 'PNG', compress_level=1, compress_type=zlib.Z_RLE)
     return out.getvalue()
 
 
@@ -144,11 +167,11 @@ def unpack_rows(container: bytes) -> tuple[bytes, int]:
 
 
 def decode_image(container: bytes) -> PillowImage.Image | None:
-    """Decode an encoded image; None if Pillow cannot read it."""
+    """Decode an encoded image, `compressedDepth` included; None if Pillow cannot read it."""
     from PIL import Image as PillowImage
 
     try:
-        image = PillowImage.open(io.BytesIO(container))
+        image = PillowImage.open(io.BytesIO(depth.split_parameters(container)[0]))
         image.load()
     except (OSError, ValueError, SyntaxError):  # what Pillow raises for broken files
         return None
@@ -166,22 +189,17 @@ def array_to_pillow(array: np.ndarray, encoding: str) -> PillowImage.Image:
     from PIL import Image as PillowImage
 
     array = array.astype(array.dtype.newbyteorder('='), copy=False)
-    if array.ndim == 2:
+    if array.ndim == 2 and not colours.is_indirect(encoding):
         if array.dtype in (np.int16, np.int8):
             array = array.astype(np.int32)
         elif array.dtype == np.float64:
             array = array.astype(np.float32)
         return PillowImage.fromarray(array)
-    if array.shape[2] not in (3, 4) or array.dtype not in (np.uint8, np.uint16):
-        raise InvalidArgumentError(
-            f'Pillow has no mode for the encoding {encoding!r}',
-            remedy='Use to_numpy() and choose how to show it.',
-        )
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    if encoding.startswith('bgr'):
-        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
-    return PillowImage.fromarray(np.ascontiguousarray(array))
+    shown = colours.to_rgb(array, encoding)
+    if array.ndim == 3 and array.shape[2] == 4:
+        alpha = array[..., 3] if array.dtype == np.uint8 else (array[..., 3] >> 8).astype(np.uint8)
+        shown = np.dstack([shown, alpha])
+    return PillowImage.fromarray(np.ascontiguousarray(shown))
 
 
 def pillow_to_array(
@@ -196,15 +214,16 @@ def pillow_to_array(
     """
     encoding = encoding or _ENCODING_OF_MODE.get(image.mode, 'rgb8')
     layout = pixel_layout(encoding)
-    mode = next((m for m, e in _ENCODING_OF_MODE.items() if pixel_layout(e) == layout), None)
-    if mode is None and layout.dtype.itemsize == 1:
-        mode = {3: 'RGB', 4: 'RGBA'}.get(layout.channels)
-    if mode is None or mode == 'I;16' != image.mode:
+    modes = [m for m, e in _ENCODING_OF_MODE.items() if pixel_layout(e) == layout]
+    if not modes and layout.dtype.itemsize == 1:
+        modes = {3: ['RGB'], 4: ['RGBA']}.get(layout.channels, [])
+    # Pillow clips what it converts to 16 bits.
+    if not modes or colours.is_indirect(encoding) or ('I;16' in modes and image.mode not in modes):
         raise InvalidArgumentError(
             f'An image of mode {image.mode!r} does not convert to the encoding {encoding!r}',
             remedy='Convert it to an array and use Image.from_numpy.',
         )
-    array = np.asarray(image if image.mode == mode else image.convert(mode))
+    array = np.asarray(image if image.mode in modes else image.convert(modes[0]))
     if encoding.startswith('bgr'):
         array = array[..., [2, 1, 0, 3][: layout.channels]]
     return np.ascontiguousarray(array, dtype=layout.dtype), encoding
