@@ -32,6 +32,7 @@ ALIASES: dict[str, str] = {
     'models.query': 'client.query',
     'bridges': '',
     'bridges.ros': 'ros_bridge',
+    'bridges.ros.data_ontology': 'models.ros',
 }
 
 

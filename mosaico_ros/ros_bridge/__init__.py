@@ -6,6 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mosaico_ros.models.ros import (
+        BatteryState as BatteryState,
+        FrameTransform as FrameTransform,
+        PointCloud2 as PointCloud2,
+        PointField as PointField,
+        PointFieldDataType as PointFieldDataType,
+    )
     from mosaico_ros.ros_bridge.adapter_base import (
         ROSAdapterBase as ROSAdapterBase,
         register_default_adapter as register_default_adapter,
@@ -21,6 +28,10 @@ if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder as TopicDecoder
 
 _MODULES = {
+    **dict.fromkeys(
+        ('BatteryState', 'FrameTransform', 'PointCloud2', 'PointField', 'PointFieldDataType'),
+        'mosaico_ros.models.ros',
+    ),
     'ROSAdapterBase': '.adapter_base',
     'register_default_adapter': '.adapter_base',
     'InjectionReport': '.injector',

@@ -87,7 +87,7 @@ def any_daemon(request: pytest.FixtureRequest, make_daemon: Callable[..., Any]) 
     return make_daemon(**{variable(name): value for name, value in storage.items()})
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def peer(peer_python: Path) -> Callable[..., Any]:
     """``peer('verb', ...)`` runs a verb of published_client.py and returns the JSON it prints.
 

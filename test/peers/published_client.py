@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 import published_policies
 import published_queries
+import published_types
 from mosaicolabs import (
     IMU,
     Message,
@@ -170,6 +171,7 @@ if __name__ == '__main__':
         'query': published_queries.query,
         'policies': published_policies.policies,
         'updates': published_policies.updates,
+        'types': published_types.act,
     }
     with MosaicoClient.connect(
         '127.0.0.1',

@@ -164,8 +164,8 @@ def _struct_decoder(model: type[pydantic.BaseModel] | None, struct: pa.StructTyp
         decoded = [member(array.field(i)) for i, member in enumerate(decoders)]
         columns = [values for values, _ in decoded]
         present = array.is_valid().to_pylist() if nulls else None
-        # A struct without any value reads as a missing one; some stores cannot tell them apart.
-        if decoded and all(has_none for _, has_none in decoded):
+        # A model without any value reads as a missing one; some stores cannot tell them apart.
+        if model is not None and decoded and all(has_none for _, has_none in decoded):
             given = [any(v is not None for v in row) for row in zip(*columns, strict=True)]
             if present is not None:
                 given = [a and b for a, b in zip(present, given, strict=True)]
