@@ -198,6 +198,11 @@ class Level(enum.Enum):
     HIGH = 'high'
 
 
+class Fault(enum.IntFlag):
+    HOT = 1
+    WET = 2
+
+
 class Part(models.BaseModel):
     name: str
     mass: float | None = None
@@ -205,6 +210,7 @@ class Part(models.BaseModel):
 
 class Everything(Serializable):
     level: Level
+    faults: Fault
     mode: Literal['a', 'b']
     pair: tuple[float, float]
     names: tuple[str, ...]
@@ -227,6 +233,7 @@ def everything(**fields):
     return Everything(
         **{
             'level': Level.HIGH,
+            'faults': Fault.HOT | Fault.WET,
             'mode': 'b',
             'pair': (1.0, 2.0),
             'names': ('x', 'y', 'z'),
@@ -251,7 +258,9 @@ def test_every_annotation_survives():
     ]
     batch = encode(Everything, messages)
     batch.validate(full=True)
-    assert decode(Everything, batch) == messages
+    back = decode(Everything, batch)
+    assert back == messages
+    assert back[0].data.faults is Fault.HOT | Fault.WET
     assert decode(Everything, batch.slice(1)) == messages[1:]
 
 

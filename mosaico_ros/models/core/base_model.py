@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pydantic
 from pydantic import GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from mosaico_ros.models.core.arrow import numpy_dtype, struct_of
@@ -39,6 +40,8 @@ class BaseModel(pydantic.BaseModel):
                 field = fields.get(arrow.name)
                 if field is not None:
                     field['schema'] = _fit(field['schema'], arrow.type)
+                    if _declared_nullable(cls.model_fields[arrow.name]):
+                        field['schema'] = core_schema.nullable_schema(field['schema'])
         return schema
 
     @classmethod
@@ -59,6 +62,12 @@ def _same(left: Any, right: Any) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_same(v, right[k]) for k, v in left.items())
     return bool(left == right)
+
+
+def _declared_nullable(info: FieldInfo) -> bool:
+    """Whether ``MosaicoField(nullable=True)`` says what the annotation does not."""
+    extra = info.json_schema_extra
+    return info.is_required() and isinstance(extra, dict) and bool(extra.get('nullable'))
 
 
 def _model_fields(schema: CoreSchema) -> dict[str, Any] | None:

@@ -71,6 +71,12 @@ def _cast_decoder(target: pa.DataType) -> Decoder:
 
 
 def _enum_decoder(kind: type[enum.Enum]) -> Decoder:
+    if issubclass(kind, enum.Flag):  # a value is any combination of members
+        flags = kind
+        return lambda array: (
+            [None if v is None else flags(v) for v in array.to_pylist()],
+            array.null_count > 0,
+        )
     members: dict[Any, Any] = {None: None, **{member.value: member for member in kind}}
 
     def decode(array: pa.Array) -> Decoded:

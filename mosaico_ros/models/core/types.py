@@ -91,7 +91,8 @@ def MosaicoField(
     Parameters
     ----------
     nullable
-        Whether the Arrow column may hold nulls; implied by ``default=None`` and ``Optional``.
+        Whether the field may be None and its Arrow column hold nulls; implied by ``default=None``
+        and ``Optional``.
     default
         Value of the field when none is given; left out, the field is required.
     description
