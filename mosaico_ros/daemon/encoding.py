@@ -93,7 +93,7 @@ class ChunkEncoder:
     schema
         The announced schema.
     serialization_format
-        Blobs of images are never compressed again.
+        Arrow files hold images as they are; in Parquet a sample of each blob column decides.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class ChunkEncoder:
             'compression_level': {path: _LEVEL for path, _ in named},
         }
         for path, leaf in blobs.items():
-            if self._images or not _shrinks(trial.column(leaf.top_level)):
+            if not _shrinks(trial.column(leaf.top_level)):
                 base['compression'][path] = 'none'
                 del base['compression_level'][path]
         time_path = TIMESTAMP_COLUMN
