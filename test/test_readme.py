@@ -18,12 +18,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from mosaico_ros import CompressedImage, ImageFormat, Message, MosaicoClient
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / 'README.md', ROOT / 'docs' / 'deployment.md', ROOT / 'docs' / 'operation.md')
+GUIDES = ('deployment', 'images', 'operation')
+PAGES = (ROOT / 'README.md', *(ROOT / 'docs' / f'{guide}.md' for guide in GUIDES))
 BLOCK = re.compile(r'<!-- (?:run: )?(\S+) -->\n```(\w+)\n(.*?)```', re.DOTALL)
 BLOCKS = {
     name: text
@@ -186,6 +190,37 @@ def test_examples(served: None, workspace: Path, environment: dict[str, str]) ->
     assert 'sample_archive' in shell(listed, workspace, environment)
     said = [shell(run, workspace, environment) for run in runs]
     assert 'Event Window' in said[-1]
+
+
+def test_images(served: None, workspace: Path, environment: dict[str, str]) -> None:
+    script = BLOCKS['images'].replace('6726', environment['MOSAICOD_PORT'])
+    (workspace / 'images.py').write_text(script)
+    output = shell(f'"{sys.executable}" images.py', workspace, environment)
+    assert output.splitlines() == ['[nan 1.5 1.5 1.5]', '(640, 480)']
+
+
+def test_video(served: None, workspace: Path, environment: dict[str, str]) -> None:
+    av = pytest.importorskip('av', reason='PyAV is not installed')
+    codec = av.CodecContext.create('libx264', 'w')
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 64, 48, 'yuv420p', Fraction(1, 30)
+    frames = [av.VideoFrame(64, 48, 'yuv420p') for _ in range(12)]
+    for number, frame in enumerate(frames):
+        frame.pts = number
+    packets = [bytes(packet) for frame in (*frames, None) for packet in codec.encode(frame)]
+    with (
+        MosaicoClient.connect('localhost', int(environment['MOSAICOD_PORT'])) as client,
+        client.sequence_create('film') as sequence,
+    ):
+        camera = sequence.topic_create('camera', {}, CompressedImage)
+        for number, packet in enumerate(packets):
+            image = CompressedImage(data=packet, format=ImageFormat.H264)
+            camera.push(Message(timestamp_ns=number, data=image))
+    script = BLOCKS['video'].replace('6726', environment['MOSAICOD_PORT'])
+    (workspace / 'video.py').write_text(script)
+    lines = shell(f'"{sys.executable}" video.py', workspace, environment).splitlines()
+    assert sorted(lines, key=lambda line: int(line.split()[0])) == [
+        f'{number} (48, 64, 3) uint8' for number in range(12)
+    ]
 
 
 def test_fleet(
