@@ -1,7 +1,8 @@
 """Cost of a message on its way into columns and back, against the published client.
 
 Each side runs in its own interpreter and does what its writer and its reader do between user
-code and the wire; rounds alternate. The peer is named by ``--peer`` or ``MOSAICO_PEER_PYTHON``.
+code and the wire; pictures begin and end as numpy arrays. Rounds alternate. The peer is named by
+``--peer`` or ``MOSAICO_PEER_PYTHON``.
 
     python test/benchmarks/models.py --peer /path/to/python [--rounds 5]
 """
@@ -30,13 +31,31 @@ CASES = {
     'MotionState': 300,
     'Lidar, 10 000 points': 3,
     'CompressedImage, 50 kB': 300,
+    'Image, 640 x 480 rgb8, raw': 4,
+    'Image, 640 x 480 rgb8, png': 4,
+    'Image, 640 x 480 16UC1, raw': 4,
 }
 
 
-def makers(sdk: Any, futures: Any, frame_transform: Any) -> dict[str, Callable[[int], Any]]:
+def pictures() -> tuple[Any, Any]:
+    """Colours and depths with the noise of a camera."""
+    import numpy as np
+
+    noise = np.random.default_rng(0)
+    rows, columns = np.mgrid[:480, :640]
+    ramp = np.stack([rows / 4 + 40, columns / 4 + 40, (rows + columns) / 8 + 40], axis=-1)
+    colours = (ramp + noise.normal(0, 2, ramp.shape)).astype(np.uint8)
+    depths = 800 + 3 * rows + columns + noise.normal(0, 2, rows.shape)
+    return colours, depths.astype(np.uint16)
+
+
+def makers(
+    sdk: Any, futures: Any, frame_transform: Any, image: Any
+) -> dict[str, Callable[[int], Any]]:
     """Return one function per case that makes the message of an index."""
     points = [i * 0.001 for i in range(10_000)]
     picture = bytes(range(256)) * 200
+    colours, depths = pictures()
 
     def header(i: int) -> Any:
         return sdk.Header(timestamp=sdk.Time(seconds=i, nanoseconds=5), frame_id='base_link')
@@ -89,6 +108,9 @@ def makers(sdk: Any, futures: Any, frame_transform: Any) -> dict[str, Callable[[
         'CompressedImage, 50 kB': lambda i: sdk.CompressedImage(
             header=header(i), data=picture, format=sdk.ImageFormat.JPEG
         ),
+        'Image, 640 x 480 rgb8, raw': lambda i: image(colours, 'rgb8', sdk.ImageFormat.RAW),
+        'Image, 640 x 480 rgb8, png': lambda i: image(colours, 'rgb8', sdk.ImageFormat.PNG),
+        'Image, 640 x 480 16UC1, raw': lambda i: image(depths, '16UC1', sdk.ImageFormat.RAW),
     }
     assert data.keys() == CASES.keys()
     return {
@@ -102,18 +124,29 @@ def own_side() -> tuple[dict[str, Callable[[int], Any]], Any, Any]:
     from mosaico_ros.models import FrameTransform, futures
     from mosaico_ros.models.core.columns import decode, encode
 
+    def decode_all(messages: list[Any], batch: Any) -> list[Any]:
+        back = decode(messages[0].ontology_type(), batch)
+        if isinstance(messages[0].data, mosaico_ros.Image):
+            return [message.data.to_numpy() for message in back]
+        return back
+
     return (
-        makers(mosaico_ros, futures, FrameTransform),
+        makers(mosaico_ros, futures, FrameTransform, mosaico_ros.Image.from_numpy),
         lambda messages: encode(messages[0].ontology_type(), messages),
-        lambda messages, batch: decode(messages[0].ontology_type(), batch),
+        decode_all,
     )
 
 
 def peer_side() -> tuple[dict[str, Callable[[int], Any]], Any, Any]:
     import mosaicolabs
+    import numpy as np
     from mosaicolabs.bridges.ros.data_ontology import FrameTransform
     from mosaicolabs.handlers.internal.topic_write_state import _TopicWriteState
     from mosaicolabs.models import futures
+    from PIL import Image as PillowImage
+
+    def image(array: Any, encoding: str, format: Any) -> Any:
+        return mosaicolabs.Image.from_pillow(PillowImage.fromarray(array), encoding, format)
 
     class Sink:
         def write(self, batch: Any) -> None:
@@ -131,15 +164,18 @@ def peer_side() -> tuple[dict[str, Callable[[int], Any]], Any, Any]:
     def decode(messages: list[Any], batch: Any) -> list[Any]:
         kind, names = messages[0].ontology_type(), batch.schema.names
         rows = zip(*batch.columns, strict=True)
-        return [
+        back = [
             mosaicolabs.Message._decode(
                 tag_or_type=kind,
                 **{n: v.as_py(maps_as_pydicts='strict') for n, v in zip(names, row, strict=True)},
             )
             for row in rows
         ]
+        if kind is mosaicolabs.Image:
+            return [np.asarray(message.data.to_pillow()) for message in back]
+        return back
 
-    return makers(mosaicolabs, futures, FrameTransform), encode, decode
+    return makers(mosaicolabs, futures, FrameTransform, image), encode, decode
 
 
 def work(side: str) -> None:
