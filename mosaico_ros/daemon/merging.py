@@ -106,8 +106,9 @@ class Rewriter:
 
     def delete(self, unwanted: Sequence[StoredChunk]) -> None:
         """Remove chunks from the store."""
-        for chunk in unwanted:
-            self.store.delete(chunk_key(self.folder, chunk.number, chunk.encoding))
+        self.store.delete(
+            *(chunk_key(self.folder, chunk.number, chunk.encoding) for chunk in unwanted)
+        )
 
 
 @dataclass(frozen=True)

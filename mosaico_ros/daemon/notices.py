@@ -78,8 +78,8 @@ def purge_notices(
 ) -> None:
     """Delete the notifications of exactly one target; their objects first: none comes back."""
     folder = _folder(connection, sequence_id, topic_id)
-    for row in list_notices(connection, sequence_id, topic_id):
-        store.delete(notice_key(folder, row.ulid))
+    found = list_notices(connection, sequence_id, topic_id)
+    store.delete(*(notice_key(folder, row.ulid) for row in found))
     connection.execute(notices.delete().where(_of(sequence_id, topic_id)))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from mosaico_ros.daemon.catalog.dialects import postgres_engines, sqlite_engines, translated
 from mosaico_ros.daemon.catalog.schema_version import ensure_current
 from mosaico_ros.daemon.process import metrics
+from mosaico_ros.daemon.syncing import make_folder
 from mosaico_ros.protocol.errors import (
     InvalidArgumentError,
     ResourceExhaustedError,
@@ -56,16 +57,18 @@ class Database:
         self.has_events = threading.Event()
         try:
             if self.is_sqlite:
+                make_folder(Path(self._file).parent)
                 self._reader, self._writer = sqlite_engines(parsed)
             else:
                 self._reader, self._writer = postgres_engines(parsed, max_connections)
             self._writer = self._writer.execution_options(tells_news=tells_news)
             with self._writer.begin() as connection:
                 ensure_current(connection)
-        except OperationalError as error:
+        except (OperationalError, OSError) as error:
+            reason = error.orig if isinstance(error, OperationalError) else error.strerror
             raise UnavailableError(
                 f'The catalog {parsed.set(query={})} cannot be opened: '
-                f'{" ".join(str(error.orig).split())}',
+                f'{" ".join(str(reason).split())}',
                 remedy='Check that the folder or server exists and may be written to.',
             ) from error
         except DBAPIError as error:
@@ -129,10 +132,8 @@ def _parsed(url: str) -> sa.URL:
             raise InvalidArgumentError(
                 'The catalog cannot live in memory', remedy='Give sqlite:/// a file path.'
             )
-        Path(str(parsed.database)).expanduser().parent.mkdir(parents=True, exist_ok=True)
-        return parsed.set(
-            drivername='sqlite', database=str(Path(str(parsed.database)).expanduser())
-        )
+        file = Path(str(parsed.database)).expanduser()
+        return parsed.set(drivername='sqlite', database=str(file))
     if backend in ('postgresql', 'postgres'):
         return parsed.set(drivername='postgresql')
     raise InvalidArgumentError(

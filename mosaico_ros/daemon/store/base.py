@@ -102,8 +102,8 @@ class Store(Protocol):
     def folders(self, folder: str) -> Iterator[str]:
         """Yield the folders directly inside a folder; nothing if there is none."""
 
-    def delete(self, key: str) -> None:
-        """Remove one object; nothing happens if it does not exist."""
+    def delete(self, *keys: str) -> None:
+        """Remove objects, if they exist; when this returns none comes back after a crash."""
 
     def delete_folder(self, folder: str) -> None:
         """Remove a folder with everything inside; nothing happens if it does not exist."""

@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from mosaico_ros.daemon.store.base import checked_key, describe_store, store_id_of
 from mosaico_ros.daemon.store.ranges import ReadPlan
+from mosaico_ros.daemon.syncing import make_folder, sync
 from mosaico_ros.protocol.errors import (
     InternalError,
     NotFoundError,
@@ -88,9 +89,9 @@ class FolderStore:
             self._make_folder(path.parent)
             with pa.OSFile(str(temporary), 'wb') as file:
                 yield file
-            _sync(temporary)
+            sync(temporary)
             os.replace(temporary, path)
-            _sync(path.parent)
+            sync(path.parent)
         except FileNotFoundError as error:
             raise NotFoundError(f'{key} cannot be stored: its folder was deleted') from error
         except OSError as error:
@@ -125,9 +126,14 @@ class FolderStore:
         """Yield the folders directly inside a folder; nothing if there is none."""
         return self._inside(folder, Path.is_dir)
 
-    def delete(self, key: str) -> None:
-        """Remove one object; nothing happens if it does not exist."""
-        self._path(key).unlink(missing_ok=True)
+    def delete(self, *keys: str) -> None:
+        """Remove objects, if they exist; when this returns none comes back after a crash."""
+        paths = [self._path(key) for key in keys]
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:
+            with suppress(FileNotFoundError):
+                sync(folder)
 
     def delete_folder(self, folder: str) -> None:
         """Remove a folder with everything inside; nothing happens if it does not exist."""
@@ -139,7 +145,7 @@ class FolderStore:
         except FileNotFoundError:
             return
         self._synced = {known for known in self._synced if not known.is_relative_to(path)}
-        _sync(path.parent)
+        sync(path.parent)
         shutil.rmtree(doomed, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
@@ -183,14 +189,7 @@ class FolderStore:
     def _make_folder(self, folder: Path) -> None:
         if folder in self._synced:
             return
-        missing = []
-        at = folder
-        while not at.exists():
-            missing.append(at)
-            at = at.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        for made in reversed(missing):
-            _sync(made.parent)
+        make_folder(folder)
         if len(self._synced) > 10_000:
             self._synced.clear()
         self._synced.add(folder)
@@ -235,12 +234,3 @@ def _unowned(work: Path) -> Iterator[bool]:
             yield False
             return
         yield True
-
-
-def _sync(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -172,24 +172,22 @@ class S3Store:
         for page in self._pages(f'{checked_key(folder)}/', Delimiter='/'):
             yield from (item['Prefix'].rstrip('/') for item in page.get('CommonPrefixes', ()))
 
-    def delete(self, key: str) -> None:
-        """Remove one object; nothing happens if it does not exist."""
-        with self.translated(key):
-            self.client.delete_object(Bucket=self.bucket, Key=checked_key(key))
-
-    def delete_folder(self, folder: str) -> None:
-        """Remove everything below a folder, a thousand objects a request."""
-        for page in self._pages(f'{checked_key(folder)}/', MaxKeys=_DELETED_AT_ONCE):
-            objects = [{'Key': item['Key']} for item in page.get('Contents', ())]
-            if not objects:
-                continue
-            with self.translated(folder):
+    def delete(self, *keys: str) -> None:
+        """Remove objects, if they exist, a thousand a request."""
+        for at in range(0, len(keys), _DELETED_AT_ONCE):
+            objects = [{'Key': checked_key(key)} for key in keys[at : at + _DELETED_AT_ONCE]]
+            with self.translated(keys[at]):
                 done = self.client.delete_objects(
                     Bucket=self.bucket, Delete={'Objects': objects, 'Quiet': True}
                 )
             for fault in done.get('Errors', ()):
                 if fault.get('Code') not in _MISSING:
-                    raise self._refused(fault, fault.get('Key', folder))
+                    raise self._refused(fault, fault.get('Key', keys[at]))
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove everything below a folder."""
+        for page in self._pages(f'{checked_key(folder)}/', MaxKeys=_DELETED_AT_ONCE):
+            self.delete(*(item['Key'] for item in page.get('Contents', ())))
 
     def remove_leftovers(self) -> None:
         """Give up uploads in parts that nobody has continued for a day."""

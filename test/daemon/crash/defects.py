@@ -13,6 +13,7 @@ from mosaico_ros.daemon import upload
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.store import folder
 from mosaico_ros.daemon.store.folder import FolderStore
+from mosaico_ros.daemon.syncing import sync
 
 __all__ = ['DEFECTS']
 
@@ -27,14 +28,21 @@ def defect(plant: Callable[[], None]) -> Callable[[], None]:
 
 @defect
 def names_are_not_synced() -> None:
-    sync = folder._sync
-    folder._sync = lambda path: None if path.is_dir() else sync(path)
+    folder.sync = lambda path: None if path.is_dir() else sync(path)
 
 
 @defect
 def contents_are_not_synced() -> None:
-    sync = folder._sync
-    folder._sync = lambda path: sync(path) if path.is_dir() else None
+    folder.sync = lambda path: sync(path) if path.is_dir() else None
+
+
+@defect
+def deletions_are_not_synced() -> None:
+    def delete(store: FolderStore, *keys: str) -> None:
+        for key in keys:
+            store._path(key).unlink(missing_ok=True)
+
+    FolderStore.delete = delete  # type: ignore[method-assign]
 
 
 @defect

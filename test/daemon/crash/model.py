@@ -40,6 +40,7 @@ class Model:
     sessions: dict[str, Session] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    purged: set[str] = field(default_factory=set)
     doing: tuple[str, Any] = ('', None)
 
     @classmethod
@@ -118,7 +119,7 @@ class Model:
         self.notes.setdefault(target, []).append(message)
 
     def _purge(self, target: str, _: Any) -> None:
-        self.notes[target] = []
+        self.purged.update(self.notes.pop(target, []))
 
     def _routine(self, _: str, __: Any) -> None:
         pass

@@ -111,6 +111,7 @@ def test_s3_and_postgresql(stop_everywhere, remote, operation):
     [
         ('names_are_not_synced', 'creation', 'power lost'),
         ('contents_are_not_synced', 'creation', 'power lost'),
+        ('deletions_are_not_synced', 'notifications', 'was purged and is stored'),
         ('rows_are_recorded_before_their_chunk_is_stored', 'upload', 'is not in the store'),
         ('topics_are_sealed_without_their_manifest', 'upload', "manifest['state']"),
     ],

@@ -47,6 +47,7 @@ def check(settings: Settings, model: Model, objects: Path) -> None:
     archive = Archive(settings)
     archive.start()
     found = _keeps_promises(archive, model)
+    _purges_for_good(model, objects)
     _clean_up(archive)
     _is_whole(archive, objects)
     report = compare(settings, lambda done, total: None, deep=True)
@@ -163,6 +164,12 @@ def _keeps_notes(archive: Archive, model: Model, target: str) -> None:
         topic = archive.describe_topic(locator)
         assert len(about) == topic.interrupted
         assert all(f'{topic.rows} rows are durable' in message for message in about)
+
+
+def _purges_for_good(model: Model, objects: Path) -> None:
+    """What was purged is not in the store, from where a rebuild would bring it back."""
+    stored = {_json(path)['message'] for path in objects.glob('sequences/**/notices/*.json')}
+    assert not stored & model.purged, f'{stored & model.purged} was purged and is stored'
 
 
 def _is_whole(archive: Archive, objects: Path) -> None:
