@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option('--dry-run', is_flag=True, help='Only say what would be marked and removed.')
+@click.option('--dry-run', is_flag=True, help='Only say what would be done.')
 @click.option(
     '--force',
     is_flag=True,
@@ -30,8 +30,9 @@ def cleanup(settings: Settings, dry_run: bool, force: bool, as_json: bool) -> in
     """Remove the files of what was deleted, and what crashes have left.
 
     Folders without an entry in the catalog are marked with an object TO_DELETE. They are removed
-    by the first run after MOSAICOD_CLEANUP_RETENTION_DURATION. A running daemon does the same
-    every MOSAICOD_CLEANUP_TIME_INTERVAL.
+    by the first run after MOSAICOD_CLEANUP_RETENTION_DURATION. Manifests of sessions and
+    notifications that say something else than the catalog are written again. A running daemon
+    does the same every MOSAICOD_CLEANUP_TIME_INTERVAL.
     """
     from mosaico_ros.daemon.catalog.runs import take_turn
     from mosaico_ros.daemon.routines.by_hand import opened

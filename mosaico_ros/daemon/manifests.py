@@ -9,7 +9,7 @@ tombstone is written after it: what a failed deletion leaves must live.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -32,6 +32,7 @@ __all__ = [
     'StoredTopic',
     'Tombstone',
     'TopicName',
+    'as_in_catalog',
     'notice_key',
     'read_manifest',
     'read_schema',
@@ -174,6 +175,16 @@ def write_session_manifest(
         found,
     )
     put_json(store, session_key(session.folder, session.ulid), to_json(manifest))
+
+
+def as_in_catalog(stored: StoredSession, session: Row[Any]) -> StoredSession:
+    """Return a session's manifest with what its row says; topics may be deleted since."""
+    return replace(
+        stored,
+        id=session.id,
+        created_at_ns=session.created_at_ns,
+        completed_at_ns=session.completed_at_ns,
+    )
 
 
 def write_topic_manifest(

@@ -25,9 +25,17 @@ from mosaico_ros.daemon.catalog.chunks import lease_sealed
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import insert_ignore, now_ns
 from mosaico_ros.daemon.catalog.resources import SEALED, TopicState, find_topic_by
-from mosaico_ros.daemon.catalog.tables import chunks, removals, sequences, topics
+from mosaico_ros.daemon.catalog.tables import (
+    chunks,
+    notices,
+    removals,
+    sequences,
+    sessions,
+    topics,
+)
 from mosaico_ros.daemon.manifests import Tombstone, write_topic_manifest
 from mosaico_ros.daemon.store.base import Store, put_json, tombstone_key
+from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.shapes import to_json
 
 __all__ = [
@@ -37,8 +45,10 @@ __all__ = [
     'holds_chunks',
     'known_folders',
     'schedule',
+    'scheduled',
     'strays',
     'sweep',
+    'was_deleted',
 ]
 
 _log = logging.getLogger(__name__)
@@ -54,7 +64,7 @@ _CHUNK = re.compile(r'.*/(\d{8,})\.(?:parquet|arrow)')
 def schedule(connection: Connection, folders: Mapping[str, Tombstone | None]) -> None:
     """Remember folders without rows, and the tombstones of those that this transaction deletes.
 
-    A session stands by its manifest's key without the ending.
+    Sessions and notifications stand by the keys of their objects without the ending.
     """
     if folders:
         marked = now_ns(connection)
@@ -96,7 +106,7 @@ class Removal:
         try:
             self.bury(folders)
             for folder in folders:
-                if self._retention_ns and not _is_session(folder):
+                if self._retention_ns and not _is_file(folder):
                     self._mark(folder, what)
                 else:
                     self.purge(folder)
@@ -137,7 +147,8 @@ class Removal:
     def mark(self, folder: str) -> None:
         """Mark a folder that has no entry in the catalog, and schedule it."""
         # A mark without a row is made again; a row without a mark would surprise people.
-        self._mark(folder, 'no entry in the catalog')
+        if not _is_file(folder):
+            self._mark(folder, 'no entry in the catalog')
         with self._database.write() as connection:
             schedule(connection, {folder: None})
 
@@ -156,10 +167,10 @@ class Removal:
     def purge(self, folder: str) -> bool:
         """Remove a scheduled folder; only its mark if the catalog has an entry for it again."""
         with self._database.read() as connection:
-            known = folder in known_folders(connection, [folder])
+            known = _is_known(connection, folder)
         if known:
             self._store.delete(f'{folder}/{MARKER}')
-        elif _is_session(folder):
+        elif _is_file(folder):
             self._store.delete(f'{folder}.json')
         else:
             self._store.delete_folder(folder)
@@ -173,8 +184,18 @@ class Removal:
         put_json(self._store, f'{folder}/{MARKER}', {'what': what, 'marked_at_ns': now})
 
 
-def _is_session(folder: str) -> bool:
-    return folder.rpartition('/')[0].endswith('/sessions')
+def _is_file(folder: str) -> bool:
+    return folder.rpartition('/')[0].endswith(('/sessions', '/notices'))
+
+
+def _is_known(connection: Connection, folder: str) -> bool:
+    if not _is_file(folder):
+        return folder in known_folders(connection, [folder])
+    table = sessions if folder.rpartition('/')[0].endswith('/sessions') else notices
+    ulid = folder.rpartition('/')[2]
+    return (
+        connection.execute(sa.select(table.c.id).where(table.c.ulid == ulid)).first() is not None
+    )
 
 
 def known_folders(connection: Connection, folders: Sequence[str]) -> set[str]:
@@ -186,6 +207,26 @@ def known_folders(connection: Connection, folders: Sequence[str]) -> set[str]:
             sa.select(table.c.folder).where(table.c.folder.in_(folders))
         ).scalars()
     }
+
+
+def scheduled(connection: Connection, folders: Sequence[str]) -> set[str]:
+    """Return which of some folders wait for their removal."""
+    return {
+        found
+        for batch in batched(folders, _BATCH)
+        for found in connection.execute(
+            sa.select(removals.c.folder).where(removals.c.folder.in_(batch))
+        ).scalars()
+    }
+
+
+def was_deleted(store: Store, folder: str) -> bool:
+    """Whether a folder has a tombstone."""
+    try:
+        store.open(tombstone_key(folder)).close()
+    except NotFoundError:
+        return False
+    return True
 
 
 def holds_chunks(store: Store, folder: str) -> bool:
@@ -241,9 +282,9 @@ def sweep(database: Database, store: Store, topic_id: int, instance_id: int) -> 
         )
     removed = []
     for batch in batched(found, _BATCH):
-        for key in _unknown(database, topic_id, batch):
-            store.delete(key)
-            removed.append(key)
+        unknown = _unknown(database, topic_id, batch)
+        store.delete(*unknown)
+        removed += unknown
     return removed
 
 

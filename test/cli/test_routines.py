@@ -53,7 +53,7 @@ def test_cleanup_by_hand(archive, monkeypatch):
     assert len(list((folder / 'store' / 'sequences').iterdir())) == 2
     done = run(folder, 'cleanup')
     assert done.stdout.splitlines()[-1] == (
-        '1 folders removed, 0 marked, 0 chunks swept, 0 folders unexplained.'
+        '1 removed, 0 marked, 0 chunks swept, 0 small files mended, 0 unexplained.'
     )
     assert done.stdout.startswith('purged       sequences/doomed.')
     assert len(list((folder / 'store' / 'sequences').iterdir())) == 1

@@ -59,7 +59,7 @@ class Lock(Enum):
     ALONE = 'alone'
 
 
-def _lock_sequences(connection: Connection, selected: sa.Select[Any], lock: Lock) -> None:
+def lock_sequences(connection: Connection, selected: sa.Select[Any], lock: Lock) -> None:
     """Wait for the rows that a query selects; what is read after that is not outdated."""
     connection.execute(selected.with_for_update(read=lock is Lock.SHARED, of=sequences))
 
@@ -67,7 +67,7 @@ def _lock_sequences(connection: Connection, selected: sa.Select[Any], lock: Lock
 def lock_sequence_of(connection: Connection, topic_id: int, lock: Lock) -> None:
     """Wait for the sequence of a topic; nothing happens if the topic does not exist."""
     selected = sa.select(sequences.c.id).join(topics, topics.c.sequence_id == sequences.c.id)
-    _lock_sequences(connection, selected.where(topics.c.id == topic_id), lock)
+    lock_sequences(connection, selected.where(topics.c.id == topic_id), lock)
 
 
 def checked_uuid(text: str, what: str) -> str:
@@ -94,7 +94,7 @@ def find_sequence(
     """Return the row of a sequence; NotFoundError if there is none."""
     if lock is not None:
         named = sa.select(sequences.c.id).where(sequences.c.name == locator.name)
-        _lock_sequences(connection, named, lock)
+        lock_sequences(connection, named, lock)
     row = connection.execute(
         sa.select(sequences).where(sequences.c.name == locator.name)
     ).one_or_none()
@@ -170,7 +170,7 @@ def find_session(
     source = sequences.join(sessions, sequences.c.id == sessions.c.sequence_id)
     if lock is not None:
         selected = sa.select(sequences.c.id).select_from(source).where(named)
-        _lock_sequences(connection, selected, lock)
+        lock_sequences(connection, selected, lock)
     row = connection.execute(
         sa.select(sessions, sequences.c.name.label('sequence'), sequences.c.folder.label('folder'))
         .select_from(source)
@@ -205,7 +205,7 @@ def find_topic(
     """
     if lock is not None:
         named = sa.select(sequences.c.id).where(sequences.c.name == locator.sequence)
-        _lock_sequences(connection, named, lock)
+        lock_sequences(connection, named, lock)
     row = connection.execute(
         _topic_query().where(sequences.c.name == locator.sequence, topics.c.path == locator.path)
     ).one_or_none()

@@ -34,7 +34,7 @@ from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.descriptions import stored_schema
 from mosaico_ros.daemon.inspection import inspect_chunk, read_chunk
 from mosaico_ros.daemon.leases import chunk_key
-from mosaico_ros.daemon.manifests import StoredSequence, topic_manifest
+from mosaico_ros.daemon.manifests import StoredSequence, as_in_catalog, topic_manifest
 from mosaico_ros.daemon.routines.scanning import (
     WORKERS,
     Buried,
@@ -78,7 +78,7 @@ class Difference:
 
 @dataclass
 class CheckReport:
-    """What was compared, what differs, and how many deleted folders and replaced chunks
+    """What was compared, what differs, and how many folders, small files and replaced chunks
     wait for their removal."""
 
     sequences: int = 0
@@ -226,17 +226,12 @@ class _Check:
             if session is None:
                 yield _missing(key, 'the manifest of a session, or it cannot be read')
                 continue
-            said = replace(
-                session,
-                id=row.id,
-                created_at_ns=row.created_at_ns,
-                completed_at_ns=row.completed_at_ns,
-            )
-            yield from _differing(key, session, said)
+            yield from _differing(key, session, as_in_catalog(session, row))
             if self._buried.holds(key.removesuffix('.json')):
                 yield _buried(key, str(session.locator))
         for session in stored.values():
-            yield _unknown(f'{folder}/sessions/{session.locator.ulid}.json', 'a session')
+            key = f'{folder}/sessions/{session.locator.ulid}.json'
+            yield from self._unknown_file(key, 'a session')
 
     def _topics(self, folders: Sequence[str]) -> Iterator[Difference]:
         def read(folder: str) -> tuple[FoundTopic, dict[str, int]]:
@@ -339,13 +334,19 @@ class _Check:
             if ulid in known:
                 yield _missing(where, 'a notification')
             else:
-                yield _unknown(where, 'a notification')
+                yield from self._unknown_file(where, 'a notification')
 
     def _without_row(self, folder: str, marked: bool, exists: bool) -> Iterator[Difference]:
         if marked or self._buried.holds(folder) or folder in self._removals:
             self._report.waiting += exists
         elif exists:
             yield _unknown(folder, 'a folder')
+
+    def _unknown_file(self, key: str, what: str) -> Iterator[Difference]:
+        if key.removesuffix('.json') in self._removals:
+            self._report.waiting += 1
+        else:
+            yield _unknown(key, what)
 
     def _all_keys(self, folder: str) -> list[str]:
         return [*self._store.keys(folder), *self._store.folders(folder)]

@@ -1,11 +1,13 @@
 """Cleanup: files that the catalog does not know are marked, kept for a while, and removed.
 
-A wrong, old or empty catalog must never cost an archive. Therefore:
+Small files that crashes have left ahead of the catalog are put right. A wrong, old or empty
+catalog must never cost an archive. Therefore:
 
 - catalog and store must carry the same id, looked up anew by every run;
 - an empty catalog over a store that holds data is refused;
 - a folder with data that was never deleted (it has no tombstone) is not marked: the catalog is
   the one that has lost something, and a rebuild brings it back;
+- as long as there is such a folder, or a finalized session, small files are left alone, too;
 - a run that would mark too large a share of all folders marks none;
 - nothing is marked and removed by the same run, and what is removed is looked up once more.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,7 +27,7 @@ from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.dialects import now_ns
 from mosaico_ros.daemon.catalog.events import forget_old, topics_to_sweep
 from mosaico_ros.daemon.catalog.resources import SEALED
-from mosaico_ros.daemon.catalog.tables import removals, sequences, topics
+from mosaico_ros.daemon.catalog.tables import sequences, topics
 from mosaico_ros.daemon.catalog.ulid import ulid_time_ns
 from mosaico_ros.daemon.identity import recheck_identity
 from mosaico_ros.daemon.removal import (
@@ -32,11 +35,15 @@ from mosaico_ros.daemon.removal import (
     batched,
     holds_chunks,
     known_folders,
+    scheduled,
     strays,
     sweep,
+    was_deleted,
 )
-from mosaico_ros.daemon.store.base import Store, tombstone_key
-from mosaico_ros.protocol.errors import CancelledError, FailedPreconditionError, NotFoundError
+from mosaico_ros.daemon.routines.scanning import WORKERS
+from mosaico_ros.daemon.routines.small_files import Compared, SmallFiles
+from mosaico_ros.daemon.store.base import Store
+from mosaico_ros.protocol.errors import CancelledError, FailedPreconditionError
 
 __all__ = ['CLEANUP', 'Cleaned', 'Cleanup']
 
@@ -58,25 +65,31 @@ class Cleaned:
     Parameters
     ----------
     purged
-        Folders that were removed with everything inside.
+        Folders that were removed with everything inside. Here and below, sessions and
+        notifications stand by the keys of their objects without the ending.
     marked
-        Folders without an entry in the catalog, marked by this run.
+        What has no entry in the catalog, marked by this run.
     swept
         Chunks removed from living topics, which had other ones.
+    mended
+        Keys of manifests and notifications that say again what the catalog says.
     unexplained
-        Folders that hold data, were never deleted, and have no entry in the catalog.
+        Folders that hold data, and finalized sessions, that were never deleted and have no
+        entry in the catalog.
 
     """
 
     purged: list[str] = field(default_factory=list)
     marked: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
-            f'{len(self.purged)} folders removed, {len(self.marked)} marked, '
-            f'{len(self.swept)} chunks swept, {len(self.unexplained)} folders unexplained'
+            f'{len(self.purged)} removed, {len(self.marked)} marked, '
+            f'{len(self.swept)} chunks swept, {len(self.mended)} small files mended, '
+            f'{len(self.unexplained)} unexplained'
         )
 
 
@@ -89,6 +102,8 @@ class _Orphans:
     leftovers: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
+    #: Differences of small files, by the folder of their sequence.
+    small: dict[str, Compared] = field(default_factory=dict)
 
 
 class Cleanup:
@@ -143,44 +158,77 @@ class Cleanup:
 
         """
         recheck_identity(self._database, self._store)
-        found = self._find_orphans()
-        self._check(found, force)
-        marked = found.leftovers + found.deleted
-        unexplained = found.unexplained
-        if force:
-            marked, unexplained = marked + unexplained, []
-        if unexplained:
-            _log.warning(
-                '%d folders hold data that the catalog does not know, and were never deleted, '
-                'the first is %s; `mosaicod rebuild` brings them back, `mosaicod cleanup --force` '
-                'gives them up',
-                len(unexplained),
-                unexplained[0],
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix='cleanup') as pool:
+            small_files = SmallFiles(self._database, self._store, pool)
+            found = self._find_orphans(small_files)
+            self._check(found, force)
+            marked = found.leftovers + found.deleted
+            unexplained = found.unexplained + [
+                session for small in found.small.values() for session in small.unexplained
+            ]
+            if force:
+                marked, unexplained = marked + unexplained, []
+            if unexplained:
+                _log.warning(
+                    'The catalog does not know %d folders with data or finalized sessions that '
+                    'were never deleted, the first is %s; `mosaicod rebuild` brings them back, '
+                    '`mosaicod cleanup --force` gives them up',
+                    len(unexplained),
+                    unexplained[0],
+                )
+                found.small.clear()
+            for small in found.small.values():
+                marked += small.abandoned
+            return Cleaned(
+                self._purge(dry_run),
+                self._mark(marked, dry_run),
+                self._sweep_topics(dry_run),
+                self._mend(small_files, found.small, dry_run),
+                unexplained,
             )
+
+    def _purge(self, dry_run: bool) -> list[str]:
         if not dry_run:
             self._removal.bury()
-        purged = []
-        for folder in self._going_on(self._removal.due()):
-            if dry_run or self._removal.purge(folder):
-                purged.append(folder)
+        return [
+            folder
+            for folder in self._going_on(self._removal.due())
+            if dry_run or self._removal.purge(folder)
+        ]
+
+    def _mark(self, folders: list[str], dry_run: bool) -> list[str]:
         if not dry_run:
-            for folder in self._going_on(marked):
+            for folder in self._going_on(folders):
                 self._removal.mark(folder)
             with self._database.write() as connection:
                 forget_old(connection)
-        return Cleaned(purged, marked, self._sweep_topics(dry_run), unexplained)
+        return folders
+
+    def _mend(
+        self, small_files: SmallFiles, found: dict[str, Compared], dry_run: bool
+    ) -> list[str]:
+        mended: list[str] = []
+        for folder in self._going_on(list(found)):
+            keys = found[folder].outdated
+            if keys:
+                mended += keys if dry_run else small_files.mend(folder, keys)
+        return mended
 
     # -- folders -----------------------------------------------------------------------------
 
-    def _find_orphans(self) -> _Orphans:
+    def _find_orphans(self, small_files: SmallFiles) -> _Orphans:
         found = _Orphans()
         for listed in batched(self._store.folders('sequences'), _BATCH):
             found.folders += len(listed)
             known = self._sort_out(listed, found)
             for folder in self._going_on(known):
+                known_topics: list[str] = []
                 for inside in batched(self._store.folders(f'{folder}/topics'), _BATCH):
                     found.folders += len(inside)
-                    self._sort_out(inside, found)
+                    known_topics += self._sort_out(inside, found)
+                small = small_files.compare(folder, known_topics, _YOUNG_NS)
+                if small != Compared():
+                    found.small[folder] = small
         return found
 
     def _sort_out(self, listed: Sequence[str], found: _Orphans) -> list[str]:
@@ -191,18 +239,14 @@ class Cleanup:
         with self._database.read() as connection:
             young = now_ns(connection) - _YOUNG_NS
             known = known_folders(connection, listed)
-            scheduled = set(
-                connection.execute(
-                    sa.select(removals.c.folder).where(removals.c.folder.in_(listed))
-                ).scalars()
-            )
+            waiting = scheduled(connection, listed)
         for folder in self._going_on(listed):
-            if folder in known or folder in scheduled:
+            if folder in known or folder in waiting:
                 continue
             made = ulid_time_ns(folder.rpartition('.')[2])
             if made is None or made > young:  # not ours, or perhaps about to be known
                 continue
-            if self._was_deleted(folder):
+            if was_deleted(self._store, folder):
                 found.deleted.append(folder)
             elif self._holds_data(folder):
                 found.unexplained.append(folder)
@@ -210,16 +254,9 @@ class Cleanup:
                 found.leftovers.append(folder)
         return [folder for folder in listed if folder in known]
 
-    def _was_deleted(self, folder: str) -> bool:
-        try:
-            self._store.open(tombstone_key(folder)).close()
-        except NotFoundError:
-            return False
-        return True
-
     def _holds_data(self, folder: str) -> bool:
         return holds_chunks(self._store, folder) or any(
-            holds_chunks(self._store, topic) and not self._was_deleted(topic)
+            holds_chunks(self._store, topic) and not was_deleted(self._store, topic)
             for topic in self._store.folders(f'{folder}/topics')
         )
 
