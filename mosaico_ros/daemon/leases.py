@@ -32,7 +32,7 @@ from mosaico_ros.daemon.catalog.resources import (
 )
 from mosaico_ros.daemon.catalog.tables import instances, topics
 from mosaico_ros.daemon.encoding import ENCODINGS
-from mosaico_ros.daemon.manifests import write_topic_manifest
+from mosaico_ros.daemon.manifests import lists_more, write_topic_manifest
 from mosaico_ros.daemon.notices import add_notice
 from mosaico_ros.daemon.removal import sweep
 from mosaico_ros.daemon.store.base import Store
@@ -245,7 +245,8 @@ def seal_interrupted(
     )
     now = time.time_ns()
     add_notice(connection, store, topic.sequence_id, topic.id, 'error', message, now)
-    write_topic_manifest(connection, store, topic, TopicState.INTERRUPTED)
+    if not lists_more(store, topic):
+        write_topic_manifest(connection, store, topic, TopicState.INTERRUPTED)
     tell(connection, 'topic_interrupted', now, message, topic_id=topic.id)
     request_optimization(connection, topic)
     _log.warning(message)

@@ -19,7 +19,12 @@ from sqlalchemy.engine import Connection, Row
 from mosaico_ros.daemon.catalog.resources import TopicState
 from mosaico_ros.daemon.catalog.tables import chunks, topics
 from mosaico_ros.daemon.store.base import Store, put_json
-from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError, MosaicoError
+from mosaico_ros.protocol.errors import (
+    DataLossError,
+    InvalidArgumentError,
+    MosaicoError,
+    NotFoundError,
+)
 from mosaico_ros.protocol.locators import SessionLocator, TopicLocator
 from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.protocol.shapes import from_json, to_json
@@ -33,6 +38,7 @@ __all__ = [
     'Tombstone',
     'TopicName',
     'as_in_catalog',
+    'lists_more',
     'notice_key',
     'read_manifest',
     'read_schema',
@@ -235,6 +241,15 @@ def topic_manifest(
         state,
         listed,
     )
+
+
+def lists_more(store: Store, topic: Row[Any]) -> bool:
+    """Whether ``topic.json`` lists more rows than the catalog knows: the catalog is older."""
+    try:
+        stored = read_manifest(store, f'{topic.folder}/topic.json', StoredTopic)
+    except (NotFoundError, DataLossError):
+        return False
+    return sum(chunk.rows for chunk in stored.chunks or ()) > topic.rows
 
 
 def write_notice(store: Store, folder: str, notice: StoredNotice) -> None:

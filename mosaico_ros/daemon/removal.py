@@ -33,7 +33,7 @@ from mosaico_ros.daemon.catalog.tables import (
     sessions,
     topics,
 )
-from mosaico_ros.daemon.manifests import Tombstone, write_topic_manifest
+from mosaico_ros.daemon.manifests import Tombstone, lists_more, write_topic_manifest
 from mosaico_ros.daemon.store.base import Store, put_json, tombstone_key
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.shapes import to_json
@@ -58,7 +58,7 @@ T = TypeVar('T')
 MARKER = 'TO_DELETE'
 
 _BATCH = 500
-_CHUNK = re.compile(r'.*/(\d{8,})\.(?:parquet|arrow)')
+_chunk = re.compile(r'.*/(\d{8,})\.(?:parquet|arrow)').fullmatch
 
 
 def schedule(connection: Connection, folders: Mapping[str, Tombstone | None]) -> None:
@@ -231,24 +231,35 @@ def was_deleted(store: Store, folder: str) -> bool:
 
 def holds_chunks(store: Store, folder: str) -> bool:
     """Whether chunks lie directly inside a folder."""
-    return any(_CHUNK.fullmatch(key) for key in store.keys(folder))
+    return any(_chunk(key) for key in store.keys(folder))
 
 
-def strays(database: Database, store: Store, topic_id: int) -> list[str]:
-    """Return the chunks in a sealed topic's folder that are not the topic's.
+def strays(database: Database, store: Store, topic_id: int) -> dict[str, int]:
+    """Return keys and numbers of the chunks in a sealed topic's folder that are not the topic's.
 
-    Those of a writer that is about to record them are among them.
+    Those of a writer that is about to record them are among them. There are none if the catalog
+    misses chunks, or rows that ``topic.json`` lists: it is out of date, and they may count.
     """
     sealed = sa.and_(topics.c.id == topic_id, topics.c.state.in_(SEALED))
     with database.read() as connection:
-        folder = connection.execute(sa.select(topics.c.folder).where(sealed)).scalar_one_or_none()
-    if folder is None:
-        return []
-    found = []
-    for batch in batched(store.keys(folder), _BATCH):
-        # Listed first, looked up after: what is recorded meanwhile is known.
-        found += _unknown(database, topic_id, batch)
-    return found
+        topic = connection.execute(sa.select(topics).where(sealed)).one_or_none()
+    if topic is None:
+        return {}
+    before = _numbers(database, topic_id)
+    found = {key: int(match[1]) for key in store.keys(topic.folder) if (match := _chunk(key))}
+    # Listed first, looked up after: what is recorded meanwhile is known.
+    known = _numbers(database, topic_id)
+    unknown = {key: number for key, number in found.items() if number not in known}
+    missing = (before & known).difference(found.values())
+    if unknown and (missing or lists_more(store, topic)):
+        _log.warning(
+            '%d chunks in %s are kept: the catalog knows nothing of them, but misses others; '
+            'if it was restored from a backup, `mosaicod rebuild` brings back what it has lost',
+            len(unknown),
+            topic.folder,
+        )
+        return {}
+    return unknown
 
 
 def sweep(database: Database, store: Store, topic_id: int, instance_id: int) -> list[str]:
@@ -280,11 +291,9 @@ def sweep(database: Database, store: Store, topic_id: int, instance_id: int) -> 
         write_topic_manifest(
             connection, store, topic, TopicState(topic.state), topic.completed_at_ns
         )
-    removed = []
-    for batch in batched(found, _BATCH):
-        unknown = _unknown(database, topic_id, batch)
-        store.delete(*unknown)
-        removed += unknown
+    known = _numbers(database, topic_id)
+    removed = [key for key, number in found.items() if number not in known]
+    store.delete(*removed)
     return removed
 
 
@@ -295,14 +304,7 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _unknown(database: Database, topic_id: int, keys: Sequence[str]) -> list[str]:
-    numbers = {key: int(match[1]) for key in keys if (match := _CHUNK.fullmatch(key))}
+def _numbers(database: Database, topic_id: int) -> set[int]:
     with database.read() as connection:
-        known = set(
-            connection.execute(
-                sa.select(chunks.c.number).where(
-                    chunks.c.topic_id == topic_id, chunks.c.number.in_(list(numbers.values()))
-                )
-            ).scalars()
-        )
-    return [key for key, number in numbers.items() if number not in known]
+        found = sa.select(chunks.c.number).where(chunks.c.topic_id == topic_id)
+        return set(connection.execute(found).scalars())

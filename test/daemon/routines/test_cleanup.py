@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,11 @@ import sqlalchemy as sa
 
 from mosaico_ros.daemon.catalog.tables import sequences
 from mosaico_ros.daemon.catalog.ulid import new_ulid
-from mosaico_ros.daemon.removal import Removal
+from mosaico_ros.daemon.removal import Removal, sweep
 from mosaico_ros.daemon.routines import cleanup as module
 from mosaico_ros.daemon.routines.cleanup import Cleaned, Cleanup
+from mosaico_ros.daemon.routines.optimizer import Optimizer
+from mosaico_ros.daemon.routines.rebuild import rebuild
 from mosaico_ros.protocol.errors import CancelledError, FailedPreconditionError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 
@@ -300,3 +304,78 @@ def test_it_stops_when_told(filled):
     archive = filled.archive
     with pytest.raises(CancelledError):
         Cleanup(archive._database, archive._store, archive._instance.id, 0.0, 0.5, stop).run()
+
+
+@pytest.fixture
+def backup(filled, settings):
+    """``backup()`` returns a function that puts the catalog of now back, later."""
+
+    def take():
+        copy = settings.data_dir / 'backup.db'
+        with (
+            closing(sqlite3.connect(settings.data_dir / 'catalog.db')) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+            # Whoever was at work then is dead when it is restored.
+            target.execute("UPDATE instances SET started = 'another process'")
+            target.commit()
+
+        def restore() -> None:
+            filled.archive.close()
+            for file in settings.data_dir.glob('catalog.db*'):
+                file.unlink()
+            copy.rename(settings.data_dir / 'catalog.db')
+            filled.archive = filled.open_archive()
+
+        return restore
+
+    return take
+
+
+@pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
+def test_chunks_that_a_restored_catalog_does_not_know_are_kept(
+    filled, stored, backup, settings, lose_catalog
+):
+    """They have replaced all those that it knows."""
+    topic = filled.write([rows(at * 3) for at in range(10)])
+    restore = backup()
+    archive = filled.archive
+    Optimizer(
+        archive._database, archive._store, archive._instance.id, 1 << 20, threading.Event()
+    ).run()
+    before = filled.read(topic)
+    topic_id = archive.describe_topic(topic).topic_id
+    sweep(archive._database, archive._store, topic_id, archive._instance.id)
+    (chunk,) = stored.rglob('*.parquet')
+    restore()
+    assert clean(filled.archive).swept == []
+    assert chunk.exists()
+    filled.archive.close()
+    rebuild(lose_catalog(settings), lambda done, total: None)
+    filled.archive = filled.open_archive()
+    assert filled.read(topic).equals(before)
+
+
+@pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
+def test_an_upload_that_a_restored_catalog_knows_in_part_is_kept(
+    filled, stored, backup, settings, lose_catalog
+):
+    locator, uuid = filled.create()
+    upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
+    upload.append(rows(0).to_batches()[0])
+    upload.commit()
+    restore = backup()
+    upload.append(rows(3).to_batches()[0])
+    upload.finish()
+    (manifest,) = stored.glob('sequences/*/topics/*/topic.json')
+    before = files(stored), manifest.read_bytes()
+    restore()
+    assert filled.read(locator).num_rows == 3
+    assert clean(filled.archive).swept == []
+    assert before[0] <= files(stored)
+    assert manifest.read_bytes() == before[1]
+    filled.archive.close()
+    rebuild(lose_catalog(settings), lambda done, total: None)
+    filled.archive = filled.open_archive()
+    assert filled.read(locator).equals(rows(0, 6))

@@ -284,7 +284,7 @@ def test_interrupted_topics_whose_chunks_all_overlap_come_into_order(quiet):
     assert quiet.read(locator).equals(expected)
     swept(quiet, locator)
     archive = quiet.archive
-    assert strays(archive._database, archive._store, topic_id(quiet, locator)) == []
+    assert strays(archive._database, archive._store, topic_id(quiet, locator)) == {}
 
 
 def test_a_daemon_optimizes_what_was_sealed_with_many_small_chunks(filled, stored):
