@@ -27,7 +27,7 @@ from mosaico_ros.daemon.catalog.chunks import (
     ChunkRow,
     FieldIds,
     Lease,
-    commit_chunk,
+    commit_chunks,
     intern_schema,
 )
 from mosaico_ros.daemon.catalog.database import Database
@@ -314,42 +314,25 @@ class Ingest:
 
     def _recorded(self, group: list[Chunk]) -> list[Chunk]:
         """Record chunks in one transaction; return those whose lease was still good."""
+        by_upload: dict[Upload, list[Chunk]] = {}
+        for chunk in group:
+            if not chunk.upload.failed and chunk.encoded is not None:
+                by_upload.setdefault(chunk.upload, []).append(chunk)
         recorded: list[Chunk] = []
         with metrics.CHUNK_COMMIT_SECONDS.timed(), self.database.write() as connection:
-            for chunk in group:
-                if chunk.upload.failed or chunk.encoded is None:
-                    continue
-                if self._commit(connection, chunk):
-                    recorded.append(chunk)
+            for upload, ready in by_upload.items():
+                rows = [_row(chunk) for chunk in ready]
+                if commit_chunks(connection, upload.lease, upload.tag, rows, self._field_ids):
+                    recorded += ready
                 else:
-                    chunk.upload.fail(
+                    upload.fail(
                         AbortedError(
-                            f'The upload of {chunk.upload.locator} lost its lease: the topic '
+                            f'The upload of {upload.locator} lost its lease: the topic '
                             'was sealed or deleted meanwhile',
                             remedy='Continue in another session.',
                         )
                     )
         return recorded
-
-    def _commit(self, connection: object, chunk: Chunk) -> bool:
-        encoded = chunk.encoded
-        assert encoded is not None
-        row = ChunkRow(
-            chunk.number,
-            encoded.encoding,
-            encoded.rows,
-            encoded.size,
-            encoded.t_min,
-            encoded.t_max,
-            encoded.statistics,
-        )
-        return commit_chunk(
-            connection,  # type: ignore[arg-type]
-            chunk.upload.lease,
-            chunk.upload.tag,
-            row,
-            self._field_ids,
-        )
 
     def _cut_old_chunks(self) -> None:
         pause = min(1.0, max(0.02, self.limits.chunk_age_s / 8))
@@ -360,3 +343,17 @@ class Ingest:
             for upload in open_uploads:
                 if upload.open_since < oldest:
                     upload.cut()
+
+
+def _row(chunk: Chunk) -> ChunkRow:
+    encoded = chunk.encoded
+    assert encoded is not None
+    return ChunkRow(
+        chunk.number,
+        encoded.encoding,
+        encoded.rows,
+        encoded.size,
+        encoded.t_min,
+        encoded.t_max,
+        encoded.statistics,
+    )

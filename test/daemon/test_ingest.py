@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
+from mosaico_ros.daemon.catalog import chunks as chunks_module
 from mosaico_ros.daemon.store.folder import FolderStore
 from mosaico_ros.protocol.errors import (
     AbortedError,
@@ -300,6 +303,43 @@ def test_uploads_in_parallel_do_not_mix(filled):
         times = filled.read(locator)['timestamp_ns'].to_pylist()
         assert times == list(range(at * 10_000, at * 10_000 + 3000))
     assert SequenceLocator('run') in filled.archive.list_sequences()
+
+
+@pytest.mark.parametrize('settings', ['postgres+s3'], indirect=True)
+def test_a_deletion_between_chunks_of_one_transaction_waits_for_it(filled, monkeypatch):
+    locator, uuid = filled.create()
+    upload = filled.archive.begin_upload(locator, uuid, SCHEMA)
+    ingest, database = filled.archive._ingest, filled.archive._database
+    group: list = []
+    with monkeypatch.context() as gathering:
+        gathering.setattr(upload, 'hand_over', lambda chunk, put: group.append(chunk))
+        for first in (0, 5):
+            upload.append(batch(first, 5))
+            upload.cut()
+        while not all(chunk.encoded for chunk in group) or len(group) < 2:
+            time.sleep(0.01)
+    group.sort(key=lambda chunk: chunk.number)
+    insert = chunks_module._insert
+    deletions: list[Future] = []
+
+    def wait_for_deletion(*given) -> None:
+        if not deletions:
+            delete = filled.archive.delete_sequence
+            deletions.append(pool.submit(delete, SequenceLocator(locator.sequence)))
+            waiting = sa.text("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            found = None
+            while not found:
+                time.sleep(0.01)
+                with database.read() as connection:
+                    found = connection.execute(waiting).first()
+        insert(*given)
+
+    monkeypatch.setattr(chunks_module, '_insert', wait_for_deletion)
+    with ThreadPoolExecutor(1) as pool:
+        assert ingest._recorded(group) == group
+        deletions[0].result()
+    assert filled.archive.list_sequences() == []
+    ingest.forget(upload)
 
 
 def test_deletion_while_reading_ends_the_reader(filled):

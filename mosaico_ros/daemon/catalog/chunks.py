@@ -27,7 +27,7 @@ __all__ = [
     'Lease',
     'check_unchanged',
     'chunks_in_time',
-    'commit_chunk',
+    'commit_chunks',
     'intern_schema',
     'lease_sealed',
     'replace_chunks',
@@ -129,27 +129,36 @@ class FieldIds:
         return found
 
 
-def commit_chunk(
-    connection: Connection, lease: Lease, tag: str, chunk: ChunkRow, field_ids: FieldIds
+def commit_chunks(
+    connection: Connection,
+    lease: Lease,
+    tag: str,
+    durable: Sequence[ChunkRow],
+    field_ids: FieldIds,
 ) -> bool:
-    """Record a durable chunk with its statistics; `False` if the lease is void."""
+    """Record durable chunks of a topic with their statistics; `False` if the lease is void.
+
+    A transaction calls it once for a topic: of a row that it has changed already PostgreSQL
+    checks the foreign keys. It would wait for a sequence that is being deleted, whose deletion
+    waits for the topic.
+    """
+    longest = max(min(chunk.t_max - chunk.t_min, INT64_MAX) for chunk in durable)
     updated = connection.execute(
         topics.update()
         .where(lease.holds())
         .values(
-            rows=topics.c.rows + chunk.rows,
-            bytes=topics.c.bytes + chunk.bytes,
-            chunks=topics.c.chunks + 1,
-            t_min=_least(topics.c.t_min, chunk.t_min),
-            t_max=_greatest(topics.c.t_max, chunk.t_max),
-            longest_chunk=_greatest(
-                topics.c.longest_chunk, min(chunk.t_max - chunk.t_min, INT64_MAX)
-            ),
+            rows=topics.c.rows + sum(chunk.rows for chunk in durable),
+            bytes=topics.c.bytes + sum(chunk.bytes for chunk in durable),
+            chunks=topics.c.chunks + len(durable),
+            t_min=_least(topics.c.t_min, min(chunk.t_min for chunk in durable)),
+            t_max=_greatest(topics.c.t_max, max(chunk.t_max for chunk in durable)),
+            longest_chunk=_greatest(topics.c.longest_chunk, longest),
         )
     )
     if updated.rowcount != 1:
         return False
-    _insert(connection, lease.topic_id, tag, chunk, field_ids)
+    for chunk in durable:
+        _insert(connection, lease.topic_id, tag, chunk, field_ids)
     return True
 
 

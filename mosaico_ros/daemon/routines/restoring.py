@@ -17,7 +17,7 @@ from mosaico_ros.daemon.catalog.chunks import (
     ChunkRow,
     FieldIds,
     Lease,
-    commit_chunk,
+    commit_chunks,
     intern_schema,
 )
 from mosaico_ros.daemon.catalog.database import Database
@@ -214,8 +214,9 @@ class Restorer:
             for row in self._inspected(found, manifest):
                 if row is None:
                     lost += 1
-                else:
-                    commit_chunk(connection, lease, manifest.ontology_tag, row, self._field_ids)
+                else:  # one by one: a topic may have more than fit into memory
+                    tag = manifest.ontology_tag
+                    commit_chunks(connection, lease, tag, [row], self._field_ids)
             if lost:
                 message = (
                     f'{lost} of the {len(found.chunks)} chunks of {manifest.locator} are missing '
