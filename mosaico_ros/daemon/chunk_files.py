@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,11 +19,11 @@ from mosaico_ros.daemon.columns import Leaf
 from mosaico_ros.daemon.encoding import ARROW, ROW_GROUP_ROWS
 from mosaico_ros.daemon.statistics import LeafStatistics, from_footer
 from mosaico_ros.daemon.store.base import Store
-from mosaico_ros.daemon.store.ranges import ByteRange
+from mosaico_ros.daemon.store.ranges import ByteRange, ReadPlan
 from mosaico_ros.protocol.errors import DataLossError, MosaicoError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ChunkFiles', 'Footer', 'leaves_of_columns']
+__all__ = ['ChunkFiles', 'Footer', 'OpenChunk', 'leaves_of_columns']
 
 #: Large rows that are decoded at once.
 _DECODED_BYTES = 1 << 20
@@ -97,29 +98,15 @@ class ChunkFiles:
         """Whether reading waits for a network."""
         return self._store.waits
 
-    def footer(self, key: str, encoding: str) -> Footer:
-        """Return the footer of a chunk.
-
-        Raises
-        ------
-        NotFoundError
-            If the chunk is gone.
-        DataLossError
-            If it is damaged.
-
-        """
+    def open(self, key: str, encoding: str) -> OpenChunk:
+        """Return a chunk to read, to be closed. Nothing is read of it yet."""
         with self._lock:
-            known = self._footers.get(key)
+            known, _ = self._footers.get(key, (None, 0))
             if known is not None:
                 self._footers.move_to_end(key)
-                return known[0]
-        with self._store.open(key) as source:
-            try:
-                footer, size = (_read_arrow if encoding == ARROW else _read_parquet)(source)
-            except MosaicoError:  # of the store; some of them are OSErrors too
-                raise
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(key, error) from error
+        return OpenChunk(self._store, key, encoding, known, self._keep)
+
+    def _keep(self, key: str, footer: Footer, size: int) -> None:
         with self._lock:
             if key not in self._footers:
                 self._footers[key] = footer, size
@@ -127,17 +114,63 @@ class ChunkFiles:
                 while self._size > self._limit and len(self._footers) > 1:
                     _, (_, freed) = self._footers.popitem(last=False)
                     self._size -= freed
-        return footer
+
+
+class OpenChunk:
+    """One chunk being read, by one thread at a time.
+
+    The object is opened once, when something is asked of it that is not known yet. Whatever is
+    asked raises NotFoundError if it is gone, and DataLossError if it is damaged.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        encoding: str,
+        footer: Footer | None,
+        keep: Callable[[str, Footer, int], None],
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._encoding = encoding
+        self._footer = footer
+        self._keep = keep
+        self._source: pa.NativeFile | None = None
+        self._parquet: pq.ParquetFile | None = None
+        self._ranges: ReadPlan = list
+
+    def __enter__(self) -> OpenChunk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the object; batches that were read stay."""
+        if self._source is not None:
+            self._source.close()
+
+    @property
+    def footer(self) -> Footer:
+        """What is known without decoding rows."""
+        if self._footer is None:
+            with self._checked():
+                source = self._opened()
+                read = partial(_read_arrow, source)
+                if self._encoding != ARROW:
+                    read = partial(_read_parquet, source, self._parquet_file().metadata)
+                self._footer, size = read()
+            self._keep(self._key, self._footer, size)
+        return self._footer
 
     def batches(
-        self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
+        self, groups: Sequence[int], columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of some row groups, at most 8192 at once.
 
         Parameters
         ----------
-        key, encoding
-            The chunk.
         groups
             Indices of row groups, ascending.
         columns
@@ -147,26 +180,44 @@ class ChunkFiles:
         """
         if not groups:
             return
-        footer = self.footer(key, encoding)
-        plan = None if encoding == ARROW else partial(_ranges, footer, groups, columns)
-        with self._store.open(key, plan) as source:
-            try:
-                if encoding == ARROW:
-                    yield from _arrow_batches(source, groups, columns)
-                    return
-                # The store reads ahead; Arrow's own buffer would hold the whole chunk.
-                file = pq.ParquetFile(
-                    source,
-                    metadata=footer.parquet,
-                    page_checksum_verification=True,
-                    pre_buffer=False,
-                )
-                for group in groups:
-                    yield from _group_batches(file, group, columns)
-            except MosaicoError:
-                raise
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(key, error) from error
+        footer = self.footer
+        with self._checked():
+            if self._encoding == ARROW:
+                yield from _arrow_batches(self._opened(), groups, columns)
+                return
+            self._ranges = partial(_ranges, footer, groups, columns)
+            file = self._parquet_file()
+            for group in groups:
+                yield from _group_batches(file, group, columns)
+
+    def _opened(self) -> pa.NativeFile:
+        if self._source is None:
+            plan = None if self._encoding == ARROW else lambda: self._ranges()
+            self._source = self._store.open(self._key, plan)
+        return self._source
+
+    def _parquet_file(self) -> pq.ParquetFile:
+        if self._parquet is None:
+            # The store reads ahead; Arrow's own buffer would hold the whole chunk.
+            self._parquet = pq.ParquetFile(
+                self._opened(),
+                metadata=None if self._footer is None else self._footer.parquet,
+                page_checksum_verification=True,
+                pre_buffer=False,
+            )
+        return self._parquet
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except MosaicoError:  # of the store; some of them are OSErrors too
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise DataLossError(
+                f'The stored chunk {self._key} is damaged: {error}',
+                remedy='Restore it from a backup.',
+            ) from error
 
 
 def _group_batches(
@@ -184,12 +235,6 @@ def _group_batches(
         return
     rows = max(1, described.num_rows * _DECODED_BYTES // described.total_byte_size)
     yield from file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
-
-
-def _damaged(key: str, error: Exception) -> DataLossError:
-    return DataLossError(
-        f'The stored chunk {key} is damaged: {error}', remedy='Restore it from a backup.'
-    )
 
 
 def leaves_of_columns(footer: Footer, columns: Sequence[str] | None) -> list[int]:
@@ -219,12 +264,8 @@ def _ranges(
     return sorted(found)
 
 
-def _read_parquet(source: pa.NativeFile) -> tuple[Footer, int]:
-    parquet = pq.read_metadata(source)
-    paths = [parquet.schema.column(index).path for index in range(parquet.num_columns)]
-    if TIMESTAMP_COLUMN not in paths:
-        raise pa.ArrowInvalid(f'It has no column {TIMESTAMP_COLUMN}')
-    time_leaf = paths.index(TIMESTAMP_COLUMN)
+def _read_parquet(source: pa.NativeFile, parquet: Any) -> tuple[Footer, int]:
+    time_leaf = _time_leaf(parquet.schema)
     first, last, rows = [], [], []
     for index in range(parquet.num_row_groups):
         group = parquet.row_group(index)
@@ -235,6 +276,13 @@ def _read_parquet(source: pa.NativeFile) -> tuple[Footer, int]:
         last.append(found.max_raw)
         rows.append(group.num_rows)
     return _footer(first, last, rows, source.size(), parquet), parquet.serialized_size * 2 + 1024
+
+
+def _time_leaf(schema: pq.ParquetSchema) -> int:
+    for index in range(len(schema)):
+        if schema.column(index).path == TIMESTAMP_COLUMN:
+            return index
+    raise pa.ArrowInvalid(f'It has no column {TIMESTAMP_COLUMN}')
 
 
 def _read_arrow(source: pa.NativeFile) -> tuple[Footer, int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from mosaico_ros.daemon.catalog.chunks import ChunkRow
-from mosaico_ros.daemon.chunk_files import ChunkFiles
+from mosaico_ros.daemon.chunk_files import ChunkFiles, OpenChunk
 from mosaico_ros.daemon.columns import leaves
-from mosaico_ros.daemon.encoding import ARROW, arrow_statistics, parquet_statistics
+from mosaico_ros.daemon.encoding import arrow_statistics, parquet_statistics
 from mosaico_ros.protocol.errors import DataLossError
 
 __all__ = ['inspect_chunk', 'read_chunk']
@@ -28,21 +28,22 @@ def inspect_chunk(
         If it is damaged, or not of this schema.
 
     """
-    footer = files.footer(key, encoding)
     known = leaves(schema)
-    if not len(footer.rows):
-        raise _other(key, 'it has no rows')
-    if footer.parquet is None:
-        found = arrow_statistics(known, read_chunk(files, key, encoding, schema))
-    elif footer.parquet.num_columns == len(known):
-        # Footers know neither NaN nor single values; blobs have no statistics.
-        ordered = {schema.names[leaf.top_level] for leaf in known if leaf.kind is not None}
-        groups = range(len(footer.rows))
-        rows = pa.Table.from_batches(list(files.batches(key, encoding, groups, sorted(ordered))))
-        columns = [rows.column(n) if n in ordered else None for n in schema.names]
-        found = parquet_statistics(known, footer.parquet, columns)
-    else:
-        raise _other(key, f'it has {footer.parquet.num_columns} columns, not {len(known)}')
+    with files.open(key, encoding) as chunk:
+        footer = chunk.footer
+        if not len(footer.rows):
+            raise _other(key, 'it has no rows')
+        if footer.parquet is None:
+            found = arrow_statistics(known, _whole(chunk, key, schema))
+        elif footer.parquet.num_columns == len(known):
+            # Footers know neither NaN nor single values; blobs have no statistics.
+            ordered = {schema.names[leaf.top_level] for leaf in known if leaf.kind is not None}
+            groups = range(len(footer.rows))
+            rows = pa.Table.from_batches(list(chunk.batches(groups, sorted(ordered))))
+            columns = [rows.column(n) if n in ordered else None for n in schema.names]
+            found = parquet_statistics(known, footer.parquet, columns)
+        else:
+            raise _other(key, f'it has {footer.parquet.num_columns} columns, not {len(known)}')
     return ChunkRow(
         number,
         encoding,
@@ -56,13 +57,18 @@ def inspect_chunk(
 
 def read_chunk(files: ChunkFiles, key: str, encoding: str, schema: pa.Schema) -> pa.Table:
     """Read every page of a chunk, checksums included; as :func:`inspect_chunk` else."""
-    groups = range(len(files.footer(key, encoding).rows))
+    with files.open(key, encoding) as chunk:
+        return _whole(chunk, key, schema)
+
+
+def _whole(chunk: OpenChunk, key: str, schema: pa.Schema) -> pa.Table:
+    groups = range(len(chunk.footer.rows))
     try:
-        table = pa.Table.from_batches(list(files.batches(key, encoding, groups, None)))
+        table = pa.Table.from_batches(list(chunk.batches(groups, None)))
         table = pa.Table.from_arrays([table.column(name) for name in schema.names], schema=schema)
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise _other(key, str(error)) from error
-    return table.unify_dictionaries().combine_chunks() if encoding == ARROW else table
+    return table.unify_dictionaries().combine_chunks() if chunk.footer.parquet is None else table
 
 
 def _other(key: str, how: str) -> DataLossError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
@@ -43,16 +44,27 @@ _LOOK_AGAIN_S = 1.0
 RowFilter = Callable[[pa.RecordBatch], pa.Array]
 
 
-class ChunkSource(Protocol):
-    """What :func:`scan` reads of chunks, as :class:`ChunkFiles` gives it."""
+class ReadableChunk(Protocol):
+    """What :func:`scan` reads of a chunk, as :class:`OpenChunk` gives it."""
 
-    def footer(self, key: str, encoding: str) -> Footer:
-        """Return the footer of a chunk."""
+    @property
+    def footer(self) -> Footer:
+        """What is known without decoding rows."""
 
     def batches(
-        self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
+        self, groups: Sequence[int], columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         """Yield all rows of some row groups, with the times at least."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class ChunkSource(Protocol):
+    """Where :func:`scan` finds chunks, as in :class:`ChunkFiles`."""
+
+    def open(self, key: str, encoding: str) -> ReadableChunk:
+        """Return a chunk to read."""
 
 
 @dataclass(frozen=True)
@@ -255,17 +267,18 @@ def _counted(
             add(chunk.rows, chunk.t_min, chunk.t_max)
             continue
         key = chunk_key(topic.folder, chunk.number, chunk.encoding)
-        footer = files.footer(key, chunk.encoding)
-        for group in footer.groups_in(window.start_ns, window.end_ns):
-            low, high = int(footer.first[group]), int(footer.last[group])
-            if window.covers(low, high):
-                add(int(footer.rows[group]), low, high)
-                continue
-            for batch in files.batches(key, chunk.encoding, [group], [TIMESTAMP_COLUMN]):
-                times = _times(batch)
-                inside = times[window.cut(times)]
-                if len(inside):
-                    add(len(inside), int(inside[0]), int(inside[-1]))
+        with files.open(key, chunk.encoding) as opened:
+            footer = opened.footer
+            for group in footer.groups_in(window.start_ns, window.end_ns):
+                low, high = int(footer.first[group]), int(footer.last[group])
+                if window.covers(low, high):
+                    add(int(footer.rows[group]), low, high)
+                    continue
+                for batch in opened.batches([group], [TIMESTAMP_COLUMN]):
+                    times = _times(batch)
+                    inside = times[window.cut(times)]
+                    if len(inside):
+                        add(len(inside), int(inside[0]), int(inside[-1]))
     return total, None if first is None or last is None else (first, last)
 
 
@@ -291,7 +304,8 @@ def _striped(
         pieces = []
         for chunk in found:
             key = chunk_key(topic.folder, chunk.number, chunk.encoding)
-            footer = files.footer(key, chunk.encoding)
+            with files.open(key, chunk.encoding) as opened:
+                footer = opened.footer
             groups = footer.groups_in(window.start_ns, window.end_ns)
             pieces += [(int(footer.first[group]), int(footer.rows[group])) for group in groups]
     pieces.sort()
@@ -368,13 +382,14 @@ class _Cursor:
         row_filter: RowFilter | None,
     ) -> None:
         key = chunk_key(folder, chunk.number, chunk.encoding)
-        footer = files.footer(key, chunk.encoding)
+        opened = files.open(key, chunk.encoding)
+        footer = opened.footer
         groups = footer.groups_in(window.start_ns, window.end_ns)
         self.number = chunk.number
         self._window = window
         self._filter = row_filter
         self._left = int(footer.rows[groups].sum())
-        self._batches = files.batches(key, chunk.encoding, groups, columns)
+        self._batches = _rows(opened, groups, columns)
         self._parts: deque[_Part] = deque()
         #: Rows still to be read are not before this time; only meaningful while `more`.
         self.bound = int(chunk.t_min)
@@ -426,6 +441,14 @@ class _Cursor:
             if part.at < len(part.times):
                 return
             self._parts.popleft()
+
+
+def _rows(
+    chunk: ReadableChunk, groups: Sequence[int], columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield rows of a chunk, which is let go of with the last or with this generator."""
+    with closing(chunk):
+        yield from chunk.batches(groups, columns)
 
 
 def _times(batch: pa.RecordBatch) -> Times:

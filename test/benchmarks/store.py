@@ -105,8 +105,9 @@ def compare_filesystems(endpoint: str, bucket: str) -> dict[str, float]:
         files, size = ChunkFiles(store), 0
         start = time.perf_counter()
         for key in keys:
-            groups = range(len(files.footer(key, 'parquet').rows))
-            size += sum(batch.nbytes for batch in files.batches(key, 'parquet', groups, None))
+            with files.open(key, 'parquet') as chunk:
+                groups = range(len(chunk.footer.rows))
+                size += sum(batch.nbytes for batch in chunk.batches(groups, None))
         speeds['boto3 get MB/s'] = size / 1e6 / (time.perf_counter() - start)
         size = 0
         start = time.perf_counter()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from mosaico_ros.daemon import retrieval
-from mosaico_ros.daemon.chunk_files import ChunkFiles
+from mosaico_ros.daemon.chunk_files import ChunkFiles, OpenChunk
 from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
 from mosaico_ros.protocol.query import parse
@@ -125,14 +125,14 @@ def chunks_in_manifest(stored: Path) -> list[dict[str, Any]]:
 def test_window_reads_only_its_row_groups(filled, monkeypatch):
     locator = filled.write(table(list(range(100_000))))
     read: list[int] = []
-    batches = ChunkFiles.batches
+    batches = OpenChunk.batches
 
-    def counting(self: ChunkFiles, key: str, encoding: str, groups: Any, columns: Any) -> Any:
-        for batch in batches(self, key, encoding, groups, columns):
+    def counting(self: OpenChunk, groups: Any, columns: Any) -> Any:
+        for batch in batches(self, groups, columns):
             read.append(batch.num_rows)
             yield batch
 
-    monkeypatch.setattr(ChunkFiles, 'batches', counting)
+    monkeypatch.setattr(OpenChunk, 'batches', counting)
     assert filled.read(locator, 50_000, 50_400).num_rows == 400
     assert sum(read) <= retrieval.ROW_GROUP_ROWS
     read.clear()

@@ -17,7 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mosaico_ros.daemon.chunk_files import ChunkFiles, Footer, Times, leaves_of_columns
+from mosaico_ros.daemon.chunk_files import (
+    ChunkFiles,
+    Footer,
+    OpenChunk,
+    Times,
+    leaves_of_columns,
+)
 from mosaico_ros.daemon.columns import Leaf
 from mosaico_ros.daemon.encoding import ROW_GROUP_BYTES
 from mosaico_ros.daemon.query.bounds import may_match, prunes
@@ -29,7 +35,7 @@ from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 __all__ = ['ChunkRef', 'Evaluator', 'Tally']
 
-# Large enough that opening a chunk again costs nothing beside it.
+# What is accounted to the pool at once; large enough that the accounting costs nothing.
 _UNIT_BYTES = 8 << 20
 
 
@@ -90,14 +96,15 @@ class Evaluator:
 
     def any_match(self, chunk: ChunkRef, tally: Tally, alive: Alive) -> bool:
         """Whether some row of a chunk matches."""
-        footer = self._files.footer(chunk.key, chunk.encoding)
-        groups = self._promising(chunk, footer, range(len(footer.rows)))
-        units = self._units(chunk, footer, groups, _columns(chunk.conditions))
-        for number, unit in enumerate(units):
-            with self._read(chunk, footer, unit, tally, alive, first=not number):
-                for batch in self._batches(chunk, unit, _columns(chunk.conditions)):
-                    if _matching(chunk.conditions, batch).true_count:
-                        return True
+        columns = _columns(chunk.conditions)
+        with self._files.open(chunk.key, chunk.encoding) as opened:
+            footer = opened.footer
+            groups = self._promising(chunk, footer, range(len(footer.rows)))
+            for number, unit in enumerate(self._units(chunk, footer, groups, columns)):
+                with self._read(chunk, footer, unit, tally, alive, first=not number):
+                    for batch in opened.batches(unit.groups, columns):
+                        if _matching(chunk.conditions, batch).true_count:
+                            return True
         return False
 
     def matching_times(
@@ -113,17 +120,17 @@ class Evaluator:
 
         Ascending; with `backwards` the last ones come first, each array still ascending.
         """
-        footer = self._files.footer(chunk.key, chunk.encoding)
-        inside = footer.groups_in(window.start_ns, window.end_ns)
-        groups = self._promising(chunk, footer, inside)
-        units = self._units(chunk, footer, groups, _timed(chunk.conditions))
-        for number, unit in enumerate(units[::-1] if backwards else units):
-            found = self._unit(chunk, footer, unit, tally, alive, first=not number)
-            for times, match in found[::-1] if backwards else found:
-                cut = window.cut(times)
-                hits = times[cut][match[cut]]
-                if len(hits):
-                    yield hits
+        with self._files.open(chunk.key, chunk.encoding) as opened:
+            inside = opened.footer.groups_in(window.start_ns, window.end_ns)
+            groups = self._promising(chunk, opened.footer, inside)
+            units = self._units(chunk, opened.footer, groups, _timed(chunk.conditions))
+            for number, unit in enumerate(units[::-1] if backwards else units):
+                found = self._unit(chunk, opened, unit, tally, alive, first=not number)
+                for times, match in found[::-1] if backwards else found:
+                    cut = window.cut(times)
+                    hits = times[cut][match[cut]]
+                    if len(hits):
+                        yield hits
 
     def matching_range(
         self, chunks: Sequence[ChunkRef], window: Window, tally: Tally, alive: Alive
@@ -161,17 +168,22 @@ class Evaluator:
         return not chunk.conditions and window.covers(chunk.t_min, chunk.t_max)
 
     def judged(
-        self, chunk: ChunkRef, groups: Sequence[int], tally: Tally, alive: Alive, places: Budget
+        self,
+        chunk: ChunkRef,
+        opened: OpenChunk,
+        groups: Sequence[int],
+        tally: Tally,
+        alive: Alive,
+        places: Budget,
     ) -> Iterator[tuple[Times, npt.NDArray[np.bool_]]]:
         """Yield all times of some row groups, and which of the rows match.
 
         A place is held while a unit is read, not while the caller is at work.
         """
-        footer = self._files.footer(chunk.key, chunk.encoding)
-        units = self._units(chunk, footer, groups, _timed(chunk.conditions))
+        units = self._units(chunk, opened.footer, groups, _timed(chunk.conditions))
         for number, unit in enumerate(units):
             with places.hold(1, alive):
-                found = self._unit(chunk, footer, unit, tally, alive, first=not number)
+                found = self._unit(chunk, opened, unit, tally, alive, first=not number)
             yield from found
 
     # -- inside ------------------------------------------------------------------------------
@@ -179,15 +191,15 @@ class Evaluator:
     def _unit(
         self,
         chunk: ChunkRef,
-        footer: Footer,
+        opened: OpenChunk,
         unit: _Unit,
         tally: Tally,
         alive: Alive,
         first: bool,
     ) -> list[tuple[Times, npt.NDArray[np.bool_]]]:
-        with self._read(chunk, footer, unit, tally, alive, first):
+        with self._read(chunk, opened.footer, unit, tally, alive, first):
             found = []
-            for batch in self._batches(chunk, unit, _timed(chunk.conditions)):
+            for batch in opened.batches(unit.groups, _timed(chunk.conditions)):
                 times = batch.column(TIMESTAMP_COLUMN).to_numpy()
                 match = _matching(chunk.conditions, batch).to_numpy(zero_copy_only=False)
                 # A copy: the times must not keep the whole batch in memory.
@@ -215,11 +227,6 @@ class Evaluator:
         rows = int(footer.rows[unit.groups].sum())
         tally.add(int(first), len(unit.groups), rows, unit.stored)
         return self._memory.hold(unit.memory, alive)
-
-    def _batches(
-        self, chunk: ChunkRef, unit: _Unit, columns: list[str]
-    ) -> Iterator[pa.RecordBatch]:
-        return self._files.batches(chunk.key, chunk.encoding, unit.groups, columns)
 
     def _promising(self, chunk: ChunkRef, footer: Footer, groups: Sequence[int]) -> Sequence[int]:
         """Return the row groups whose bounds admit a match."""

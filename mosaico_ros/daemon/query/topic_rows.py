@@ -113,15 +113,30 @@ class _JudgingFiles:
         self._any = replace(next(iter(found.chunks.values())), conditions=found.conditions)
         self._alive = alive
 
-    def footer(self, key: str, encoding: str) -> Footer:
-        return self._engine.files.footer(key, encoding)
+    def open(self, key: str, encoding: str) -> _JudgedChunk:
+        chunk = self._chunks.get(key) or replace(self._any, key=key, encoding=encoding)
+        return _JudgedChunk(self._engine, chunk, self._alive)
+
+
+class _JudgedChunk:
+    def __init__(self, engine: QueryEngine, chunk: ChunkRef, alive: Alive) -> None:
+        self._engine = engine
+        self._chunk = chunk
+        self._alive = alive
+        self._opened = engine.files.open(chunk.key, chunk.encoding)
+
+    @property
+    def footer(self) -> Footer:
+        return self._opened.footer
+
+    def close(self) -> None:
+        self._opened.close()
 
     def batches(
-        self, key: str, encoding: str, groups: Sequence[int], columns: Sequence[str] | None
+        self, groups: Sequence[int], columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
-        chunk = self._chunks.get(key) or replace(self._any, key=key, encoding=encoding)
         for times, match in self._engine.evaluator.judged(
-            chunk, groups, Tally(), self._alive, self._engine.places
+            self._chunk, self._opened, groups, Tally(), self._alive, self._engine.places
         ):
             yield pa.RecordBatch.from_arrays(
                 [pa.array(times), pa.array(np.asarray(match))], [TIMESTAMP_COLUMN, _MATCH]

@@ -219,7 +219,8 @@ class Optimizer:
 
     def _row_bytes(self, topic: Row[Any], chunk: Row[Any]) -> float:
         key = chunk_key(topic.folder, chunk.number, chunk.encoding)
-        batch = next(ChunkFiles(self._store).batches(key, chunk.encoding, [0], None))
+        with ChunkFiles(self._store).open(key, chunk.encoding) as opened:
+            batch = next(opened.batches([0], None))
         return float(batch.nbytes / batch.num_rows)
 
     def _numbers(self, lease: Lease) -> Iterator[int]:

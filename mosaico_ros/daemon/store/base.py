@@ -83,8 +83,9 @@ class Store(Protocol):
         key
             The object.
         plan
-            Gives what will be read: a store that pays for each request fetches it in few,
-            ahead of the reads; others do not ask. Anything else can be read too.
+            Gives what will be read, as far as it is known: a store that pays for each request
+            fetches it in few, ahead of the reads; others do not ask. Anything else can be read
+            too.
 
         Raises
         ------

@@ -19,7 +19,7 @@ __all__ = ['ByteRange', 'PartReader', 'RangedSource', 'ReadPlan', 'spans']
 
 #: Start and end of some bytes, the end exclusive.
 ByteRange = tuple[int, int]
-#: Gives what will be read, ascending.
+#: Gives what will be read, ascending; nothing as long as that is not known.
 ReadPlan = Callable[[], Sequence[ByteRange]]
 
 #: Bytes that are cheaper to read and drop than another request is.
@@ -67,8 +67,9 @@ class RangedSource:
     executor
         Runs what is fetched ahead.
     plan
-        What will be read; `None` if that is not known. The first part is fetched at once, so
-        that a missing object is known when it is opened.
+        What will be read; `None` if that is never known. The first part is fetched at once, so
+        that a missing object is known when it is opened; without one the end. The plan is asked
+        again when something is read that was not on it.
 
     """
 
@@ -78,10 +79,10 @@ class RangedSource:
         self._reader = reader
         self._executor = executor
         self._lock = threading.Lock()
+        self._plan = plan
         self._at = 0
-        self._spans = spans(plan()) if plan is not None else []
-        self._starts = [start for start, _ in self._spans]
         self._held: dict[int, bytes | Future[tuple[bytes, int]]] = {}
+        self._make_plan()
         if self._spans:
             self._window_start, self._window = 0, b''
             first, self._size = reader.part(*self._spans[0])
@@ -94,10 +95,7 @@ class RangedSource:
     def close(self) -> None:
         """Drop what was fetched."""
         with self._lock:
-            for part in self._held.values():
-                if isinstance(part, Future):
-                    part.cancel()
-            self._held.clear()
+            self._drop_spans()
             self._window = b''
             self.closed = True
 
@@ -135,13 +133,32 @@ class RangedSource:
 
     def _around(self, start: int, stop: int) -> tuple[int, bytes]:
         """Return bytes that hold [start, stop), and where they begin."""
-        index = bisect_right(self._starts, start) - 1
-        if index >= 0 and stop <= self._spans[index][1]:
+        if self._window_start <= start < stop <= self._window_start + len(self._window):
+            return self._window_start, self._window
+        index = self._span_around(start, stop)
+        if index < 0 and self._plan is not None:
+            self._drop_spans()
+            self._make_plan()
+            index = self._span_around(start, stop)
+        if index >= 0:
             return self._spans[index][0], self._planned(index)
-        if not self._window_start <= start < stop <= self._window_start + len(self._window):
-            self._window, _ = self._reader.part(start, max(stop, start + _WINDOW))
-            self._window_start = start
+        self._window, _ = self._reader.part(start, max(stop, start + _WINDOW))
+        self._window_start = start
         return self._window_start, self._window
+
+    def _span_around(self, start: int, stop: int) -> int:
+        index = bisect_right(self._starts, start) - 1
+        return index if index >= 0 and stop <= self._spans[index][1] else -1
+
+    def _make_plan(self) -> None:
+        self._spans = spans(self._plan()) if self._plan is not None else []
+        self._starts = [start for start, _ in self._spans]
+
+    def _drop_spans(self) -> None:
+        for part in self._held.values():
+            if isinstance(part, Future):
+                part.cancel()
+        self._held.clear()
 
     def _planned(self, index: int) -> bytes:
         # Reads ascend, but for neighbours: what lies further back is not needed again.
