@@ -23,7 +23,7 @@ from mosaico_ros.daemon.store.ranges import ByteRange, ReadPlan
 from mosaico_ros.protocol.errors import DataLossError, MosaicoError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
-__all__ = ['ChunkFiles', 'Footer', 'OpenChunk', 'leaves_of_columns']
+__all__ = ['ChunkFiles', 'Footer', 'OpenChunk']
 
 #: Large rows that are decoded at once.
 _DECODED_BYTES = 1 << 20
@@ -237,7 +237,7 @@ def _group_batches(
     yield from file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
 
 
-def leaves_of_columns(footer: Footer, columns: Sequence[str] | None) -> list[int]:
+def _below(footer: Footer, columns: Sequence[str] | None) -> list[int]:
     """Return the indices of Parquet's columns below top-level columns or paths into structs."""
     leaves = list(range(footer.parquet.num_columns))
     if columns is None:
@@ -252,7 +252,7 @@ def _ranges(
 ) -> list[ByteRange]:
     """Return where the column chunks lie that reading some columns of some groups takes."""
     found = []
-    leaves = leaves_of_columns(footer, columns)
+    leaves = _below(footer, columns)
     for group in groups:
         described = footer.parquet.row_group(group)
         for leaf in leaves:

@@ -15,6 +15,7 @@ from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 
 __all__ = [
     'Kind',
+    'KnownSchema',
     'Leaf',
     'check_upload_schema',
     'difference',
@@ -115,6 +116,25 @@ def _walk(path: str, arrow_type: pa.DataType) -> Iterator[tuple[str, pa.DataType
         yield from _walk(f'{path}[].value', arrow_type.item_type)
     else:
         yield path, arrow_type
+
+
+class KnownSchema:
+    """A schema, its leaf columns, and which of them lie below what."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = schema
+        self.leaves = leaves(schema)
+        self._below: dict[tuple[str, ...], list[int]] = {}
+
+    def below(self, columns: tuple[str, ...]) -> list[int]:
+        """Return the indices of the leaves of top-level columns or paths into structs."""
+        found = self._below.get(columns)
+        if found is None:
+            begins = tuple(f'{column}{after}' for column in columns for after in ('.', '[]'))
+            found = self._below[columns] = [
+                at for at, leaf in enumerate(self.leaves) if f'{leaf.path}.'.startswith(begins)
+            ]
+        return found
 
 
 def public_columns(schema: pa.Schema) -> list[int]:

@@ -12,8 +12,10 @@ writers have connections of their own, so that no heartbeat waits behind slow qu
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +36,7 @@ from mosaico_ros.protocol.errors import (
 __all__ = [
     'advance_ids',
     'insert_ignore',
+    'is_one_of',
     'now_ns',
     'postgres_engines',
     'queue_writers',
@@ -109,6 +112,16 @@ def insert_ignore(connection: Connection, table: sa.Table) -> Any:
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     return insert(table).on_conflict_do_nothing()
+
+
+def is_one_of(
+    connection: Connection, column: sa.Column[int], ids: Sequence[int]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a column has one of many values, given as one parameter."""
+    if connection.dialect.name == 'postgresql':
+        return column == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger)))
+    given = sa.func.json_each(json.dumps(list(ids))).table_valued('value')
+    return column.in_(sa.select(given.c.value))
 
 
 def advance_ids(connection: Connection, table: sa.Table, past: int) -> None:

@@ -96,7 +96,7 @@ def compare(operator: Operator, values: pa.Array, operands: tuple[Any, ...] | No
         mask = _combine(operator, values, operands, _compare_simply)
     else:
         mask = _combine(operator, _plain_numbers(values), operands, _compare_number)
-    return mask.fill_null(False)
+    return mask.fill_null(False) if mask.null_count else mask
 
 
 def _constant(values: pa.Array, value: bool) -> pa.Array:

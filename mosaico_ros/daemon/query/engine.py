@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection, Row
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.tables import chunks, schemas, topics
 from mosaico_ros.daemon.chunk_files import ChunkFiles
-from mosaico_ros.daemon.columns import Leaf, leaves
+from mosaico_ros.daemon.columns import KnownSchema
 from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
 from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.daemon.query.budget import Alive, Budget
@@ -30,7 +30,7 @@ from mosaico_ros.daemon.query.paging import page
 from mosaico_ros.daemon.query.plan import GroupPlan, Plan
 from mosaico_ros.daemon.query.predicates import resolve
 from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
-from mosaico_ros.daemon.query.sections import Candidate, candidates_by_id, select_candidates
+from mosaico_ros.daemon.query.sections import Candidate, select_candidates
 from mosaico_ros.daemon.retrieval import Window
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
@@ -50,7 +50,7 @@ _LARGE_ROWS = 10 * ROW_GROUP_ROWS
 
 Range = tuple[int, int]
 #: A topic, and its chunks that bounds left open.
-_Pending = tuple[int, list[ChunkRef]]
+_Pending = tuple[Candidate, list[ChunkRef]]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class QueryEngine:
         self.places = Budget(limits.places)
         self.evaluator = Evaluator(files, Budget(limits.memory))
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix='query')
-        self._schemas: dict[int, tuple[pa.Schema, list[Leaf]]] = {}
+        self._schemas: dict[int, KnownSchema] = {}
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -184,8 +184,8 @@ class QueryEngine:
             schema = pa.ipc.read_schema(pa.BufferReader(ipc))
             if len(self._schemas) > 1000:
                 self._schemas.clear()
-            self._schemas[schema_id] = schema, leaves(schema)
-        schema, _ = self._schemas[schema_id]
+            self._schemas[schema_id] = KnownSchema(schema)
+        schema = self._schemas[schema_id].schema
         resolved = [resolve(condition, schema) for condition in conditions]
         return None if None in resolved else tuple(resolved)  # type: ignore[arg-type]
 
@@ -194,7 +194,7 @@ class QueryEngine:
         if chunk.schema_id not in self._schemas:
             self.resolved(connection, chunk.schema_id, ())
         key = chunk_key(chunk.folder, chunk.number, chunk.encoding)
-        _, known = self._schemas[chunk.schema_id]
+        known = self._schemas[chunk.schema_id]
         return ChunkRef(key, chunk.encoding, chunk.rows, chunk.t_min, chunk.t_max, known, left)
 
     def look_into(
@@ -232,8 +232,8 @@ class _Run:
                 candidate.sequence_id, QueryItem(SequenceLocator(candidate.locator.sequence), [])
             )
             item.topics.append(QueryTopic(candidate.locator, candidate.tag, times))
-        with self._plan.timed('page'), self._engine.database.read() as connection:
-            order, cursor = page(connection, self._query, by_sequence)
+        with self._plan.timed('page'):
+            order, cursor = page(self._engine.database, self._query, by_sequence)
         return QueryPage([by_sequence[number] for number in order], cursor, self._plan)
 
     def _answer(self, way: Sections) -> list[tuple[Candidate, Range | None]]:
@@ -261,35 +261,28 @@ class _Run:
         self, way: Sections, plan: GroupPlan, in_sequences: set[int] | None
     ) -> list[tuple[Candidate, Range | None]]:
         with self._plan.timed('statistics'), self._engine.database.read() as connection:
-            candidates: dict[int, Candidate] | None = None
+            passing: set[int] | None = None
             named: list[int] | None = None
             if way.sequence or way.topic or in_sequences is not None:
                 with self._plan.timed('sections'):
-                    candidates = {
-                        candidate.id: candidate
+                    passing = {
+                        candidate.id
                         for candidate in select_candidates(connection, way, tuple(plan.tags))
                         if in_sequences is None or candidate.sequence_id in in_sequences
                     }
-                plan.topics = len(candidates)
-                if not candidates:
+                plan.topics = len(passing)
+                if not passing:
                     return []
-                if len(candidates) <= _NAMED_TOPICS:
-                    named = list(candidates)
+                if len(passing) <= _NAMED_TOPICS:
+                    named = list(passing)
             if self._query.explain:
                 plan.chunks = chunks_in_all(connection, plan.tags, named)
-            qualified: dict[int, Range | None] = {}
+            qualified: list[tuple[Candidate, Range | None]] = []
             for schema_ids, resolved in self._resolutions(connection, plan):
                 selected = candidate_chunks(connection, plan.tags, resolved, named, schema_ids)
                 rows = connection.execute(selected.order_by(chunks.c.topic_id, chunks.c.t_min))
-                qualified.update(self._decide(connection, rows, resolved, plan, candidates))
-            if candidates is None:
-                candidates = candidates_by_id(connection, list(qualified))
-        # A topic that was deleted meanwhile is in no answer.
-        return [
-            (candidates[topic_id], times)
-            for topic_id, times in qualified.items()
-            if topic_id in candidates
-        ]
+                qualified += self._decide(connection, rows, resolved, plan, passing)
+        return qualified
 
     def _resolutions(
         self, connection: Connection, plan: GroupPlan
@@ -314,14 +307,14 @@ class _Run:
         rows: Any,
         resolved: Conditions,
         plan: GroupPlan,
-        candidates: dict[int, Candidate] | None,
-    ) -> Iterator[tuple[int, Range | None]]:
+        passing: set[int] | None,
+    ) -> Iterator[tuple[Candidate, Range | None]]:
         """Yield the topics with a match, and the times of the first and the last if asked for."""
         wants_times = self._query.include_timestamp_range
         pending: list[_Pending] = []
         waiting = 0
         for topic_id, group in groupby(rows, key=lambda row: row.topic_id):
-            if candidates is not None and topic_id not in candidates:
+            if passing is not None and topic_id not in passing:
                 continue
             open_chunks: list[ChunkRef] = []
             hit = False
@@ -335,10 +328,12 @@ class _Run:
                     left = judged[0]
                     plan.decided += not left
                     open_chunks.append(self._engine.reference(connection, row, left))
+            locator = TopicLocator(row.name, row.path)
+            candidate = Candidate(topic_id, row.sequence_id, locator, row.ontology_tag)
             if hit:
-                yield topic_id, None
+                yield candidate, None
             elif open_chunks:
-                pending.append((topic_id, open_chunks))
+                pending.append((candidate, open_chunks))
                 waiting += len(open_chunks)
             if waiting >= _PENDING_CHUNKS:
                 yield from self._look_into(pending, plan)
@@ -348,7 +343,7 @@ class _Run:
 
     def _look_into(
         self, pending: list[_Pending], plan: GroupPlan
-    ) -> Iterator[tuple[int, Range | None]]:
+    ) -> Iterator[tuple[Candidate, Range | None]]:
         evaluator = self._engine.evaluator
 
         def any_match(item: _Pending) -> bool:
@@ -362,9 +357,9 @@ class _Run:
             if self._query.include_timestamp_range:
                 work = times
             results = list(self._engine.look_into(work, pending))
-        for (topic_id, _), result in zip(pending, results, strict=True):
+        for (candidate, _), result in zip(pending, results, strict=True):
             if result:
-                yield topic_id, None if result is True else result
+                yield candidate, None if result is True else result
 
 
 def _spanning(one: Range | None, other: Range | None) -> Range | None:

@@ -22,9 +22,8 @@ from mosaico_ros.daemon.chunk_files import (
     Footer,
     OpenChunk,
     Times,
-    leaves_of_columns,
 )
-from mosaico_ros.daemon.columns import Leaf
+from mosaico_ros.daemon.columns import KnownSchema
 from mosaico_ros.daemon.encoding import ROW_GROUP_BYTES
 from mosaico_ros.daemon.query.bounds import may_match, prunes
 from mosaico_ros.daemon.query.budget import Alive, Budget
@@ -67,7 +66,7 @@ class ChunkRef:
     rows: int
     t_min: int
     t_max: int
-    leaves: Sequence[Leaf]
+    schema: KnownSchema
     conditions: Sequence[ResolvedCondition]
 
 
@@ -224,7 +223,7 @@ class Evaluator:
                 f'memory pool of queries has {self._memory.limit}',
                 remedy='Raise MOSAICOD_QUERY_ENGINE_MEMORY_POOL_SIZE, or set it to 0.',
             )
-        rows = int(footer.rows[unit.groups].sum())
+        rows = sum(int(footer.rows[group]) for group in unit.groups)
         tally.add(int(first), len(unit.groups), rows, unit.stored)
         return self._memory.hold(unit.memory, alive)
 
@@ -232,7 +231,7 @@ class Evaluator:
         """Return the row groups whose bounds admit a match."""
         if footer.parquet is None or len(groups) < 2:
             return groups
-        known = chunk.leaves
+        known = chunk.schema.leaves
         for condition in chunk.conditions:
             if not prunes(condition):
                 continue
@@ -242,7 +241,7 @@ class Evaluator:
         return groups
 
     def _units(
-        self, chunk: ChunkRef, footer: Footer, groups: Sequence[int], columns: list[str]
+        self, chunk: ChunkRef, footer: Footer, groups: Sequence[int], columns: tuple[str, ...]
     ) -> list[_Unit]:
         """Cut row groups into what is read at once."""
         limit = min(_UNIT_BYTES, self._memory.limit or _UNIT_BYTES)
@@ -251,12 +250,9 @@ class Evaluator:
             # Batches are cut by size, and decoded as a whole.
             sizes = [(2 * ROW_GROUP_BYTES, 0)] * len(groups)
         else:
-            taken = leaves_of_columns(footer, columns)
-            known = chunk.leaves
-            sizes = [
-                _size(footer.parquet.row_group(group), taken, [known[leaf].type for leaf in taken])
-                for group in groups
-            ]
+            taken = chunk.schema.below(columns)
+            types = [chunk.schema.leaves[leaf].type for leaf in taken]
+            sizes = [_size(footer.parquet.row_group(group), taken, types) for group in groups]
         for group, (memory, stored) in zip(groups, sizes, strict=True):
             last = units[-1] if units else None
             if last is not None and last.memory + memory <= limit:
@@ -284,12 +280,12 @@ def _size(group: Any, taken: list[int], types: list[pa.DataType]) -> tuple[int, 
     return memory, stored
 
 
-def _columns(conditions: Sequence[ResolvedCondition]) -> list[str]:
-    return sorted({condition.read_path for condition in conditions if not condition.any_row})
+def _columns(conditions: Sequence[ResolvedCondition]) -> tuple[str, ...]:
+    return tuple(sorted({c.read_path for c in conditions if not c.any_row}))
 
 
-def _timed(conditions: Sequence[ResolvedCondition]) -> list[str]:
-    return [TIMESTAMP_COLUMN, *(c for c in _columns(conditions) if c != TIMESTAMP_COLUMN)]
+def _timed(conditions: Sequence[ResolvedCondition]) -> tuple[str, ...]:
+    return (TIMESTAMP_COLUMN, *(c for c in _columns(conditions) if c != TIMESTAMP_COLUMN))
 
 
 def _matching(conditions: Sequence[ResolvedCondition], batch: pa.RecordBatch) -> pa.Array:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
+from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.dialects import is_one_of
 from mosaico_ros.daemon.catalog.tables import sequences, topics
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.limits import INT64_MAX
@@ -25,7 +26,7 @@ __all__ = ['page']
 
 
 def page(
-    connection: Connection, query: Query, sequence_ids: Collection[int]
+    database: Database, query: Query, sequence_ids: Collection[int]
 ) -> tuple[list[int], str | None]:
     """Return the sequences of a query's page in order, and the cursor of the next page.
 
@@ -37,7 +38,7 @@ def page(
     """
     after = None if query.cursor is None else _read(query, query.cursor)
     down = query.order.descending
-    keys = _keys(connection, query.order.key, sequence_ids)
+    keys = _keys(database, query.order.key, sequence_ids)
     keyed = sorted(((keys[number], number) for number in sequence_ids), reverse=down)
     if after is not None:
         try:
@@ -51,7 +52,7 @@ def page(
 
 
 def _keys(
-    connection: Connection, order: OrderKey, sequence_ids: Collection[int]
+    database: Database, order: OrderKey, sequence_ids: Collection[int]
 ) -> dict[int, int | str]:
     if order is OrderKey.CREATED:
         return dict.fromkeys(sequence_ids, 0)  # ids ascend in the order of creation
@@ -66,14 +67,13 @@ def _keys(
             .outerjoin(topics, topics.c.sequence_id == sequences.c.id)
             .group_by(sequences.c.id)
         )
-    wanted = sorted(sequence_ids)
-    found: dict[int, int | str] = {}
-    for at in range(0, len(wanted), 500):
-        rows = connection.execute(selected.where(sequences.c.id.in_(wanted[at : at + 500]))).all()
-        found.update((number, key) for number, key in rows)
+    with database.read() as connection:
+        wanted = is_one_of(connection, sequences.c.id, list(sequence_ids))
+        rows = connection.execute(selected.where(wanted))
+        found = {row[0]: row[1] for row in rows}
     # What was deleted just now is in no order; last is as good a place as any.
     last: int | str = '\U0010ffff' if order is OrderKey.NAME else INT64_MAX
-    return {number: found.get(number, last) for number in wanted}
+    return {number: found.get(number, last) for number in sequence_ids}
 
 
 def _write(query: Query, entry: tuple[Any, int]) -> str:

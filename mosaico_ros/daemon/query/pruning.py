@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from mosaico_ros.daemon.catalog.dialects import is_one_of
 from mosaico_ros.daemon.catalog.resources import SEALED
-from mosaico_ros.daemon.catalog.tables import chunks, fields, stats, topics
+from mosaico_ros.daemon.catalog.tables import chunks, fields, sequences, stats, topics
 from mosaico_ros.daemon.columns import Kind
 from mosaico_ros.daemon.query.bounds import (
     Bounds,
@@ -25,12 +26,14 @@ from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 
 __all__ = ['Conditions', 'candidate_chunks', 'chunks_in_all', 'undecided']
 
-# Rows counted on each side of a range, to see which one is shorter.
-_PROBE = 4096
+# So many chunks are named: they are found by their ids, whatever a planner thinks of the rest.
+_NAMED_CHUNKS = 4096
+# With so few nothing is gained by looking for fewer.
+_FEW_CHUNKS = 128
 
-# What is selected of bounds, for each condition, behind the columns of the chunk.
+# What is selected of bounds, for each condition, behind what says which chunk of which topic.
 _NAMES = Bounds._fields[:4]
-_PLAIN_COLUMNS = 8
+_PLAIN_COLUMNS = 12
 
 #: Conditions on one tag, resolved against one schema; all must hold in one row.
 Conditions = tuple[ResolvedCondition, ...]
@@ -45,38 +48,38 @@ def candidate_chunks(
 ) -> sa.Select[Any]:
     """Return the query for the chunks that may hold a matching row.
 
-    Its rows carry the bounds of each condition's column, for :func:`undecided`.
+    Its rows name the topic, and carry the bounds of each condition's column, for
+    :func:`undecided`.
     """
     source = chunks.join(topics, topics.c.id == chunks.c.topic_id)
+    source = source.join(sequences, sequences.c.id == topics.c.sequence_id)
     where = _of_topics(tags, topic_ids, schema_ids)
+    field_ids = _field_ids(connection, tags, conditions)
+    sides: list[sa.ColumnElement[bool]] = []
+    pruning: list[tuple[ResolvedCondition, Bounds]] = []
     bounds: list[sa.ColumnElement[Any]] = []
     for at, condition in enumerate(conditions):
         found = Bounds(sa.null(), sa.null(), sa.false(), sa.literal(1))
         if condition.leaf_path == TIMESTAMP_COLUMN:
             found = Bounds(chunks.c.t_min, chunks.c.t_max, sa.true(), sa.literal(0))
         elif described(condition):
-            ids = list(
-                connection.execute(
-                    sa.select(fields.c.id).where(
-                        fields.c.ontology_tag.in_(tags), fields.c.path == condition.leaf_path
-                    )
-                ).scalars()
-            )
+            ids = field_ids[condition.leaf_path]
             alias = stats.alias(f's{at}')
             source = source.join(alias, alias.c.chunk_id == chunks.c.id)
             where.append(alias.c.field_id.in_(ids))
-            low, high = alias.c.min_num, alias.c.max_num
-            if condition.kind is Kind.TEXT:
-                low, high = alias.c.min_text, alias.c.max_text
-            found = Bounds(low, high, alias.c.exact, alias.c.nulls, alias.c.marks)
+            found = _bounds_in(alias, condition)
+            if prunes(condition):
+                sides += _sides(condition, ids, everywhere=topic_ids is None)
         if prunes(condition):
-            steered = found
-            if condition.kind is not Kind.TEXT and condition.leaf_path != TIMESTAMP_COLUMN:
-                steered = _steered(connection, ids, condition, found)
-            where.append(may_match_sql(condition, steered))
+            pruning.append((condition, found))
         bounds += [
             column.label(f'{name}{at}') for name, column in zip(_NAMES, found, strict=False)
         ]
+    fewest = _fewest(connection, sides)
+    if fewest is not None:
+        where.append(is_one_of(connection, chunks.c.id, fewest))
+        pruning = [(condition, _unindexed(condition, found)) for condition, found in pruning]
+    where += [may_match_sql(condition, found) for condition, found in pruning]
     return (
         sa.select(
             chunks.c.topic_id,
@@ -87,6 +90,10 @@ def candidate_chunks(
             chunks.c.t_max,
             topics.c.folder,
             topics.c.schema_id,
+            topics.c.sequence_id,
+            topics.c.path,
+            topics.c.ontology_tag,
+            sequences.c.name,
             *bounds,
         )
         .select_from(source)
@@ -94,26 +101,76 @@ def candidate_chunks(
     )
 
 
-def _steered(
-    connection: Connection, ids: Sequence[int], condition: ResolvedCondition, found: Bounds
-) -> Bounds:
-    """Hide the bound that rules out fewer chunks from the planner.
+def _field_ids(
+    connection: Connection, tags: Sequence[str], conditions: Conditions
+) -> dict[str, list[int]]:
+    """Return which fields have the statistics of the conditions' columns, by path."""
+    found: dict[str, list[int]] = {
+        condition.leaf_path: []
+        for condition in conditions
+        if described(condition) and condition.leaf_path != TIMESTAMP_COLUMN
+    }
+    if found:
+        rows = connection.execute(
+            sa.select(fields.c.path, fields.c.id).where(
+                fields.c.ontology_tag.in_(tags), fields.c.path.in_(list(found))
+            )
+        )
+        for path, number in rows:
+            found[path].append(number)
+    return found
 
-    A range that is limited on both sides can be scanned by either bound. Planners know
-    nothing of the values of one field, and the wrong choice costs as much as no index.
-    """
+
+def _sides(
+    condition: ResolvedCondition, ids: Sequence[int], everywhere: bool
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what statistics must satisfy, each a range of some index on them."""
+    field = stats.c.field_id.in_(ids)
     low_limit, high_limit = limits(condition)
-    if low_limit is None or high_limit is None:
+    if condition.kind is Kind.TEXT:
+        # The index knows one of its bounds only: among all topics, and not for a few of them.
+        if everywhere:
+            yield sa.and_(field, may_match_sql(condition, _bounds_in(stats, condition)))
+        return
+    if low_limit is not None:
+        yield sa.and_(field, stats.c.max_num >= low_limit)
+    if high_limit is not None:
+        yield sa.and_(field, stats.c.min_num <= high_limit)
+
+
+def _fewest(
+    connection: Connection, sides: Iterable[sa.ColumnElement[bool]]
+) -> Sequence[int] | None:
+    """Return the chunks inside the shortest of some ranges; `None` if each is long.
+
+    Planners know nothing of the values of one field. Left to them, the wrong one of two bounds
+    is scanned, or all chunks are to find a few.
+    """
+    fewest: Sequence[int] | None = None
+    for side in sides:
+        limit = _NAMED_CHUNKS if fewest is None else len(fewest)
+        some = sa.select(stats.c.chunk_id).where(side).limit(limit)
+        found = connection.execute(some).scalars().all()
+        if len(found) < limit:
+            fewest = found
+        if fewest is not None and len(fewest) <= _FEW_CHUNKS:
+            break
+    return fewest
+
+
+def _unindexed(condition: ResolvedCondition, found: Bounds) -> Bounds:
+    """Return bounds that planners look up by no index, which would be the longer way."""
+    if condition.leaf_path == TIMESTAMP_COLUMN:
         return found
+    nothing = '' if condition.kind is Kind.TEXT else 0.0
+    return found._replace(low=found.low + nothing, high=found.high + nothing)
 
-    def count(side: sa.ColumnElement[bool]) -> int:
-        some = sa.select(stats.c.chunk_id).where(stats.c.field_id.in_(ids), side).limit(_PROBE)
-        counted = sa.select(sa.func.count()).select_from(some.subquery())
-        return int(connection.execute(counted).scalar_one())
 
-    if count(stats.c.max_num >= low_limit) <= count(stats.c.min_num <= high_limit):
-        return found._replace(low=found.low + 0.0)
-    return found._replace(high=found.high + 0.0)
+def _bounds_in(table: sa.FromClause, condition: ResolvedCondition) -> Bounds:
+    low, high = table.c.min_num, table.c.max_num
+    if condition.kind is Kind.TEXT:
+        low, high = table.c.min_text, table.c.max_text
+    return Bounds(low, high, table.c.exact, table.c.nulls, table.c.marks)
 
 
 def chunks_in_all(

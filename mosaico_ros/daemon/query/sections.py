@@ -22,12 +22,12 @@ from mosaico_ros.protocol.query import (
 )
 from mosaico_ros.protocol.tags import tag_spellings
 
-__all__ = ['Candidate', 'candidates_by_id', 'select_candidates']
+__all__ = ['Candidate', 'select_candidates']
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A topic that the sequence and topic sections let through."""
+    """A topic that may be found."""
 
     id: int
     sequence_id: int
@@ -70,27 +70,6 @@ def select_candidates(
             yield Candidate(
                 row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
             )
-
-
-def candidates_by_id(connection: Connection, ids: list[int]) -> dict[int, Candidate]:
-    found: dict[int, Candidate] = {}
-    for start in range(0, len(ids), 500):
-        rows = connection.execute(
-            sa.select(
-                topics.c.id,
-                topics.c.sequence_id,
-                topics.c.path,
-                topics.c.ontology_tag,
-                sequences.c.name,
-            )
-            .join(sequences, sequences.c.id == topics.c.sequence_id)
-            .where(topics.c.id.in_(ids[start : start + 500]))
-        )
-        for row in rows:
-            found[row.id] = Candidate(
-                row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
-            )
-    return found
 
 
 def _sequence_passes(connection: Connection, row: Row[Any], section: SectionQuery) -> bool:
