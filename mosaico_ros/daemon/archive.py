@@ -6,6 +6,7 @@ import json
 import time
 import uuid as uuid_module
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,6 @@ from mosaico_ros.daemon.descriptions import (
     TopicDescription,
     describe_topic,
     stored_schema,
-    without_sidecars,
 )
 from mosaico_ros.daemon.identity import check_identity, recheck_identity
 from mosaico_ros.daemon.ingest import Ingest, IngestLimits
@@ -404,9 +404,10 @@ class Archive:
         """
         return self._ingest.begin(locator, topic_uuid, schema, acks)
 
-    def read(self, ticket: Ticket) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Return the schema of a topic and its rows in the ticket's window, in time order.
+    def read(self, ticket: Ticket) -> tuple[TopicDescription, Iterator[pa.RecordBatch]]:
+        """Return a topic and its rows in the ticket's window, in time order.
 
+        The described schema is that of the rows: with sidecars if the ticket asks for them.
         Batches are never empty. The transport joins and cuts them to what it sends.
 
         Raises
@@ -436,13 +437,16 @@ class Archive:
                 f'The topic {ticket.locator} is not complete yet; its state is {topic.state}',
                 remedy='Read it when its upload has ended.',
             )
-        schema = stored if ticket.sidecars else without_sidecars(stored)
+        described = describe_topic(topic)
+        schema = stored if ticket.sidecars else described.schema
+        assert schema is not None
         columns = None if len(schema) == len(stored) else schema.names
         if ticket.columns:
             schema = narrowed_schema(schema, ticket.columns)
             columns = [TIMESTAMP_COLUMN, *ticket.columns]
         batches = scan(self._database, self._files, topic, window, columns)
-        return schema, (narrowed(batch, schema) for batch in batches)
+        rows = (narrowed(batch, schema) for batch in batches)
+        return replace(described, schema=schema), rows
 
     def query(self, query: Query, alive: Alive = forever) -> QueryPage:
         """Return the sequences and topics that satisfy a query; see :meth:`QueryEngine.run`."""

@@ -86,8 +86,8 @@ class Filled:
         """Return what a reader gets; checks what holds for every stream."""
         topic_id = self.archive.describe_topic(locator).topic_id
         ticket = Ticket(locator, topic_id, start_ns, end_ns, sidecars, columns)
-        schema, batches = self.archive.read(ticket)
-        got = list(batches)
+        described, batches = self.archive.read(ticket)
+        schema, got = described.schema, list(batches)
         assert all(batch.num_rows for batch in got)
         assert all(batch.schema.equals(schema, check_metadata=True) for batch in got)
         return pa.Table.from_batches(got, schema)

@@ -296,8 +296,8 @@ def assert_archive(settings: Settings, writers: list[Writer], deleted: list[str]
                 row += written.durable
                 if written.durable:
                     topic_id = archive.describe_topic(written.locator).topic_id
-                    schema, batches = archive.read(Ticket(written.locator, topic_id))
-                    assert_whole(pa.Table.from_batches(list(batches), schema), written)
+                    topic, batches = archive.read(Ticket(written.locator, topic_id))
+                    assert_whole(pa.Table.from_batches(list(batches), topic.schema), written)
             described = [archive.describe_sequence(SequenceLocator(name)) for name in kept]
             mine = f'w{writer.number}/'
             stored = sum(

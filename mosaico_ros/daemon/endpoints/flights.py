@@ -12,7 +12,7 @@ from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.calls import Descriptor, Endpoint, Flight
 from mosaico_ros.daemon.descriptions import SequenceDescription, TopicDescription
 from mosaico_ros.protocol import bodies, codec, metadata, shapes
-from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.ticket import Ticket
 
@@ -95,12 +95,8 @@ class Flights:
 
     def do_get(self, data: bytes) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Return schema and rows that a ticket stands for."""
-        ticket = Ticket.decode(data)
-        schema, batches = self._archive.read(ticket)
-        topic = self._archive.describe_topic(ticket.locator)
-        if topic.topic_id != ticket.topic_id:
-            raise NotFoundError(f'The topic {ticket.locator} of this ticket was deleted')
-        return _with_metadata(schema, topic), batches
+        topic, batches = self._archive.read(Ticket.decode(data))
+        return _topic_schema(topic), batches
 
     def _endpoint(
         self,
@@ -174,11 +170,8 @@ def _topic_info(topic: TopicDescription) -> bodies.TopicInfo:
 
 
 def _topic_schema(topic: TopicDescription) -> pa.Schema:
-    return _with_metadata(_EMPTY if topic.schema is None else topic.schema, topic)
-
-
-def _with_metadata(schema: pa.Schema, topic: TopicDescription) -> pa.Schema:
     """Add what clients before 0.7 read from the schema to what the uploader put there."""
+    schema = _EMPTY if topic.schema is None else topic.schema
     properties: dict[str, Any] = {
         'ontology_tag': topic.ontology_tag,
         'serialization_format': topic.serialization_format.value,

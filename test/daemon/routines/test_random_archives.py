@@ -135,9 +135,9 @@ def state(archive: Archive) -> list[Any]:
             found += archive.notifications(topic.locator)
             if topic.schema is not None:
                 ticket = Ticket(topic.locator, topic.topic_id, None, None, True)
-                schema, batches = archive.read(ticket)
+                read, batches = archive.read(ticket)
                 sink = pa.BufferOutputStream()  # as bytes: NaN equals NaN there
-                with pa.ipc.new_stream(sink, schema) as stream:
+                with pa.ipc.new_stream(sink, read.schema) as stream:
                     for batch in batches:
                         stream.write_batch(batch)
                 found.append(sink.getvalue().to_pybytes())
