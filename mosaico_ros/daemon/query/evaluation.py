@@ -101,7 +101,7 @@ class Evaluator:
             groups = self._promising(chunk, footer, range(len(footer.rows)))
             for number, unit in enumerate(self._units(chunk, footer, groups, columns)):
                 with self._read(chunk, footer, unit, tally, alive, first=not number):
-                    for batch in opened.batches(unit.groups, columns):
+                    for batch in _attended(opened.batches(unit.groups, columns), alive):
                         if _matching(chunk.conditions, batch).true_count:
                             return True
         return False
@@ -198,7 +198,8 @@ class Evaluator:
     ) -> list[tuple[Times, npt.NDArray[np.bool_]]]:
         with self._read(chunk, opened.footer, unit, tally, alive, first):
             found = []
-            for batch in opened.batches(unit.groups, _timed(chunk.conditions)):
+            batches = opened.batches(unit.groups, _timed(chunk.conditions))
+            for batch in _attended(batches, alive):
                 times = batch.column(TIMESTAMP_COLUMN).to_numpy()
                 match = _matching(chunk.conditions, batch).to_numpy(zero_copy_only=False)
                 # A copy: the times must not keep the whole batch in memory.
@@ -215,8 +216,6 @@ class Evaluator:
         first: bool,
     ) -> Any:
         """Return the block inside which a unit may be in memory."""
-        if not alive():
-            raise CancelledError('The caller went away')
         if self._memory.limit and unit.memory > self._memory.limit:
             raise ResourceExhaustedError(
                 f'Reading one row group of the chunk {chunk.key} takes {unit.memory} bytes, the '
@@ -286,6 +285,14 @@ def _columns(conditions: Sequence[ResolvedCondition]) -> tuple[str, ...]:
 
 def _timed(conditions: Sequence[ResolvedCondition]) -> tuple[str, ...]:
     return (TIMESTAMP_COLUMN, *(c for c in _columns(conditions) if c != TIMESTAMP_COLUMN))
+
+
+def _attended(batches: Iterator[pa.RecordBatch], alive: Alive) -> Iterator[pa.RecordBatch]:
+    """Yield batches for as long as somebody waits for what comes of them."""
+    for batch in batches:
+        if not alive():
+            raise CancelledError('The caller went away')
+        yield batch
 
 
 def _matching(conditions: Sequence[ResolvedCondition], batch: pa.RecordBatch) -> pa.Array:
