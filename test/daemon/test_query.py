@@ -110,6 +110,33 @@ def test_catalog_sections(fleet, query, expected):
     assert found(fleet, query) == [f'dock_0{e[0]}/{names[e[1]]}' for e in expected]
 
 
+def test_there_are_more_conditions_than_a_database_joins_tables(filled):
+    names = [f'c{at}' for at in range(80)]
+    schema = pa.schema([TIME, *((name, pa.float64()) for name in names)])
+    for path, last in ('run/a', 4.0), ('run/b', 6.0):
+        rows = pa.table([[1, 2], *([0.0, 4.0] for _ in names[1:]), [0.0, last]], schema=schema)
+        filled.write(rows, path)
+    inside = {f'IMU.{name}': {'$between': [3, 5]} for name in names}
+    assert found(filled, {'ontology': inside}) == ['run/a']
+    assert found(filled, {'ontology': inside | {'IMU.c79': {'$gt': 5}}}) == ['run/b']
+    several = [{'$neq': at} for at in range(100, 200)]
+    assert found(filled, {'ontology': {'IMU.c79': [*several, {'$gt': 5}]}}) == ['run/b']
+
+
+@pytest.mark.parametrize('key', ['sequence', 'topic'])
+def test_nothing_has_a_name_with_nul_and_everything_another_one(fleet, key):
+    """One of the catalogs cannot hold it, and cannot be asked for it either."""
+    everything = found(fleet, {key: {'name': {'$match': '*'}}})
+    assert found(fleet, {key: {'name': {'$eq': 'gps\0'}}}) == []
+    assert found(fleet, {key: {'name': {'$match': 'g\0*'}}}) == []
+    assert found(fleet, {key: {'name': {'$in': ['\0', 'gps', 'dock_01']}}}) != []
+    assert found(fleet, {key: {'name': {'$neq': 'gps\0'}}}) == everything
+    assert found(fleet, {key: {'user_metadata': {'**': {'$eq': '\0'}}}}) == []
+    assert found(fleet, {'topic': {'ontology_tag': {'$eq': 'GPS\0'}}}) == []
+    assert found(fleet, {'ontology': {'GPS\0.x': {'$gt': 0}}}) == []
+    assert found(fleet, {'ontology': {'GPS.x\0': {'$gt': 0}}}) == []
+
+
 def test_one_item_per_sequence_in_the_order_of_creation(fleet):
     items = fleet.archive.query(parse({'topic': {'name': {'$match': '*'}}}))
     assert [str(item.sequence) for item in items] == ['dock_01', 'dock_02', 'dock_03']
@@ -457,26 +484,16 @@ def test_cluster_window_is_half_open(filled):
     assert [(c.start_ns, c.end_ns) for c in filled.archive.clusterize(request)] == [(10, 20)]
 
 
-def test_cluster_requests_are_checked(filled):
+def test_clusters_need_a_topic_and_conditions_of_its_tag(filled):
     locator = series(filled, 'run/a', [1, 2])
-    other = series(filled, 'other/a', [1, 2])
-    good = parse_ontology({'IMU.x': {'$eq': 1}})
-    for request in (
-        ClusterRequest(locator, ()),
-        ClusterRequest(locator, parse_ontology({'GPS.x': {'$eq': 1}})),
-        ClusterRequest(locator, good, -1),
-        ClusterRequest(locator, good, 0, 5, 5),
-    ):
-        with pytest.raises(InvalidArgumentError):
+    good = ClusterRequest(locator, parse_ontology({'IMU.x': {'$eq': 1}}))
+    missing = ClusterRequest(TopicLocator('run', 'no'), good.conditions)
+    strange = ClusterRequest(locator, parse_ontology({'GPS.x': {'$eq': 1}}))
+    for request, error in (missing, NotFoundError), (strange, InvalidArgumentError):
+        with pytest.raises(error):
             filled.archive.clusterize(request)
-    with pytest.raises(NotFoundError):
-        filled.archive.clusterize(ClusterRequest(TopicLocator('run', 'no'), good))
-    one, far = ClusterRequest(locator, good), ClusterRequest(other, good)
-    for requests in ([one], [one, far]):
-        with pytest.raises(InvalidArgumentError):
-            filled.archive.intersect(requests)
-    with pytest.raises(InvalidArgumentError, match='negative'):
-        filled.archive.intersect([one, one], -1)
+        with pytest.raises(error):
+            filled.archive.intersect([good, request])
 
 
 @pytest.mark.parametrize(

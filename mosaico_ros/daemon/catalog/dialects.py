@@ -41,6 +41,7 @@ __all__ = [
     'postgres_engines',
     'queue_writers',
     'sqlite_engines',
+    'storable',
     'translated',
 ]
 
@@ -122,6 +123,11 @@ def is_one_of(
         return column == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger)))
     given = sa.func.json_each(json.dumps(list(ids))).table_valued('value')
     return column.in_(sa.select(given.c.value))
+
+
+def storable(text: str) -> bool:
+    """Whether the catalog could hold a text; PostgreSQL cannot even be asked for others."""
+    return '\0' not in text
 
 
 def advance_ids(connection: Connection, table: sa.Table, past: int) -> None:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from mosaico_ros.daemon.catalog.database import Database
+from mosaico_ros.daemon.catalog.dialects import storable
 from mosaico_ros.daemon.catalog.tables import chunks, schemas, topics
 from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.columns import KnownSchema
@@ -32,7 +33,7 @@ from mosaico_ros.daemon.query.predicates import resolve
 from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
 from mosaico_ros.daemon.query.sections import Candidate, select_candidates
 from mosaico_ros.daemon.retrieval import Window
-from mosaico_ros.protocol.errors import NotFoundError
+from mosaico_ros.protocol.errors import CancelledError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.query import OntologyCondition, Query, Sections, alternatives
 from mosaico_ros.protocol.tags import tag_spellings
@@ -243,7 +244,7 @@ class _Run:
                 return [(found, None) for found in select_candidates(connection, way, None)]
         groups: dict[tuple[str, ...], list[OntologyCondition]] = {}
         for condition in way.ontology:
-            key = tuple(sorted(tag_spellings(condition.tag)))
+            key = tuple(sorted(filter(storable, tag_spellings(condition.tag))))
             groups.setdefault(key, []).append(condition)
         found: dict[int, tuple[Candidate, Range | None]] = {}
         remaining: set[int] | None = None  # sequences that satisfy every group so far
@@ -316,6 +317,8 @@ class _Run:
         for topic_id, group in groupby(rows, key=lambda row: row.topic_id):
             if passing is not None and topic_id not in passing:
                 continue
+            if not self._alive():
+                raise CancelledError('The caller went away')
             open_chunks: list[ChunkRef] = []
             hit = False
             for row in group:

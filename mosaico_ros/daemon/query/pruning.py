@@ -31,6 +31,9 @@ _NAMED_CHUNKS = 4096
 # With so few nothing is gained by looking for fewer.
 _FEW_CHUNKS = 128
 
+# Conditions of which bounds are looked at: each joins a table, and databases join only so many.
+_JUDGED = 32
+
 # What is selected of bounds, for each condition, behind what says which chunk of which topic.
 _NAMES = Bounds._fields[:4]
 _PLAIN_COLUMNS = 12
@@ -51,6 +54,7 @@ def candidate_chunks(
     Its rows name the topic, and carry the bounds of each condition's column, for
     :func:`undecided`.
     """
+    conditions = conditions[:_JUDGED]
     source = chunks.join(topics, topics.c.id == chunks.c.topic_id)
     source = source.join(sequences, sequences.c.id == topics.c.sequence_id)
     where = _of_topics(tags, topic_ids, schema_ids)
@@ -199,8 +203,10 @@ def undecided(chunk: Row[Any], conditions: Conditions) -> tuple[Conditions, bool
     left: list[ResolvedCondition] = []
     some = True
     for at, condition in enumerate(conditions):
-        first = _PLAIN_COLUMNS + at * len(_NAMES)
-        found = verdict(condition, Bounds(*chunk[first : first + len(_NAMES)]))
+        found = Verdict.OPEN
+        if at < _JUDGED:
+            first = _PLAIN_COLUMNS + at * len(_NAMES)
+            found = verdict(condition, Bounds(*chunk[first : first + len(_NAMES)]))
         if found is Verdict.NONE:
             return None
         if found is not Verdict.ALL:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from mosaico_ros.daemon.catalog.dialects import storable
 from mosaico_ros.daemon.catalog.tables import sequences, topics
 from mosaico_ros.daemon.query.user_metadata import satisfies
 from mosaico_ros.protocol.locators import TopicLocator
@@ -59,7 +60,8 @@ def select_candidates(
     for item in query.sequence.fields:
         exact = item.condition.operator is Operator.EQ and not item.negated
         if exact and item.field is CatalogField.NAME:
-            selected = selected.where(sequences.c.name == item.condition.value)
+            name = str(item.condition.value)
+            selected = selected.where(sequences.c.name == name if storable(name) else sa.false())
     passing: dict[int, bool] = {}
     rows: Iterator[Any] = connection.execution_options(yield_per=1000).execute(selected)
     for row in rows:

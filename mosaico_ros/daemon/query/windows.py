@@ -30,7 +30,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class ClusterRequest:
-    """Which rows of a topic to cluster.
+    """Which rows of a topic to cluster, as the body of the action says once it is checked.
 
     Parameters
     ----------
@@ -64,37 +64,21 @@ def clusterize(
     NotFoundError
         If there is no such topic.
     InvalidArgumentError
-        No conditions, one of another tag, an empty window, or a negative pause.
+        If a condition is of another tag.
 
     """
-    _check(engine, request)
+    _check_tags(engine, request)
     return _clusters(engine, request, alive)
 
 
-def _check(engine: QueryEngine, request: ClusterRequest) -> None:
+def _check_tags(engine: QueryEngine, request: ClusterRequest) -> None:
     tag = tag_of(engine, request.locator)
-    if not request.conditions:
-        raise InvalidArgumentError(
-            f'No conditions are given for {request.locator}',
-            remedy='Give at least one ontology condition; without one every row is in.',
-        )
     for condition in request.conditions:
         if not same_tag(tag, condition.tag):
             raise InvalidArgumentError(
                 f'The condition on {condition.key} is not for {request.locator}, whose tag is '
                 f'{tag}'
             )
-    if request.clustering_dt_ns < 0:
-        raise InvalidArgumentError('clustering_dt_ns is negative')
-    if (
-        request.start_ns is not None
-        and request.end_ns is not None
-        and request.start_ns >= request.end_ns
-    ):
-        raise InvalidArgumentError(
-            f'The window [{request.start_ns}, {request.end_ns}) is empty',
-            remedy='Give a start before the end.',
-        )
 
 
 def _clusters(engine: QueryEngine, request: ClusterRequest, alive: Alive) -> Iterator[Cluster]:
@@ -140,23 +124,11 @@ def intersect(
     NotFoundError
         If there is no such topic.
     InvalidArgumentError
-        Fewer than two topics, topics of several sequences, a negative tolerance, or what
-        :func:`clusterize` refuses.
+        If a condition is of another tag.
 
     """
-    if len(requests) < 2:
-        raise InvalidArgumentError(
-            'An intersection needs at least two topics', remedy='Cluster a single topic instead.'
-        )
-    if len({request.locator.sequence for request in requests}) > 1:
-        raise InvalidArgumentError(
-            'The topics of an intersection are of several sequences',
-            remedy='Ask for each sequence on its own.',
-        )
-    if tolerance_ns < 0:
-        raise InvalidArgumentError('intersect_dt_ns is negative')
     for request in requests:
-        _check(engine, request)
+        _check_tags(engine, request)
     return _overlaps([_clusters(engine, request, alive) for request in requests], tolerance_ns)
 
 

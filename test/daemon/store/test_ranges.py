@@ -72,6 +72,33 @@ def test_reads_on_the_plan_fetch_each_span_once():
     assert sorted(content.fetched) == spans(ranges)
 
 
+def test_what_is_planned_after_a_look_at_the_end_is_fetched_by_spans():
+    content = Content(12 * MIB)
+    ranges: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(2) as pool:
+        source = RangedSource(content, pool, lambda: ranges)
+        source.seek(-1000, 2)
+        assert source.read() == content.data[-1000:]
+        for begin in (0, 6 * MIB):  # a first part of it, then another
+            ranges[:] = [(at, at + 50_000) for at in range(begin, begin + MIB, 50_000)]
+            for start, stop in ranges:
+                source.seek(start)
+                assert source.read(stop - start) == content.data[start:stop]
+        source.close()
+    assert len(content.fetched) == 1 + 2 * len(spans(ranges))
+
+
+def test_a_small_object_takes_one_request_whatever_is_planned_of_it():
+    content = Content(100_000)
+    with ThreadPoolExecutor(1) as pool:
+        ranges: list[tuple[int, int]] = []
+        source = RangedSource(content, pool, lambda: ranges)
+        ranges.append((4, 60_000))
+        source.seek(4)
+        assert source.read(50_000) == content.data[4:50_004]
+    assert len(content.fetched) == 1
+
+
 def test_end_of_an_object_is_fetched_once():
     content = Content(MIB)
     with ThreadPoolExecutor(1) as pool:
