@@ -166,19 +166,23 @@ class TimeRange:
 
 @dataclass(frozen=True)
 class Clusterize:
-    """``topic_filter_clusterize``; `timestamp_range` is half-open, `ontology` not yet parsed."""
+    """``topic_filter_clusterize``; conditions are not yet parsed.
+
+    `timestamp_range` is half-open. `where`, an extension, holds conditions on rows as a tree.
+    """
 
     locator: TopicLocator
     clustering_dt_ns: int
     ontology: dict[str, Any]
     timestamp_range: TimeRange | None = None
+    where: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.clustering_dt_ns < 0:
             raise InvalidArgumentError(
                 f"The field 'clustering_dt_ns' is negative: {self.clustering_dt_ns}"
             )
-        if not self.ontology:
+        if not self.ontology and self.where is None:
             raise InvalidArgumentError(
                 f"The field 'ontology' names no condition on {self.locator}",
                 remedy='Clusters are made of rows that satisfy at least one condition.',
@@ -354,11 +358,16 @@ class NotificationList:
 
 @dataclass(frozen=True)
 class QueryTopicItem:
-    """One topic of a query answer; `timestamp_range` is inclusive at both ends."""
+    """One topic of a query answer.
+
+    `timestamp_range` is inclusive at both ends. `rows`, only of queries with ``where``, is the
+    tree of conditions by which its rows matched; ``topic_filter_*`` take it as `where`.
+    """
 
     locator: TopicLocator
     ontology_tag: str | None = None
     timestamp_range: tuple[int, int] | None = None
+    rows: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

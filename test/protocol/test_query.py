@@ -315,6 +315,19 @@ def test_the_plain_sections_hold_in_every_alternative():
     assert list(map(spelled, found)) == [['o9', 'o1'], ['o9', 'o2']]
 
 
+def test_alternatives_of_rows_can_be_written_as_a_tree():
+    body = {'$or': [{'$not': {'ontology': {'T.x': {'$gt': 1}, 'T.y': {'$lt': 2}}}},
+                    {'ontology': {'T.x': {'$eq': 1}, 'T.z': {'$eq': 2}}}]}  # fmt: skip
+    ways = query.row_alternatives(
+        query.parse_ontology({'T.a': {'$eq': 0}}), query.parse_where(body)
+    )
+    assert [len(way) for way in ways] == [2, 2, 3]
+    written = query.where_json(query.rows_tree(ways))
+    assert query.row_alternatives((), query.parse_where(written)) == ways
+    with pytest.raises(InvalidArgumentError, match='topics'):
+        query.row_alternatives((), query.parse_where({'topic': {'name': {'$eq': 'a'}}}))
+
+
 def test_too_many_alternatives_are_refused():
     pair = {'$or': [row(1), row(2)]}
     assert len(query.alternatives(query.parse({'where': {'$and': [pair] * 2}}))) == 4

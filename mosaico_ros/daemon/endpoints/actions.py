@@ -283,7 +283,10 @@ class Actions:
                         item.sequence,
                         [
                             bodies.QueryTopicItem(
-                                topic.locator, topic.ontology_tag, topic.timestamp_range
+                                topic.locator,
+                                topic.ontology_tag,
+                                topic.timestamp_range,
+                                query.where_json(topic.rows) if topic.rows else None,
                             )
                             for topic in item.topics
                         ],
@@ -338,6 +341,7 @@ def _cluster_request(request: bodies.Clusterize) -> ClusterRequest:
         request.clustering_dt_ns,
         None if window is None else window.start_ns,
         None if window is None else window.end_ns,
+        None if request.where is None else query.parse_where(request.where),
     )
 
 

@@ -26,6 +26,7 @@ Number = int | float | Fraction
 
 _NANOSECONDS = {'s': 10**9, 'ms': 10**6, 'us': 10**3, 'ns': 1}
 _DAY = 86_400 * 10**9
+_COUNT = re.compile(r'[+-]?\d{1,20}', re.ASCII)
 _INSTANT = re.compile(
     r'(?:(\d{4})-(\d\d)-(\d\d))?(?:(?:^|[T ])(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?'
     r'\s*(Z|UTC|[+-]\d\d:?\d\d)?'
@@ -212,7 +213,14 @@ def _in_range(value: int, arrow_type: pa.DataType) -> bool:
 
 
 def _count(text: Any, arrow_type: pa.DataType) -> Number | None:
-    """Return ISO-8601 text as a count of the column's unit; without a zone it is UTC."""
+    """Return ISO-8601 text as a count of the column's unit; without a zone it is UTC.
+
+    A number, also as decimal text, is such a count already.
+    """
+    if isinstance(text, str) and _COUNT.fullmatch(text):
+        return int(text)
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return text
     found = _INSTANT.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
         return None

@@ -35,8 +35,15 @@ from mosaico_ros.daemon.query.sections import Candidate, select_candidates
 from mosaico_ros.daemon.retrieval import Window
 from mosaico_ros.protocol.errors import CancelledError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
-from mosaico_ros.protocol.query import OntologyCondition, Query, Sections, alternatives
-from mosaico_ros.protocol.tags import tag_spellings
+from mosaico_ros.protocol.query import (
+    OntologyCondition,
+    Query,
+    Sections,
+    Where,
+    alternatives,
+    rows_tree,
+)
+from mosaico_ros.protocol.tags import same_tag, tag_spellings
 
 __all__ = ['QueryEngine', 'QueryItem', 'QueryLimits', 'QueryPage', 'QueryTopic', 'forever']
 
@@ -50,6 +57,8 @@ _ATTEMPTS = 3
 _LARGE_ROWS = 10 * ROW_GROUP_ROWS
 
 Range = tuple[int, int]
+#: What one row has to satisfy.
+_Row = tuple[OntologyCondition, ...]
 #: A topic, and its chunks that bounds left open.
 _Pending = tuple[Candidate, list[ChunkRef]]
 
@@ -65,12 +74,15 @@ class QueryTopic:
     timestamp_range
         First and last time of the rows that satisfy the ontology conditions, both inclusive;
         `None` unless it was asked for and there are such conditions.
+    rows
+        For queries with a tree: conditions that those rows satisfy.
 
     """
 
     locator: TopicLocator
     ontology_tag: str
     timestamp_range: Range | None = None
+    rows: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -221,18 +233,24 @@ class _Run:
         self._plan = Plan()
 
     def page(self) -> QueryPage:
-        found: dict[int, tuple[Candidate, Range | None]] = {}
+        found: dict[int, tuple[Candidate, Range | None, list[_Row]]] = {}
         for way in alternatives(self._query) if self._query else ():
             for candidate, times in self._answer(way):
-                _, known = found.get(candidate.id, (None, None))
-                found[candidate.id] = candidate, _spanning(known, times)
+                _, known, ways = found.get(candidate.id, (None, None, []))
+                row = tuple(c for c in way.ontology if same_tag(c.tag, candidate.tag))
+                found[candidate.id] = (
+                    candidate,
+                    _spanning(known, times),
+                    [*ways, row] if row else ways,
+                )
         by_sequence: dict[int, QueryItem] = {}
         for topic_id in sorted(found):
-            candidate, times = found[topic_id]
+            candidate, times, ways = found[topic_id]
+            rows = rows_tree(ways) if ways and self._query.where is not None else None
             item = by_sequence.setdefault(
                 candidate.sequence_id, QueryItem(SequenceLocator(candidate.locator.sequence), [])
             )
-            item.topics.append(QueryTopic(candidate.locator, candidate.tag, times))
+            item.topics.append(QueryTopic(candidate.locator, candidate.tag, times, rows))
         with self._plan.timed('page'):
             order, cursor = page(self._engine.database, self._query, by_sequence)
         return QueryPage([by_sequence[number] for number in order], cursor, self._plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from mosaico_ros.daemon.query.topic_rows import TopicRows, tag_of
 from mosaico_ros.daemon.retrieval import Window
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
-from mosaico_ros.protocol.query import OntologyCondition
+from mosaico_ros.protocol.query import OntologyCondition, Where, row_alternatives
 from mosaico_ros.protocol.tags import same_tag
 
 __all__ = ['Cluster', 'ClusterRequest', 'clusterize', 'intersect']
@@ -36,8 +37,8 @@ class ClusterRequest:
     ----------
     locator
         The topic.
-    conditions
-        What its rows must satisfy; of this topic's tag, at least one.
+    conditions, where
+        What its rows must satisfy; of this topic's tag, at least one condition.
     clustering_dt_ns
         Longest pause inside a cluster; 0 makes one cluster of everything.
     start_ns, end_ns
@@ -50,6 +51,12 @@ class ClusterRequest:
     clustering_dt_ns: int = 0
     start_ns: int | None = None
     end_ns: int | None = None
+    where: Where | None = None
+
+    @property
+    def ways(self) -> list[tuple[OntologyCondition, ...]]:
+        """Alternatives; rows satisfy all conditions of one."""
+        return row_alternatives(self.conditions, self.where)
 
 
 def clusterize(
@@ -73,7 +80,7 @@ def clusterize(
 
 def _check_tags(engine: QueryEngine, request: ClusterRequest) -> None:
     tag = tag_of(engine, request.locator)
-    for condition in request.conditions:
+    for condition in (condition for way in request.ways for condition in way):
         if not same_tag(tag, condition.tag):
             raise InvalidArgumentError(
                 f'The condition on {condition.key} is not for {request.locator}, whose tag is '
@@ -83,14 +90,34 @@ def _check_tags(engine: QueryEngine, request: ClusterRequest) -> None:
 
 def _clusters(engine: QueryEngine, request: ClusterRequest, alive: Alive) -> Iterator[Cluster]:
     window = Window(request.start_ns, request.end_ns)
-    rows = TopicRows(engine, request.locator, request.conditions, window, alive)
     pause = request.clustering_dt_ns
+    ways = [
+        TopicRows(engine, request.locator, conditions, window, alive)
+        for conditions in request.ways
+    ]
     if not pause:
-        found = rows.matching_range()
-        if found is not None:
-            yield Cluster(*found, 0)
+        found = [times for rows in ways if (times := rows.matching_range()) is not None]
+        if found:
+            yield Cluster(min(t[0] for t in found), max(t[1] for t in found), 0)
         return
+    # The clusters of all ways: those of each, joined where the pause between them allows it.
+    spans = heapq.merge(*(_spans(rows, pause) for rows in ways))
     count = 0
+    cluster: tuple[int, int] | None = None
+    for start, end in spans:
+        if cluster is not None and start - cluster[1] <= pause:
+            cluster = cluster[0], max(cluster[1], end)
+            continue
+        if cluster is not None:
+            yield Cluster(*cluster, count)
+            count += 1
+        cluster = start, end
+    if cluster is not None:
+        yield Cluster(*cluster, count)
+
+
+def _spans(rows: TopicRows, pause: int) -> Iterator[tuple[int, int]]:
+    """Yield first and last time of each stretch of rows without a longer pause."""
     start: int | None = None
     end = 0
     for times in rows.matching_times():
@@ -100,13 +127,11 @@ def _clusters(engine: QueryEngine, request: ClusterRequest, alive: Alive) -> Ite
         unsigned = times.astype(np.uint64)
         gaps = np.diff(unsigned, prepend=np.int64(end).astype(np.uint64))
         for at in np.flatnonzero(gaps > pause):
-            last = int(times[at - 1]) if at else end
-            yield Cluster(start, last, count)
-            count += 1
+            yield start, int(times[at - 1]) if at else end
             start = int(times[at])
         end = int(times[-1])
     if start is not None:
-        yield Cluster(start, end, count)
+        yield start, end
 
 
 def intersect(

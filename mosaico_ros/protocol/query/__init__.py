@@ -7,8 +7,8 @@ Evaluation against stored data is the daemon's.
 
 from __future__ import annotations
 
-from mosaico_ros.protocol.query.conditions import Condition, Operator, Scalar
-from mosaico_ros.protocol.query.parser import parse, parse_ontology
+from mosaico_ros.protocol.query.conditions import Condition, Operator, Scalar, grouped
+from mosaico_ros.protocol.query.parser import parse, parse_ontology, parse_where
 from mosaico_ros.protocol.query.pattern import MatchFlavour, Pattern
 from mosaico_ros.protocol.query.tree import (
     AllOf,
@@ -32,8 +32,8 @@ from mosaico_ros.protocol.query.tree import (
     ontology_key,
     ontology_path,
 )
-from mosaico_ros.protocol.query.where import alternatives
-from mosaico_ros.protocol.query.writer import to_json
+from mosaico_ros.protocol.query.where import alternatives, row_alternatives, rows_tree
+from mosaico_ros.protocol.query.writer import to_json, where_json
 
 __all__ = [
     'AllOf',
@@ -59,10 +59,15 @@ __all__ = [
     'StepKind',
     'Where',
     'alternatives',
+    'grouped',
     'metadata_path',
     'ontology_key',
     'ontology_path',
     'parse',
     'parse_ontology',
+    'parse_where',
+    'row_alternatives',
+    'rows_tree',
     'to_json',
+    'where_json',
 ]

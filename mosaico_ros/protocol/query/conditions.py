@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -12,7 +12,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.limits import MAX_LIST_OPERAND
 from mosaico_ros.protocol.query.pattern import Pattern
 
-__all__ = ['Condition', 'Operator', 'Scalar', 'conditions_json', 'parse_conditions']
+__all__ = ['Condition', 'Operator', 'Scalar', 'grouped', 'parse_conditions']
 
 Scalar = bool | int | float | str
 
@@ -165,11 +165,19 @@ def parse_conditions(
     return tuple(conditions)
 
 
-def conditions_json(conditions: Sequence[Condition]) -> Any:
-    """Return conditions on one field in the shortest spelling that holds them."""
-    spelled = [condition.to_json() for condition in conditions]
-    merged = {name: operand for entry in spelled for name, operand in entry.items()}
-    return merged if len(merged) == len(spelled) else spelled
+def grouped(conditions: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return conditions, each a key and an operator with its operand, as an object by key.
+
+    Several on one key take the shortest spelling that holds them.
+    """
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for key, spelled in conditions:
+        by_key.setdefault(key, []).append(spelled)
+    body: dict[str, Any] = {}
+    for key, known in by_key.items():
+        merged = {name: operand for entry in known for name, operand in entry.items()}
+        body[key] = merged if len(merged) == len(known) else known
+    return body
 
 
 def _no_operator(where: str) -> InvalidArgumentError:

@@ -17,7 +17,6 @@ from mosaico_ros.protocol.query.tree import (
     Not,
     OntologyCondition,
     Order,
-    OrderKey,
     Query,
     SectionQuery,
     Sections,
@@ -64,8 +63,8 @@ def parse(body: dict[str, Any]) -> Query:
         plain.topic,
         plain.ontology,
         wants_range,
-        None if where is None else _where(where),
-        _order(body.get('order')),
+        None if where is None else parse_where(where),
+        Order() if body.get('order') is None else Order.parse(body['order']),
         _limit(body.get('limit')),
         _cursor(body.get('cursor')),
         _flag(body.get('explain') or False, 'explain'),
@@ -80,16 +79,24 @@ def _sections(body: dict[str, Any]) -> Sections:
     )
 
 
-def _where(node: Any) -> Where:
+def parse_where(node: Any) -> Where:
+    """Read the tree behind ``where``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something in it is no node, or a malformed condition; names it.
+
+    """
     operator = next(iter(node)) if isinstance(node, dict) and len(node) == 1 else None
     if operator in ('$and', '$or'):
         parts = node[operator]
         if not isinstance(parts, list) or not parts:
             raise InvalidArgumentError(f'{operator} in where takes a list with at least one part')
-        found = tuple(map(_where, parts))
+        found = tuple(map(parse_where, parts))
         return AllOf(found) if operator == '$and' else AnyOf(found)
     if operator == '$not':
-        return Not(_where(node[operator]))
+        return Not(parse_where(node[operator]))
     if not isinstance(node, dict):
         raise InvalidArgumentError('A part of where is not a JSON object')
     _known(node, _SECTIONS, 'part of where')
@@ -115,19 +122,6 @@ def _flag(value: Any, where: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidArgumentError(f'{where} is not true or false')
     return value
-
-
-def _order(value: Any) -> Order:
-    if value is None:
-        return Order()
-    text = value if isinstance(value, str) else ''
-    try:
-        return Order(OrderKey(text.removeprefix('-')), text.startswith('-'))
-    except ValueError:
-        names = ', '.join(key.value for key in OrderKey)
-        raise InvalidArgumentError(
-            'The order of the query is unknown', remedy=f'Known are {names}; "-" turns it round.'
-        ) from None
 
 
 def _limit(value: Any) -> int | None:

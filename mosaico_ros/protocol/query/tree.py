@@ -212,6 +212,18 @@ class Order:
     key: OrderKey = OrderKey.CREATED
     descending: bool = False
 
+    @classmethod
+    def parse(cls, text: str) -> Order:
+        """Read ``name`` or ``-name``; InvalidArgumentError if there is no such key."""
+        try:
+            return cls(OrderKey(text.removeprefix('-')), text.startswith('-'))
+        except (ValueError, AttributeError):
+            names = ', '.join(key.value for key in OrderKey)
+            raise InvalidArgumentError(
+                f'The order {str(text)[:40]!r} of the query is unknown',
+                remedy=f'Known are {names}; "-" turns it round.',
+            ) from None
+
     def __str__(self) -> str:
         return f'-{self.key.value}' if self.descending else self.key.value
 

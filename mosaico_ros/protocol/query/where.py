@@ -24,7 +24,7 @@ On one tag this is the same as evaluating the tree row by row. "No row is above 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import reduce
 from math import prod
@@ -33,14 +33,16 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.limits import MAX_ALTERNATIVES
 from mosaico_ros.protocol.query.tree import (
     AllOf,
+    AnyOf,
     Not,
+    OntologyCondition,
     Query,
     SectionQuery,
     Sections,
     Where,
 )
 
-__all__ = ['alternatives']
+__all__ = ['alternatives', 'row_alternatives', 'rows_tree']
 
 
 def alternatives(query: Query) -> list[Sections]:
@@ -54,6 +56,33 @@ def alternatives(query: Query) -> list[Sections]:
     """
     ways = [Sections()] if query.where is None else _ways(query.where, negated=False)
     return list(dict.fromkeys(_together(query, way) for way in ways))
+
+
+def row_alternatives(
+    conditions: tuple[OntologyCondition, ...], where: Where | None
+) -> list[tuple[OntologyCondition, ...]]:
+    """Return what rows have to satisfy: all conditions of one of the alternatives.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The tree asks for sequences or topics too, or there are too many alternatives.
+
+    """
+    ways = alternatives(Query(ontology=conditions, where=where))
+    if any(way.sequence or way.topic for way in ways):
+        raise InvalidArgumentError('Rows are not chosen by conditions on sequences or topics')
+    return [way.ontology for way in ways]
+
+
+def rows_tree(ways: Iterable[tuple[OntologyCondition, ...]]) -> Where:
+    """Return the tree that :func:`row_alternatives` takes apart into these."""
+
+    def leaf(condition: OntologyCondition) -> Where:
+        plain = Sections(ontology=(replace(condition, negated=False),))
+        return Not(plain) if condition.negated else plain
+
+    return AnyOf(tuple(AllOf(tuple(map(leaf, way))) for way in ways))
 
 
 def _ways(node: Where, negated: bool) -> list[Sections]:

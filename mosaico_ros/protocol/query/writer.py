@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mosaico_ros.protocol.query.conditions import Condition, conditions_json
+from mosaico_ros.protocol.query.conditions import grouped
 from mosaico_ros.protocol.query.tree import (
     AllOf,
     AnyOf,
@@ -16,7 +16,7 @@ from mosaico_ros.protocol.query.tree import (
     Where,
 )
 
-__all__ = ['to_json']
+__all__ = ['to_json', 'where_json']
 
 
 def to_json(query: Query) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def to_json(query: Query) -> dict[str, Any]:
     if query.include_timestamp_range:
         body.setdefault('ontology', {})['include_timestamp_range'] = True
     if query.where is not None:
-        body['where'] = _where_json(query.where)
+        body['where'] = where_json(query.where)
     if query.order != Order():
         body['order'] = str(query.order)
     if query.limit is not None:
@@ -37,12 +37,13 @@ def to_json(query: Query) -> dict[str, Any]:
     return body
 
 
-def _where_json(node: Where) -> dict[str, Any]:
+def where_json(node: Where) -> dict[str, Any]:
+    """Return a tree as ``where`` holds it."""
     if isinstance(node, Not):
-        return {'$not': _where_json(node.part)}
+        return {'$not': where_json(node.part)}
     if isinstance(node, (AllOf, AnyOf)):
         name = '$and' if isinstance(node, AllOf) else '$or'
-        return {name: [_where_json(part) for part in node.parts]}
+        return {name: [where_json(part) for part in node.parts]}
     return _sections_json(node)
 
 
@@ -52,21 +53,15 @@ def _sections_json(sections: Sections) -> dict[str, Any]:
         if section:
             body[name] = _section_json(section)
     if sections.ontology:
-        body['ontology'] = _grouped((row.key, row.condition) for row in sections.ontology)
+        body['ontology'] = grouped((row.key, row.condition.to_json()) for row in sections.ontology)
     return body
 
 
 def _section_json(section: SectionQuery) -> dict[str, Any]:
-    body = _grouped((item.field.value, item.condition) for item in section.fields)
+    body = grouped((item.field.value, item.condition.to_json()) for item in section.fields)
     if section.user_metadata:
-        body['user_metadata'] = _grouped(
-            ('.'.join(map(str, entry.path)), entry.condition) for entry in section.user_metadata
+        body['user_metadata'] = grouped(
+            ('.'.join(map(str, entry.path)), entry.condition.to_json())
+            for entry in section.user_metadata
         )
     return body
-
-
-def _grouped(conditions: Any) -> dict[str, Any]:
-    by_key: dict[str, list[Condition]] = {}
-    for key, condition in conditions:
-        by_key.setdefault(key, []).append(condition)
-    return {key: conditions_json(found) for key, found in by_key.items()}

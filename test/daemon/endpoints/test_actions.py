@@ -243,6 +243,42 @@ def test_clusters_come_one_per_result(remote):
         results(remote, clusterize, **(topic('a') | {'ontology': {}}))
 
 
+def test_clusters_of_a_tree_are_those_of_the_rows_that_an_answer_names(remote):
+    for path in 'ab':
+        remote.put(path, [batch([0, 10, 20, 30, 40], [1.0, 2.0, 3.0, 4.0, 5.0])])
+    x = 'Custom.x'
+    ends = {'$or': [{'ontology': {x: {'$lt': 2}}}, {'$not': {'ontology': {x: {'$lt': 5}}}}]}
+    of_a = {'$and': [{'topic': {'name': {'$eq': 'a'}}}, ends]}
+    middle_of_b = {'topic': {'name': {'$eq': 'b'}}, 'ontology': {x: {'$eq': 3}}}
+    here = {'name': {'$eq': remote.sequence}}
+    found = remote.act('query', sequence=here, where={'$or': [of_a, middle_of_b]})
+    a, b = (
+        {
+            'locator': topic['locator'],
+            'clustering_dt_ns': 5,
+            'ontology': {},
+            'where': topic['rows'],
+        }
+        for topic in found['items'][0]['topics']
+    )
+
+    def spans(name, **body):
+        return [tuple(page['response']['ts'].values()) for page in results(remote, name, **body)]
+
+    clusterize = 'topic_filter_clusterize'
+    assert spans(clusterize, **a) == [(0, 0), (40, 40)]
+    assert spans(clusterize, **b) == [(20, 20)]
+    assert spans(clusterize, **(a | {'clustering_dt_ns': 40})) == [(0, 40)]
+    assert spans(clusterize, **(a | {'clustering_dt_ns': 0})) == [(0, 40)]
+    assert spans(clusterize, **(a | {'ontology': {x: {'$gt': 1}}})) == [(40, 40)]
+    whole = [one | {'clustering_dt_ns': 0} for one in (a, b)]
+    assert spans('topic_filter_intersect', topics=whole, intersect_dt_ns=0) == [(20, 20)]
+    with pytest.raises(pa.ArrowInvalid, match='sequences or topics'):
+        results(remote, clusterize, **(a | {'where': of_a}))
+    plain = remote.act('query', sequence=here, ontology={x: {'$gt': 1}})
+    assert 'rows' not in plain['items'][0]['topics'][0]
+
+
 def test_all_actions_are_listed(remote):
     listed = {action.type: action.description for action in remote.client.list_actions()}
     assert {'info', 'query', 'topic_filter_intersect', 'topic_notification_purge'} <= set(listed)
