@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         QueryableNumeric as QueryableNumeric,
         QueryableString as QueryableString,
         QueryOntologyCatalog as QueryOntologyCatalog,
+        QueryPlan as QueryPlan,
         QueryResponse as QueryResponse,
         QueryResponseItem as QueryResponseItem,
         QueryResponseItemSequence as QueryResponseItemSequence,
@@ -182,6 +183,7 @@ _EXPORTS: dict[str, str] = {
         (
             'Query',
             'QueryOntologyCatalog',
+            'QueryPlan',
             'QueryResponse',
             'QueryResponseItem',
             'QueryResponseItemSequence',

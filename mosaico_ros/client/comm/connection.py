@@ -182,11 +182,15 @@ class Connection:
         except UnavailableError:
             return self.action(name, body)
 
-    def pages(self, name: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-        """Call an action that answers with one envelope per result."""
-        answers = self._results(name, body, None)
-        responses = (envelope.open_envelope(name, answer) for answer in answers)
-        return [response for response in responses if response is not None]
+    def pages(self, name: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Call an action that answers with one envelope per result; yield them as they come.
+
+        Closing the iterator cancels the call.
+        """
+        for answer in self._results(name, body, None):
+            response = envelope.open_envelope(name, answer)
+            if response is not None:
+                yield response
 
     def list_paths(self) -> Iterator[tuple[str, ...]]:
         """Yield the path of every Flight that the daemon lists."""
@@ -256,15 +260,14 @@ class Connection:
             )
         return self._flight
 
-    def _results(self, name: str, body: dict[str, Any], timeout: float | None) -> list[bytes]:
+    def _results(self, name: str, body: dict[str, Any], timeout: float | None) -> Iterator[bytes]:
         options = self._options
         if timeout is not None:
             options = flight.FlightCallOptions(timeout=timeout, headers=self._headers)
         request = flight.Action(name, codec.encode(body))
         with translated(peer=str(self.endpoint)):
-            return [
-                result.body.to_pybytes() for result in self._client().do_action(request, options)
-            ]
+            for result in self._client().do_action(request, options):
+                yield result.body.to_pybytes()
 
 
 def _command(body: InfoCommand | PutCommand) -> flight.FlightDescriptor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,14 +17,16 @@ from mosaico_ros.client.handlers.sequence_handler import SequenceHandler
 from mosaico_ros.client.handlers.sequence_updater import SequenceUpdater
 from mosaico_ros.client.handlers.sequence_writer import SequenceWriter
 from mosaico_ros.client.handlers.topic_handler import TopicHandler
-from mosaico_ros.client.query.builders import Query
+from mosaico_ros.client.query.asking import ask, one_query
+from mosaico_ros.client.query.plan import QueryPlan
 from mosaico_ros.client.query.response import QueryResponse
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
 from mosaico_ros.protocol.server_info import EXTENSION_NOTIFICATIONS, ServerInfo
 
 if TYPE_CHECKING:
-    from mosaico_ros.client.query.builders import QueryBuilder
+    from mosaico_ros.client.query.builders import Query, QueryBuilder
+    from mosaico_ros.models.core.combining import Combination
 
 __all__ = ['DEFAULT_PORT', 'MosaicoClient']
 
@@ -306,32 +309,86 @@ class MosaicoClient:
         locator = TopicLocator.join(sequence_name, topic_name)
         self._connection.action('topic_notification_purge', {'locator': str(locator)})
 
-    def query(self, *queries: QueryBuilder, query: Query | None = None) -> QueryResponse:
+    def query(
+        self,
+        *queries: QueryBuilder | Combination,
+        query: Query | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> QueryResponse:
         """Find sequences and topics; all conditions of all builders must hold.
 
         Parameters
         ----------
         *queries
             At most one each of :class:`QuerySequence`, :class:`QueryTopic`,
-            :class:`QueryOntologyCatalog`.
+            :class:`QueryOntologyCatalog`; builders combined by ``&``, ``|`` and ``~``.
         query
             The same as one object, instead.
+        order_by
+            Order of the sequences: ``created`` (the default), ``name`` or ``start_time``, with
+            ``-`` in front for the reverse.
+        limit
+            Sequences in the answer, at most.
+        cursor
+            Where to go on: ``next_cursor`` of the last response to the same query.
 
         Raises
         ------
         InvalidArgumentError
             Nothing given, both forms given, a kind twice, or a condition the daemon refuses.
+        UnimplementedError
+            The daemon, being a published one, lacks what the query needs.
 
         """
-        if (query is None) == (not queries):
-            raise InvalidArgumentError(
-                'query() needs builders', remedy='Give builders, or query=Query(...).'
-            )
-        wanted = Query(*queries) if query is None else query
-        answer = self._connection.action('query', wanted.to_dict())
-        return QueryResponse.from_dict(
-            answer or {}, self._connection, wanted.ontology_conditions()
-        )
+        wanted = one_query(queries, query)
+        body, answer = ask(self._connection, wanted, order=order_by, limit=limit, cursor=cursor)
+        return QueryResponse.from_answer(answer, self._connection, body)
+
+    def query_pages(
+        self,
+        *queries: QueryBuilder | Combination,
+        query: Query | None = None,
+        order_by: str | None = None,
+        page_size: int = 1000,
+    ) -> Iterator[QueryResponse]:
+        """Yield what :meth:`query` finds page by page, never holding more than one.
+
+        Sequences that come or go meanwhile neither hide nor repeat others.
+
+        Parameters
+        ----------
+        *queries, query, order_by
+            As in :meth:`query`.
+        page_size
+            Sequences per page, at most.
+
+        """
+        wanted = one_query(queries, query)
+        cursor: str | None = None
+        while True:
+            page = self.query(query=wanted, order_by=order_by, limit=page_size, cursor=cursor)
+            if page:
+                yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def explain(
+        self, *queries: QueryBuilder | Combination, query: Query | None = None
+    ) -> QueryPlan:
+        """Ask a query for how it is answered: what is pruned, what is opened, how long it takes.
+
+        Parameters and errors as in :meth:`query`.
+
+        Examples
+        --------
+        >>> print(client.explain(QueryOntologyCatalog(IMU.Q.acceleration.x > 5)))
+
+        """
+        _, answer = ask(self._connection, one_query(queries, query), explain=True)
+        return QueryPlan.from_dict(answer['plan'])
 
     def close(self) -> None:
         """Close handlers, streamers and the connection; calling it again does nothing."""

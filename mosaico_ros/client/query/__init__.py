@@ -7,6 +7,7 @@ from mosaico_ros.client.query.builders import (
     QuerySequence,
     QueryTopic,
 )
+from mosaico_ros.client.query.plan import QueryPlan
 from mosaico_ros.client.query.queryable_fields import (
     QueryableBool,
     QueryableNumeric,
@@ -17,14 +18,14 @@ from mosaico_ros.client.query.response import (
     QueryResponseItem,
     QueryResponseItemSequence,
     QueryResponseItemTopic,
-    TimestampRange,
-    TopicCluster,
 )
+from mosaico_ros.client.query.topic_cluster import TimestampRange, TopicCluster
 
 __all__ = [
     'Query',
     'QueryBuilder',
     'QueryOntologyCatalog',
+    'QueryPlan',
     'QueryResponse',
     'QueryResponseItem',
     'QueryResponseItemSequence',

@@ -1,13 +1,23 @@
-"""Builders of queries. All conditions must hold; the daemon evaluates them."""
+"""Builders of queries; the daemon evaluates them.
+
+All conditions of a builder must hold. ``&``, ``|`` and ``~`` combine builders with each other,
+and conditions on values inside of :class:`QueryOntologyCatalog`.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mosaico_ros.models.core.expressions import QueryExpression, substring_pattern
+from mosaico_ros.models.core.combining import Combinable, Combination
+from mosaico_ros.models.core.expressions import (
+    QueryableInstant,
+    QueryableValue,
+    QueryExpression,
+    substring_pattern,
+)
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.query import metadata_path
+from mosaico_ros.protocol.query import grouped, metadata_path
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -15,24 +25,57 @@ if TYPE_CHECKING:
 __all__ = ['Query', 'QueryBuilder', 'QueryOntologyCatalog', 'QuerySequence', 'QueryTopic']
 
 _RANGE = 'include_timestamp_range'
-_METADATA_OPERATORS = (
-    'eq', 'neq', 'lt', 'leq', 'gt', 'geq', 'between', 'outside', 'in_', 'match', 'ex',
-)  # fmt: skip
+_METADATA = 'user_metadata'
 
 
-class QueryBuilder(ABC):
-    """One section of a query."""
+class QueryBuilder(Combinable):
+    """One section of a query; ``&``, ``|`` and ``~`` combine it with others."""
 
-    @abstractmethod
+    _section: ClassVar[str]
+    _wants_range = False
+
+    def __init__(self) -> None:
+        self._conditions: list[QueryExpression] = []
+        self._trees: list[Combinable] = []
+
+    @property
+    def kind(self) -> str:
+        """Query builders."""
+        return 'query builders'
+
     def name(self) -> str:
         """Return the section's name on the wire."""
+        return self._section
 
-    @abstractmethod
+    def expressions(self) -> list[Any]:
+        """Return the conditions, single ones first."""
+        return [*self._conditions, *self._trees]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the section as it is sent."""
+        return _spelled(self._section, self._conditions)
+
+    def where(self) -> dict[str, Any]:
+        """Return the conditions as a node of a query's tree.
+
+        Raises
+        ------
+        InvalidArgumentError
+            There are none.
+
+        """
+        nodes = [tree.where() for tree in self._trees]
+        if self._conditions:
+            nodes.insert(0, {self._section: _spelled(self._section, self._conditions)})
+        if not nodes:
+            raise InvalidArgumentError(
+                f'{type(self).__name__}() holds no condition that could be combined',
+                remedy='Give it one, or leave it out.',
+            )
+        return _all_of(nodes)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.to_dict()})'
+        return f'{type(self).__name__}({", ".join(map(str, self.expressions()))})'
 
 
 class QueryOntologyCatalog(QueryBuilder):
@@ -44,7 +87,8 @@ class QueryOntologyCatalog(QueryBuilder):
     Parameters
     ----------
     *expressions
-        From ``.Q`` of a model, for example ``IMU.Q.acceleration.x.gt(5)``.
+        From ``.Q`` of a model, for example ``IMU.Q.acceleration.x.gt(5)``, or combined:
+        ``(IMU.Q.acceleration.x > 5) | (IMU.Q.acceleration.y > 5)``.
     include_timestamp_range
         Have ``timestamp_range`` filled in for every topic found: times of the first and the last
         message that satisfy the conditions.
@@ -52,57 +96,43 @@ class QueryOntologyCatalog(QueryBuilder):
     Raises
     ------
     InvalidArgumentError
-        Something else than an expression, or two conditions on one field.
+        Something else than a condition on values.
 
     """
 
+    _section = 'ontology'
+
     def __init__(
-        self, *expressions: QueryExpression, include_timestamp_range: bool = False
+        self, *expressions: QueryExpression | Combination, include_timestamp_range: bool = False
     ) -> None:
-        self._expressions: dict[str, QueryExpression] = {}
-        self._include_timestamp_range = include_timestamp_range
+        super().__init__()
+        self._wants_range = include_timestamp_range
         for expression in expressions:
             self.with_expression(expression)
 
-    def with_expression(self, expr: QueryExpression) -> Self:
+    def with_expression(self, expr: QueryExpression | Combination) -> Self:
         """Add a condition."""
-        if not isinstance(expr, QueryExpression):
+        if not isinstance(expr, Combinable) or not isinstance(
+            next(expr.leaves()), QueryExpression
+        ):
             raise InvalidArgumentError(
-                f'{expr!r} is not a condition on stored values',
+                f'{expr} is not a condition on stored values',
                 remedy='Make one with .Q and an operator, for example IMU.Q.acceleration.x.gt(5).',
             )
-        if expr.key in self._expressions:
-            raise InvalidArgumentError(
-                f'There already is a condition on {expr.key}',
-                remedy='A field takes one condition; between() and outside() express ranges.',
-            )
-        self._expressions[expr.key] = expr
+        for part in _conjuncts(expr):
+            if isinstance(part, QueryExpression):
+                self._conditions.append(part)
+            else:
+                self._trees.append(part)
         return self
 
-    def expressions(self) -> list[QueryExpression]:
-        """Return the conditions."""
-        return list(self._expressions.values())
-
-    def name(self) -> str:
-        """Return ``ontology``."""
-        return 'ontology'
-
     def to_dict(self) -> dict[str, Any]:
-        """Return the section as it is sent."""
-        body: dict[str, Any] = {}
-        for expression in self._expressions.values():
-            body.update(expression.to_dict())
-        if self._include_timestamp_range:
-            body[_RANGE] = True
-        return body
+        """Return the section as it is sent; combined conditions are not in it, see `Query`."""
+        return super().to_dict() | ({_RANGE: True} if self._wants_range else {})
 
 
 class _CatalogBuilder(QueryBuilder):
     """What sequences and topics can be searched by alike."""
-
-    def __init__(self) -> None:
-        self._fields: dict[str, dict[str, Any]] = {}
-        self._metadata: dict[str, dict[str, Any]] = {}
 
     def with_name(self, name: str) -> Self:
         """Only the one of this name; slashes around it do not matter."""
@@ -116,15 +146,13 @@ class _CatalogBuilder(QueryBuilder):
             )
         return self._with_field('name', '$match', substring_pattern(name))
 
-    def with_created_timestamp(
-        self, time_start: int | None = None, time_end: int | None = None
-    ) -> Self:
+    def with_created_timestamp(self, time_start: Any = None, time_end: Any = None) -> Self:
         """Only those created in a time span.
 
         Parameters
         ----------
         time_start, time_end
-            Nanoseconds since 1970, both inclusive; at least one.
+            Nanoseconds since 1970 or datetimes, both inclusive; at least one.
 
         Raises
         ------
@@ -132,76 +160,54 @@ class _CatalogBuilder(QueryBuilder):
             Both absent, or reversed.
 
         """
+        created = QueryableInstant(f'{self._section}.created_at_ns')
         if time_start is None and time_end is None:
             raise InvalidArgumentError(
                 'with_created_timestamp got no time', remedy='Give time_start, time_end or both.'
             )
         if time_start is None:
-            return self._with_field('created_at_ns', '$leq', time_end)
-        if time_end is None:
-            return self._with_field('created_at_ns', '$geq', time_start)
-        if time_start > time_end:
-            raise InvalidArgumentError(
-                f'with_created_timestamp got {time_start} to {time_end}',
-                remedy='Give the earlier time first.',
-            )
-        return self._with_field('created_at_ns', '$between', [time_start, time_end])
+            self._conditions.append(created.leq(time_end))
+        elif time_end is None:
+            self._conditions.append(created.geq(time_start))
+        else:
+            self._conditions.append(created.between(time_start, time_end))
+        return self
 
-    def with_user_metadata(self, key: str, **operator: Any) -> Self:
-        """Only those whose user metadata satisfy a condition.
+    def with_user_metadata(self, key: str, **operators: Any) -> Self:
+        """Only those whose user metadata satisfy all given conditions.
 
         Parameters
         ----------
         key
             Dots reach into nested dictionaries: ``site.hall``. ``*`` stands for any key,
             ``**`` for any depth, ``name[*]`` for the elements of a list.
-        **operator
-            One of ``eq neq lt leq gt geq between outside in_ match ex`` with its operand;
+        **operators
+            Some of ``eq neq lt leq gt geq between outside in_ match ex`` with their operands;
             ``ex=False`` asks for objects without the key.
 
         Raises
         ------
         InvalidArgumentError
-            Not exactly one operator, an unknown one, a bad operand, or a key used before.
+            No operator, an unknown one, or a bad operand.
 
         """
-        if len(operator) != 1:
-            raise InvalidArgumentError(
-                f'with_user_metadata({key!r}) got {len(operator)} conditions',
-                remedy=f'Give one of {", ".join(_METADATA_OPERATORS)}.',
-            )
-        ((name, value),) = operator.items()
-        if name not in _METADATA_OPERATORS:
-            raise InvalidArgumentError(
-                f'with_user_metadata({key!r}) got the operator {name!r}',
-                remedy=f'Give one of {", ".join(_METADATA_OPERATORS)}.',
-            )
         metadata_path(key)
-        if key in self._metadata:
+        value = QueryableValue(f'{self._section}.{_METADATA}.{key}')
+        known = dir(value)
+        if not operators or not operators.keys() <= set(known):
+            given = ', '.join(sorted(operators.keys() - set(known))) or 'no operator'
             raise InvalidArgumentError(
-                f'There already is a condition on the metadata {key!r}',
-                remedy='A key takes one condition; between and outside express ranges.',
+                f'with_user_metadata({key!r}) got {given}',
+                remedy=f'Give some of {", ".join(known)}.',
             )
-        self._metadata[key] = _metadata_condition(key, name, value)
+        self._conditions += [getattr(value, name)(value_) for name, value_ in operators.items()]
         return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the section as it is sent."""
-        body: dict[str, Any] = dict(self._fields)
-        if self._metadata:
-            body['user_metadata'] = dict(self._metadata)
-        return body
 
     def _restrict_names(self, names: list[str]) -> Self:
         return self._with_field('name', '$in', names)
 
     def _with_field(self, field: str, operator: str, value: Any) -> Self:
-        if field in self._fields:
-            raise InvalidArgumentError(
-                f'{type(self).__name__} already has a condition on {field}',
-                remedy='A field takes one condition.',
-            )
-        self._fields[field] = {operator: value}
+        self._conditions.append(QueryExpression(self._section, field, operator, value))
         return self
 
     def _plain_name(self, name: str) -> str:
@@ -220,9 +226,7 @@ class QuerySequence(_CatalogBuilder):
 
     """
 
-    def name(self) -> str:
-        """Return ``sequence``."""
-        return 'sequence'
+    _section = 'sequence'
 
 
 class QueryTopic(_CatalogBuilder):
@@ -234,25 +238,27 @@ class QueryTopic(_CatalogBuilder):
 
     """
 
+    _section = 'topic'
+
     def with_ontology_tag(self, ontology_tag: str) -> Self:
         """Only topics of one type: ``IMU.ontology_tag()``."""
+        if not isinstance(ontology_tag, str):
+            raise InvalidArgumentError(
+                f'{ontology_tag!r} is not an ontology tag', remedy='Give IMU.ontology_tag().'
+            )
         return self._with_field('ontology_tag', '$eq', ontology_tag)
-
-    def name(self) -> str:
-        """Return ``topic``."""
-        return 'topic'
 
     def _plain_name(self, name: str) -> str:
         return f'/{super()._plain_name(name)}'
 
 
 class Query:
-    """Several builders as one object.
+    """Several conditions as one object; all must hold.
 
     Parameters
     ----------
     *queries
-        At most one of each kind.
+        At most one builder of each kind, and any number of combined ones.
 
     Raises
     ------
@@ -261,63 +267,88 @@ class Query:
 
     """
 
-    def __init__(self, *queries: QueryBuilder) -> None:
+    def __init__(self, *queries: QueryBuilder | Combination) -> None:
         self._builders: dict[str, QueryBuilder] = {}
+        self._combined: list[Combination] = []
         self.append(*queries)
 
-    def append(self, *queries: QueryBuilder) -> None:
+    def append(self, *queries: QueryBuilder | Combination) -> None:
         """Add builders."""
-        for builder in queries:
-            if not isinstance(builder, QueryBuilder):
+        for query in queries:
+            leaf = next(query.leaves()) if isinstance(query, Combinable) else None
+            if not isinstance(leaf, QueryBuilder):
                 raise InvalidArgumentError(
-                    f'{builder!r} is not a query builder',
+                    f'{query} is not a query builder',
                     remedy='Use QuerySequence, QueryTopic and QueryOntologyCatalog.',
                 )
-            if builder.name() in self._builders:
+            if isinstance(query, Combination):
+                self._combined.append(query)
+            elif query.name() in self._builders:
                 raise InvalidArgumentError(
-                    f'The query has two builders of type {type(builder).__name__}',
-                    remedy='Put all conditions of one kind into one builder.',
+                    f'The query has two builders of type {type(query).__name__}',
+                    remedy='Put all conditions of one kind into one builder, or combine them '
+                    'with & or |.',
                 )
-            self._builders[builder.name()] = builder
+            else:
+                self._builders[query.name()] = query
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the body of the action ``query``."""
-        return {name: builder.to_dict() for name, builder in self._builders.items()}
+        """Return the body of the action ``query``.
 
-    def ontology_conditions(self) -> list[QueryExpression]:
-        """Return the conditions on stored values."""
-        builder = self._builders.get('ontology')
-        return builder.expressions() if isinstance(builder, QueryOntologyCatalog) else []
+        Raises
+        ------
+        InvalidArgumentError
+            A combined builder holds no condition.
+
+        """
+        sections: dict[str, list[QueryExpression]] = {}
+        nodes: list[dict[str, Any]] = []
+        wants_range = False
+        for part in self._parts():
+            if isinstance(part, QueryBuilder):
+                sections.setdefault(part.name(), []).extend(part._conditions)
+                nodes += [tree.where() for tree in part._trees]
+            else:
+                nodes.append(part.where())
+            wants_range = wants_range or any(leaf._wants_range for leaf in part.leaves())
+        body = {name: _spelled(name, found) for name, found in sections.items()}
+        if wants_range:
+            body.setdefault('ontology', {})[_RANGE] = True
+        if nodes:
+            body['where'] = _all_of(nodes)
+        return body
 
     def __repr__(self) -> str:
         return f'Query({self.to_dict()})'
 
-
-def _metadata_condition(key: str, name: str, value: Any) -> dict[str, Any]:
-    if name == 'ex':
-        if not isinstance(value, bool):
-            raise _bad_operand(key, name, value, 'True or False')
-        return {'$ex' if value else '$nex': None}
-    if name in ('between', 'outside', 'in_'):
-        values = list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
-        if name == 'in_':
-            good = bool(values)
-        else:
-            good = len(values) == 2 and values[0] <= values[1]
-        if not good or not all(isinstance(item, (bool, int, float, str)) for item in values):
-            wanted = 'a list of values' if name == 'in_' else 'two values, the lower one first'
-            raise _bad_operand(key, name, value, wanted)
-        return {f'${name.rstrip("_")}': values}
-    if name == 'match':
-        if not isinstance(value, str) or not value:
-            raise _bad_operand(key, name, value, 'a text')
-        return {'$match': substring_pattern(value)}
-    if not isinstance(value, (bool, int, float, str)):
-        raise _bad_operand(key, name, value, 'a number, text or boolean')
-    return {f'${name}': value}
+    def _parts(self) -> Iterator[Combinable]:
+        """Yield what must hold: builders, and what only a tree can say."""
+        yield from self._builders.values()
+        for combination in self._combined:
+            yield from _conjuncts(combination)
 
 
-def _bad_operand(key: str, name: str, value: Any, wanted: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f'with_user_metadata({key!r}, {name}={value!r})', remedy=f'{name} takes {wanted}.'
-    )
+def _conjuncts(condition: Combinable) -> Iterator[Combinable]:
+    """Yield conditions that must all hold instead of one that says so."""
+    if isinstance(condition, Combination) and condition.operator == '$and':
+        for part in condition.parts:
+            yield from _conjuncts(part)
+    else:
+        yield condition
+
+
+def _all_of(nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    return nodes[0] if len(nodes) == 1 else {'$and': nodes}
+
+
+def _spelled(section: str, conditions: Iterable[QueryExpression]) -> dict[str, Any]:
+    """Return conditions as their section is sent."""
+    if section == 'ontology':
+        return grouped((one.key, {one.operator: one.value}) for one in conditions)
+    inner: list[tuple[str, dict[str, Any]]] = []
+    plain: list[tuple[str, dict[str, Any]]] = []
+    for one in conditions:
+        head, _, key = one.path.partition('.')
+        into, name = (inner, key) if head == _METADATA else (plain, one.path)
+        into.append((name, {one.operator: one.value}))
+    return grouped(plain) | ({_METADATA: grouped(inner)} if inner else {})

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from mosaico_ros.client.query.builders import QuerySequence, QueryTopic
+from mosaico_ros.client.query.topic_cluster import TimestampRange, TopicCluster
 from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.tags import same_tag
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mosaico_ros.client.comm.connection import Connection
-    from mosaico_ros.models.core.expressions import QueryExpression
 
 __all__ = [
     'QueryResponse',
     'QueryResponseItem',
     'QueryResponseItemSequence',
     'QueryResponseItemTopic',
-    'TimestampRange',
-    'TopicCluster',
 ]
 
 
-@dataclass(frozen=True)
-class TimestampRange:
-    """A span of time in nanoseconds since 1970; in answers both ends are included."""
-
-    start: int
-    end: int
-
-    def to_dict(self) -> dict[str, int]:
-        """Return the span as requests carry it."""
-        return {'start_ns': self.start, 'end_ns': self.end}
-
-
-@dataclass(frozen=True)
-class TopicCluster:
-    """One window in which conditions hold.
-
-    Parameters
-    ----------
-    id
-        Counts from 0 in time order.
-    timerange
-        First and last time, both included.
-
-    """
-
-    id: int
-    timerange: TimestampRange
+# Sequences that a printed response lists.
+_SHOWN = 10
 
 
 @dataclass
@@ -84,7 +60,8 @@ class QueryResponseItemTopic:
     timestamp_range: TimestampRange | None = None
     name: str = field(init=False)
     _connection: Connection | None = field(default=None, repr=False, compare=False)
-    _conditions: Sequence[QueryExpression] = field(default=(), repr=False, compare=False)
+    #: What of the query chooses rows of this topic, as ``topic_filter_*`` take it.
+    _conditions: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     #: Distance in nanoseconds used where none is given: everything is one cluster.
     DEFAULT_CLUSTERING_DT: ClassVar[int] = 0
@@ -92,12 +69,19 @@ class QueryResponseItemTopic:
     def __post_init__(self) -> None:
         self.name = TopicLocator.parse(self.locator).topic_name
 
+    @property
+    def has_conditions(self) -> bool:
+        """Whether the query had conditions on this topic's values, which clusters need."""
+        return bool(self._conditions)
+
     def clusterize(
         self,
         clustering_dt_ns: int | None = None,
         timestamp_range: TimestampRange | None = None,
     ) -> list[TopicCluster]:
         """Group the messages that satisfy the query's conditions into windows.
+
+        :meth:`iter_clusters` yields them while the daemon finds them.
 
         Parameters
         ----------
@@ -113,6 +97,14 @@ class QueryResponseItemTopic:
             The query had no condition on this topic's values.
 
         """
+        return list(self.iter_clusters(clustering_dt_ns, timestamp_range))
+
+    def iter_clusters(
+        self,
+        clustering_dt_ns: int | None = None,
+        timestamp_range: TimestampRange | None = None,
+    ) -> Iterator[TopicCluster]:
+        """Yield what :meth:`clusterize` returns as it is found; closing it stops the daemon."""
         body = self._request(clustering_dt_ns)
         body['timestamp_range'] = timestamp_range.to_dict() if timestamp_range else None
         return _clusters(self._live_connection(), 'topic_filter_clusterize', body)
@@ -150,11 +142,7 @@ class QueryResponseItemTopic:
         )
 
     def _request(self, clustering_dt_ns: int | None) -> dict[str, Any]:
-        conditions: dict[str, Any] = {}
-        for condition in self._conditions:
-            if same_tag(condition.tag, self.ontology_tag):
-                conditions.update(condition.to_dict())
-        if not conditions:
+        if not self._conditions:
             raise FailedPreconditionError(
                 f'The query had no condition on values of {self.locator} ({self.ontology_tag})',
                 remedy='Clusters need a QueryOntologyCatalog with an expression on that type.',
@@ -163,8 +151,8 @@ class QueryResponseItemTopic:
         return {
             'locator': self.locator,
             'clustering_dt_ns': distance,
-            'ontology': conditions,
-        }
+            'ontology': {},
+        } | self._conditions
 
     def _live_connection(self) -> Connection:
         if self._connection is None:
@@ -224,22 +212,29 @@ class QueryResponseItem:
         return _intersect(topics, intersect_dt_ns, clustering_map, override_clustering_dt_ns)
 
 
-@dataclass
+@dataclass(repr=False)
 class QueryResponse:
-    """All hits of a query, one item per sequence."""
+    """Hits of a query, one item per sequence.
+
+    Parameters
+    ----------
+    items
+        The sequences.
+    next_cursor
+        Where the next page begins, if the query had a limit and more follows.
+
+    """
 
     items: list[QueryResponseItem] = field(default_factory=list)
+    next_cursor: str | None = None
 
     @classmethod
-    def from_dict(
-        cls,
-        data: dict[str, Any],
-        connection: Connection | None = None,
-        conditions: Sequence[QueryExpression] = (),
+    def from_answer(
+        cls, answer: dict[str, Any], connection: Connection, body: dict[str, Any]
     ) -> QueryResponse:
-        """Read the answer to ``query``; `conditions` are what clustering asks again."""
+        """Read the answer to a query; what chose its rows is what clustering asks again."""
         items = []
-        for entry in data.get('items', ()):
+        for entry in answer.get('items', ()):
             topics = []
             for found in entry['topics']:
                 span = found.get('timestamp_range')
@@ -249,11 +244,11 @@ class QueryResponse:
                         ontology_tag=found.get('ontology_tag', ''),
                         timestamp_range=TimestampRange(*span) if span else None,
                         _connection=connection,
-                        _conditions=conditions,
+                        _conditions=_row_conditions(found, body),
                     )
                 )
             items.append(QueryResponseItem(QueryResponseItemSequence(entry['sequence']), topics))
-        return cls(items)
+        return cls(items, answer.get('next_cursor'))
 
     def is_empty(self) -> bool:
         """Whether nothing was found."""
@@ -286,8 +281,44 @@ class QueryResponse:
         names = dict.fromkeys(topic.name for item in self.items for topic in item.topics)
         return QueryTopic()._restrict_names(list(names))
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row per topic found; needs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``sequence``, ``topic``, ``ontology_tag``, and, if the query asked for them,
+            ``start_ns`` and ``end_ns`` (both included).
+
+        """
+        import pandas as pd
+
+        found = [(item.sequence.name, topic) for item in self.items for topic in item.topics]
+        columns: dict[str, Any] = {
+            'sequence': [sequence for sequence, _ in found],
+            'topic': [topic.name for _, topic in found],
+            'ontology_tag': [topic.ontology_tag for _, topic in found],
+        }
+        spans = [topic.timestamp_range for _, topic in found]
+        if any(spans):
+            columns['start_ns'] = pd.array([s and s.start for s in spans], 'Int64')
+            columns['end_ns'] = pd.array([s and s.end for s in spans], 'Int64')
+        return pd.DataFrame(columns)
+
     def __len__(self) -> int:
         return len(self.items)
+
+    def __repr__(self) -> str:
+        sequences, topics = len(self.items), sum(len(item.topics) for item in self.items)
+        more = sequences - _SHOWN
+        lines = [
+            f'<QueryResponse: {sequences} sequence{"s" * (sequences != 1)}, '
+            f'{topics} topic{"s" * (topics != 1)}>'
+        ]
+        for item in self.items[:_SHOWN]:
+            names = ', '.join(f'{topic.name} ({topic.ontology_tag})' for topic in item.topics)
+            lines.append('  ' + textwrap.shorten(f'{item.sequence.name}: {names}', 96))
+        return '\n'.join([*lines, f'  and {more} more'] if more > 0 else lines)
 
     def __iter__(self) -> Iterator[QueryResponseItem]:
         return iter(self.items)
@@ -309,6 +340,19 @@ class QueryResponse:
             )
 
 
+def _row_conditions(found: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Return what chose the rows of a topic, as ``topic_filter_*`` take it."""
+    if 'where' in body:
+        return {'where': found['rows']} if found.get('rows') else {}
+    tag = found.get('ontology_tag', '')
+    mine = {
+        key: spelled
+        for key, spelled in body.get('ontology', {}).items()
+        if same_tag(key.partition('.')[0], tag)
+    }
+    return {'ontology': mine} if mine else {}
+
+
 def _distance(
     topic: QueryResponseItemTopic, by_tag: dict[str, int] | None, default: int | None
 ) -> int | None:
@@ -325,11 +369,10 @@ def _intersect(
         'topics': [topic._request(_distance(topic, by_tag, default)) for topic in topics],
         'intersect_dt_ns': dt_ns,
     }
-    return _clusters(topics[0]._live_connection(), 'topic_filter_intersect', body)
+    return list(_clusters(topics[0]._live_connection(), 'topic_filter_intersect', body))
 
 
-def _clusters(connection: Connection, action: str, body: dict[str, Any]) -> list[TopicCluster]:
-    return [
-        TopicCluster(page['id'], TimestampRange(page['ts']['start_ns'], page['ts']['end_ns']))
-        for page in connection.pages(action, body)
-    ]
+def _clusters(connection: Connection, action: str, body: dict[str, Any]) -> Iterator[TopicCluster]:
+    for page in connection.pages(action, body):
+        span = TimestampRange(page['ts']['start_ns'], page['ts']['end_ns'])
+        yield TopicCluster(page['id'], span)

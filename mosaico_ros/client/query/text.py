@@ -7,8 +7,11 @@
     String.data match '[ERR]'
     sequence.name match 'test_drive' and sequence.metadata.site.hall == 'B'
     topic.ontology_tag == 'IMU' and topic.name == '/front/imu'
+    (IMU.acceleration.x > 8 or IMU.acceleration.y > 8) and not sequence.name match 'test'
 
-Conditions are joined by ``and``. The first word of a path is an ontology tag, or ``sequence`` or
+Conditions are joined by ``and`` and ``or``, which binds looser; ``not`` stands in front of a
+condition or a parenthesis. Instants are nanoseconds, or texts such as ``2026-03-27T12:20:00Z``.
+The first word of a path is an ontology tag, or ``sequence`` or
 ``topic`` for what the catalog knows: ``name``, ``created_at_ns``, ``ontology_tag`` (topics only)
 and ``metadata.<key path>``.
 """
@@ -21,18 +24,21 @@ from typing import Any
 
 from mosaico_ros.client.query.builders import (
     Query,
+    QueryBuilder,
     QueryOntologyCatalog,
     QuerySequence,
     QueryTopic,
 )
 from mosaico_ros.models.core import registry
+from mosaico_ros.models.core.combining import Combination
 from mosaico_ros.models.core.expressions import (
-    Elements,
-    Members,
+    QueryableInstant,
     QueryExpression,
     substring_pattern,
 )
+from mosaico_ros.models.core.query_proxy import Elements, Members
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.instants import parse_instant
 from mosaico_ros.protocol.query import Specifier, ontology_path
 from mosaico_ros.protocol.tags import tag_spellings
 
@@ -51,6 +57,7 @@ _COMPARISONS = {
     '>': 'gt', '>=': 'geq', '<': 'lt', '<=': 'leq', '==': 'eq', '=': 'eq', '!=': 'neq',
 }  # fmt: skip
 _OPERATORS = '> >= < <= == != between outside in match'
+_MAX_DEPTH = 50
 _CONSTANTS = {'true': True, 'false': False}
 
 
@@ -93,28 +100,58 @@ def parse(text: str) -> Query:
     return _Parser(text).query()
 
 
+def _nanoseconds(value: Any) -> Any:
+    """Read instants that are written as text."""
+    if isinstance(value, list):
+        return [_nanoseconds(one) for one in value]
+    return parse_instant(value) if isinstance(value, str) else value
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = list(self._scan())
         self._next = 0
-        self._sequence = QuerySequence()
-        self._topic = QueryTopic()
-        self._ontology = QueryOntologyCatalog()
+        self._depth = 0
 
     def query(self) -> Query:
-        while True:
-            self._condition()
-            if self._peek().kind == 'end':
-                break
-            word = self._take()
-            if word.text.lower() != 'and':
-                problem = 'Expected "and"'
-                if word.text.lower() in ('or', 'not'):
-                    problem = f'Conditions are joined by "and"; there is no "{word.text}"'
-                raise self._error(word, problem)
-        builders = (self._sequence, self._topic, self._ontology)
-        return Query(*(builder for builder in builders if builder.to_dict()))
+        found = self._any_of()
+        if self._peek().kind != 'end':
+            raise self._error(self._peek(), 'Expected "and" or "or"')
+        return Query(found)
+
+    def _any_of(self) -> QueryBuilder | Combination:
+        found = self._all_of()
+        while self._peek().text.lower() == 'or':
+            self._take()
+            found = found | self._all_of()
+        return found
+
+    def _all_of(self) -> QueryBuilder | Combination:
+        found = self._one()
+        while self._peek().text.lower() == 'and':
+            self._take()
+            found = found & self._one()
+        return found
+
+    def _one(self) -> QueryBuilder | Combination:
+        opening = self._peek()
+        word = opening.text.lower()
+        if word not in ('not', '('):
+            return self._condition()
+        self._take()
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise self._error(opening, f'More than {_MAX_DEPTH} levels')
+        if word == 'not':
+            found: QueryBuilder | Combination = ~self._one()
+        else:
+            found = self._any_of()
+            closing = self._take()
+            if closing.text != ')':
+                raise self._error(closing, 'Expected "and", "or" or ")"')
+        self._depth -= 1
+        return found
 
     def _scan(self) -> Any:
         at = 0
@@ -132,7 +169,7 @@ class _Parser:
             at = found.end()
         yield _Token('end', '', end)
 
-    def _condition(self) -> None:
+    def _condition(self) -> QueryBuilder:
         path = self._take()
         if path.kind != 'path' or '.' not in path.text:
             raise self._error(path, 'Expected a field, for example IMU.acceleration.y')
@@ -155,41 +192,37 @@ class _Parser:
         else:
             raise self._error(operator, f'Expected an operator: {_OPERATORS}')
         try:
-            self._add(path, name, value)
+            return self._builder(path, name, value)
         except QueryTextError:
             raise
         except (InvalidArgumentError, AttributeError) as error:
             raise self._error(path, str(error)) from error
 
-    def _add(self, path: _Token, name: str, value: Any) -> None:
+    def _builder(self, path: _Token, name: str, value: Any) -> QueryBuilder:
         head, _, rest = path.text.partition('.')
         if head in ('sequence', 'topic'):
-            self._add_catalog(
-                self._sequence if head == 'sequence' else self._topic, rest, path, name, value
-            )
-        else:
-            self._ontology.with_expression(self._expression(path, name, value))
+            return self._catalog(path, rest, name, value)
+        return QueryOntologyCatalog(self._expression(path, name, value))
 
-    def _add_catalog(
-        self, builder: QuerySequence | QueryTopic, field: str, path: _Token, name: str, value: Any
-    ) -> None:
+    def _catalog(self, path: _Token, field: str, name: str, value: Any) -> QueryBuilder:
+        builder = QuerySequence() if path.text.startswith('sequence.') else QueryTopic()
         section, _, key = field.partition('.')
         if section in ('metadata', 'user_metadata') and key:
-            builder.with_user_metadata(key, **{name: value})
-        elif field == 'name' and name == 'eq':
-            builder.with_name(value)
-        elif field == 'name' and name == 'match':
-            builder.with_name_match(value)
-        elif field == 'ontology_tag' and name == 'eq' and isinstance(builder, QueryTopic):
-            builder.with_ontology_tag(value)
-        elif field in ('created_at_ns', 'created_timestamp') and name in ('geq', 'leq', 'between'):
+            return builder.with_user_metadata(key, **{name: value})
+        if field == 'name' and name == 'eq':
+            return builder.with_name(value)
+        if field == 'name' and name == 'match':
+            return builder.with_name_match(value)
+        if field == 'ontology_tag' and name == 'eq' and isinstance(builder, QueryTopic):
+            return builder.with_ontology_tag(value)
+        if field in ('created_at_ns', 'created_timestamp') and name in ('geq', 'leq', 'between'):
+            value = _nanoseconds(value)
             bounds = {'geq': (value, None), 'leq': (None, value)}
-            builder.with_created_timestamp(*(bounds.get(name) or value))
-        else:
-            known = 'name (== or match), created_at_ns (>=, <=, between), metadata.KEY'
-            if isinstance(builder, QueryTopic):
-                known += ', ontology_tag (==)'
-            raise self._error(path, f'Not offered here. The catalog knows {known}')
+            return builder.with_created_timestamp(*(bounds.get(name) or value))
+        known = 'name (== or match), created_at_ns (>=, <=, between), metadata.KEY'
+        if isinstance(builder, QueryTopic):
+            known += ', ontology_tag (==)'
+        raise self._error(path, f'Not offered here. The catalog knows {known}')
 
     def _expression(self, path: _Token, name: str, value: Any) -> QueryExpression:
         tag, steps = ontology_path(path.text)
@@ -211,6 +244,8 @@ class _Parser:
             raise self._error(path, f'{path.text} is a list: write {path.text}[0], [?] or [!]')
         if isinstance(node, Members):
             raise self._error(path, f'{path.text} has parts: {", ".join(dir(node))}')
+        if isinstance(node, QueryableInstant):
+            value = _nanoseconds(value)
         return getattr(node, name)(value)
 
     def _value(self) -> Any:

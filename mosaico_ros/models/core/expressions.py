@@ -1,30 +1,29 @@
-"""Conditions on stored values, and the ``.Q`` proxies that build them."""
+"""Conditions on stored values, and the fields that build them when they are compared."""
 
 from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
+from mosaico_ros.models.core.combining import Combinable, CombiningError, no_truth
+from mosaico_ros.models.core.operands import epoch_ns, is_instant, iso_text, members, plain
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
-
-if TYPE_CHECKING:
-    from mosaico_ros.models.core.serializable import Serializable
 
 
 class OperandTypeError(InvalidArgumentError, TypeError):
     """A field was compared with a value of a kind it cannot hold."""
 
 
+_SIGNS = {'$eq': '==', '$neq': '!=', '$lt': '<', '$leq': '<=', '$gt': '>', '$geq': '>='}
+
+
 @dataclass(frozen=True)
-class QueryExpression:
-    """One condition on one field.
+class QueryExpression(Combinable):
+    """One condition on one field; ``&``, ``|`` and ``~`` combine it with others.
 
     Attributes
     ----------
@@ -48,9 +47,30 @@ class QueryExpression:
         """Tag and path, joined as they are sent."""
         return f'{self.tag}.{self.path}'
 
+    @property
+    def kind(self) -> str:
+        """Conditions on values."""
+        return 'conditions on values'
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return the condition as it is sent: ``{'IMU.acceleration.x': {'$gt': 4.5}}``."""
         return {self.key: {self.operator: self.value}}
+
+    def where(self) -> dict[str, Any]:
+        """Return the condition as a node of a query's tree."""
+        return {'ontology': self.to_dict()}
+
+    def __bool__(self) -> bool:
+        raise no_truth()
+
+    def __str__(self) -> str:
+        name = self.operator.removeprefix('$')
+        if name in ('between', 'outside'):
+            low, high = self.value
+            return f'{self.key} {name} {low!r} and {high!r}'
+        if name in ('ex', 'nex'):
+            return f'{self.key} {"exists" if name == "ex" else "does not exist"}'
+        return f'{self.key} {_SIGNS.get(self.operator, name)} {self.value!r}'
 
 
 def substring_pattern(text: str) -> str:
@@ -64,7 +84,40 @@ def substring_pattern(text: str) -> str:
     return f'*{"".join(spelled.get(character, character) for character in text)}*'
 
 
-class Field:
+class Node:
+    """What ``.Q`` leads to. Signs mean the method beside them; a field may lack it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotImplementedError
+
+    def __eq__(self, value: Any) -> QueryExpression:  # type: ignore[override]
+        return self.eq(value)
+
+    def __ne__(self, value: Any) -> QueryExpression:  # type: ignore[override]
+        return self.neq(value)
+
+    def __lt__(self, value: Any) -> QueryExpression:
+        return self.lt(value)
+
+    def __le__(self, value: Any) -> QueryExpression:
+        return self.leq(value)
+
+    def __gt__(self, value: Any) -> QueryExpression:
+        return self.gt(value)
+
+    def __ge__(self, value: Any) -> QueryExpression:
+        return self.geq(value)
+
+    def _uncompared(self, other: Any = None) -> Any:
+        raise CombiningError(
+            f'{self!r} is no condition yet, so &, | and ~ have nothing to combine',
+            remedy='They bind closer than comparisons: write (a > 1) | (b > 1).',
+        )
+
+    __and__ = __or__ = __rand__ = __ror__ = __invert__ = _uncompared
+
+
+class Field(Node):
     """A field that can be compared; its subclasses say with what."""
 
     _holds: ClassVar[str] = 'nothing comparable'
@@ -81,6 +134,9 @@ class Field:
 
     def __repr__(self) -> str:
         return f'<{type(self).__name__} {self._tag}.{self._path}>'
+
+    def __dir__(self) -> list[str]:
+        return list(self._operators)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('_'):  # copying and pickling look for hooks before there is any state
@@ -102,34 +158,50 @@ class Field:
         )
 
     def _compare(self, operator: str, value: Any) -> QueryExpression:
-        return QueryExpression(self._tag, self._path, operator, self._operand(value))
+        return QueryExpression(self._tag, self._path, operator, self._operand(plain(value)))
 
     def _members(self, name: str, values: tuple[Any, ...]) -> list[Any]:
-        """Take operands from arguments or from one list, tuple, set or array."""
-        given: Iterable[Any] = values
-        if len(values) == 1 and isinstance(values[0], (list, tuple, set, frozenset, np.ndarray)):
-            given = values[0]
-        members = [self._operand(value) for value in given]
-        if not members:
-            raise InvalidArgumentError(
-                f'{name} of {self._tag}.{self._path} got no value', remedy='Give at least one.'
-            )
-        return members
+        what = f'{name} of {self._tag}.{self._path}'
+        taken = [self._operand(plain(value)) for value in members(values, what)]
+        if not taken:
+            raise InvalidArgumentError(f'{what} got no value', remedy='Give at least one.')
+        return taken
 
     def _range(self, name: str, values: tuple[Any, ...]) -> list[Any]:
-        members = self._members(name, values)
-        if len(members) != 2 or members[0] > members[1]:
+        taken = self._members(name, values)
+        try:
+            fits = len(taken) == 2 and taken[0] <= taken[1]
+        except TypeError:  # text and a number
+            fits = False
+        if not fits:
             raise InvalidArgumentError(
-                f'{name} of {self._tag}.{self._path} got {members}',
-                remedy='Give two values, the lower one first.',
+                f'{name} of {self._tag}.{self._path} got {taken}',
+                remedy='Give two values of one kind, the lower one first.',
             )
-        return members
+        return taken
 
 
-class _Ordered(Field):
+class Comparable(Field):
+    """A field with equality."""
+
     def eq(self, value: Any) -> QueryExpression:
         """Equal to ``value``."""
         return self._compare('$eq', value)
+
+    def neq(self, value: Any) -> QueryExpression:
+        """Not equal to ``value``; nulls satisfy nothing."""
+        return self._compare('$neq', value)
+
+
+_ORDER: tuple[str, ...] = (
+    'eq', 'neq', 'lt', 'leq', 'gt', 'geq', 'in_', 'between', 'outside',
+)  # fmt: skip
+
+
+class _Ordered(Comparable):
+    """A field with order."""
+
+    _operators = _ORDER
 
     def lt(self, value: Any) -> QueryExpression:
         """Less than ``value``."""
@@ -148,7 +220,7 @@ class _Ordered(Field):
         return self._compare('$geq', value)
 
     def in_(self, *values: Any) -> QueryExpression:
-        """Equal to one of the values, given as arguments or as one list."""
+        """Equal to one of the values, given as arguments or as one list, range, array, ..."""
         return QueryExpression(self._tag, self._path, '$in', self._members('in_', values))
 
     def between(self, *values: Any) -> QueryExpression:
@@ -160,25 +232,16 @@ class _Ordered(Field):
         return QueryExpression(self._tag, self._path, '$outside', self._range('outside', values))
 
 
-_ORDER = ('eq', 'lt', 'leq', 'gt', 'geq', 'in_', 'between', 'outside')
-
-
 class QueryableNumeric(_Ordered):
     """A number; construct it with a path, ``'Tag.field'``, for topics without a class.
 
-    Operands are integers, floats and numpy scalars; infinities and NaN are refused.
+    Operands are integers, floats, numpy scalars and members of integer enums; infinities and NaN
+    are refused, as the daemon does: nothing compares with them.
     """
 
     _holds = 'numbers'
-    _operators = (*_ORDER, 'neq')
-
-    def neq(self, value: Any) -> QueryExpression:
-        """Not equal to ``value``; nulls satisfy nothing."""
-        return self._compare('$neq', value)
 
     def _operand(self, value: Any) -> int | float:
-        if isinstance(value, np.generic):
-            value = value.item()
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._refuse(value)
         if isinstance(value, float) and not math.isfinite(value):
@@ -187,6 +250,47 @@ class QueryableNumeric(_Ordered):
                 remedy='Use a finite number.',
             )
         return value
+
+
+class QueryableInstant(QueryableNumeric):
+    """Nanoseconds since 1970; operands are numbers, or datetimes (without a zone: UTC)."""
+
+    _holds = 'nanoseconds since 1970 or datetimes'
+
+    def _operand(self, value: Any) -> int | float:
+        return super()._operand(epoch_ns(value) if is_instant(value) else value)
+
+
+class QueryableDuration(QueryableNumeric):
+    """A span of time; operands are timedeltas, or numbers in the column's unit."""
+
+    _holds = 'timedeltas'
+
+    def __init__(self, path: str, unit: Any) -> None:
+        super().__init__(path)
+        self._unit = np.timedelta64(1, unit)
+
+    def _operand(self, value: Any) -> int | float:
+        if isinstance(value, (datetime.timedelta, np.timedelta64)) and value == value:
+            # pandas has a resolution that timedelta does not.
+            exact = getattr(value, 'to_timedelta64', lambda: np.timedelta64(value))()
+            whole, rest = divmod(exact, self._unit)
+            value = float(exact / self._unit) if rest else int(whole)
+        return super()._operand(value)
+
+
+class QueryableTime(_Ordered):
+    """A date or time column; operands are dates, times, datetimes, or integers of its unit."""
+
+    _holds = 'dates or times'
+
+    def _operand(self, value: Any) -> str | int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        whole = isinstance(value, (datetime.date, datetime.time))
+        if is_instant(value) or (whole and not isinstance(value, datetime.datetime)):
+            return iso_text(value)
+        raise self._refuse(value)
 
 
 class QueryableString(_Ordered):
@@ -198,142 +302,50 @@ class QueryableString(_Ordered):
     def match(self, value: str) -> QueryExpression:
         """Contains the text, in which ``*`` and ``%`` stand for any run of characters."""
         return QueryExpression(
-            self._tag, self._path, '$match', substring_pattern(self._operand(value))
+            self._tag, self._path, '$match', substring_pattern(self._operand(plain(value)))
         )
 
     def _operand(self, value: Any) -> str:
         if not isinstance(value, str):
             raise self._refuse(value)
-        return str(value)
+        return value
 
 
-class QueryableBool(Field):
+class QueryableBool(Comparable):
     """A boolean; construct it with a path, ``'Tag.field'``, for topics without a class."""
 
     _holds = 'booleans'
-    _operators = ('eq',)
-
-    def eq(self, value: Any) -> QueryExpression:
-        """Equal to ``value``."""
-        return self._compare('$eq', value)
+    _operators = ('eq', 'neq')
 
     def _operand(self, value: Any) -> bool:
-        if not isinstance(value, (bool, np.bool_)):
+        if not isinstance(value, bool):
             raise self._refuse(value)
-        return bool(value)
+        return value
 
 
-class QueryableTime(_Ordered):
-    """A date or time column; operands are dates, times, datetimes, or integers of its unit."""
+class QueryableValue(QueryableString):
+    """A value of user metadata: a number, a text or a boolean."""
 
-    _holds = 'dates or times'
-    _operators = (*_ORDER, 'neq')
+    _holds = 'a number, a text or a boolean'
+    _operators = (*_ORDER, 'match', 'ex')
 
-    def neq(self, value: Any) -> QueryExpression:
-        """Not equal to ``value``; nulls satisfy nothing."""
-        return self._compare('$neq', value)
+    def match(self, value: str) -> QueryExpression:
+        """Contains the text, in which ``*`` and ``%`` stand for any run of characters."""
+        if not isinstance(plain(value), str) or not value:
+            raise self._refuse(value)
+        return super().match(value)
 
-    def _operand(self, value: Any) -> str:
-        if isinstance(value, (datetime.date, datetime.time)):
-            return value.isoformat()
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            return str(int(value))
-        raise self._refuse(value)
-
-
-class Members:
-    """A struct: its members are attributes."""
-
-    def __init__(self, path: str, members: dict[str, pa.DataType]) -> None:
-        self._path, self._members = path, members
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ('_path', '_members'):
-            raise AttributeError(name)
-        try:
-            return _node(f'{self._path}.{name}', self._members[name])
-        except KeyError:
-            raise AttributeError(
-                f'{self._path} has no field {name!r}; it has {", ".join(self._members)}'
-            ) from None
-
-    def __dir__(self) -> list[str]:
-        return list(self._members)
-
-    def __repr__(self) -> str:
-        return f'<{self._path}: {", ".join(self._members)}>'
-
-
-class Elements:
-    """A list: choose an element by index, or ``any()`` or ``all()`` of them."""
-
-    def __init__(self, path: str, item: pa.DataType) -> None:
-        self._path, self._item = path, item
-
-    def __getitem__(self, index: int) -> Any:
-        if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
-            raise TypeError(f'{self._path} is indexed by an integer, got {index!r}')
-        if index < 0:
+    def ex(self, value: bool) -> QueryExpression:
+        """Whether the key exists."""
+        if not isinstance(value, bool):
             raise InvalidArgumentError(
-                f'The index {index} of {self._path} is negative', remedy='Count from the front.'
+                f'ex of {self._path} got {value!r}', remedy='Give True or False.'
             )
-        return _node(f'{self._path}[{int(index)}]', self._item)
+        return QueryExpression(self._tag, self._path, '$ex' if value else '$nex', None)
 
-    def __iter__(self) -> Any:  # without it, Python would iterate by ever growing indices
-        raise TypeError(f'{self._path} stands for stored lists and cannot be iterated')
-
-    def any(self) -> Any:
-        """Stand for at least one element."""
-        return _node(f'{self._path}[?]', self._item)
-
-    def all(self) -> Any:
-        """Stand for every element."""
-        return _node(f'{self._path}[!]', self._item)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith('_'):
-            raise AttributeError(name)
-        raise AttributeError(
-            f'{self._path} is a list and has no {name!r}; '
-            f'choose elements first: [0], .any() or .all()'
-        )
-
-    def __repr__(self) -> str:
-        return f'<{self._path}: list>'
-
-
-class QueryRoot:
-    """The ``Q`` of a class: its fields, and ``timestamp_ns`` of the envelope."""
-
-    def __get__(self, instance: Any, owner: type[Serializable]) -> Any:
-        struct = owner.arrow_struct()
-        members = {TIMESTAMP_COLUMN: pa.int64(), **{field.name: field.type for field in struct}}
-        return Members(owner.ontology_tag(), members)
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
-
-
-def _node(path: str, arrow: pa.DataType) -> Any:
-    kinds = pa.types
-    if kinds.is_struct(arrow):
-        return Members(path, {field.name: field.type for field in arrow})
-    if _is_list(arrow):
-        # The grammar has one list specifier per path: lists inside lists are out of reach.
-        nested = '[' in path or _is_list(arrow.value_type)
-        return Field(path) if nested else Elements(path, arrow.value_type)
-    if kinds.is_integer(arrow) or kinds.is_floating(arrow):
-        return QueryableNumeric(path)
-    if kinds.is_string(arrow) or kinds.is_large_string(arrow) or arrow == pa.string_view():
-        return QueryableString(path)
-    if kinds.is_boolean(arrow):
-        return QueryableBool(path)
-    if kinds.is_temporal(arrow):
-        return QueryableTime(path)
-    return Field(path)
-
-
-def _is_list(arrow: pa.DataType) -> bool:
-    kinds = pa.types
-    return kinds.is_list(arrow) or kinds.is_large_list(arrow) or kinds.is_fixed_size_list(arrow)
+    def _operand(self, value: Any) -> Any:
+        if isinstance(value, (bool, str)):
+            return value
+        if not isinstance(value, (int, float)):
+            raise self._refuse(value)
+        return QueryableNumeric._operand(self, value)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mosaico_ros.models.core import registry
 from mosaico_ros.models.core.base_model import BaseModel
-from mosaico_ros.models.core.expressions import QueryRoot
+from mosaico_ros.models.core.query_proxy import QueryRoot
 from mosaico_ros.protocol.fingerprint import fingerprint
 from mosaico_ros.protocol.serialization import SerializationFormat
 

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import math
+
+import numpy as np
 import pytest
+from pyarrow import flight
 
 from mosaico_ros import (
     GPS,
     IMU,
     Message,
+    MosaicoClient,
     Query,
     QueryableNumeric,
     QueryOntologyCatalog,
     QuerySequence,
     QueryTopic,
+    RobotJoint,
+    Serializable,
     String,
     TimestampRange,
 )
 from mosaico_ros.client.query.text import parse
-from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    UnimplementedError,
+)
 
 
 @pytest.fixture
@@ -165,6 +178,249 @@ def test_texts_and_hand_made_paths(client, recorded):
     assert spans(item.topics[0].clusterize(10)) == [(100, 120), (500, 540)]
     by_hand = QueryOntologyCatalog(QueryableNumeric('IMU.acceleration.y').gt(8))
     assert client.query(QuerySequence().with_name(recorded), by_hand)[0].topics == item.topics
+
+
+X, Y = IMU.Q.acceleration.x, IMU.Q.acceleration.y
+
+
+def test_or_and_not_on_values(client, recorded):
+    mine = QuerySequence().with_name(recorded)
+
+    def windows(*expressions) -> list[tuple[int, int]]:
+        (item,) = client.query(mine, QueryOntologyCatalog(*expressions))
+        return spans(item.topics[0].clusterize(10))
+
+    assert windows((Y > 8) | (X == 300)) == [(100, 120), (300, 300), (500, 540)]
+    assert windows((Y > 8) & ~(X > 300)) == [(100, 120)]
+    assert windows(~((Y < 8) | X.between(510, 530))) == [(100, 120), (500, 500), (540, 540)]
+    assert windows(X > 100, X < 140, X != 120) == [(110, 110), (130, 130)]
+    assert windows((X > 970) | (X > 950) | (X < 20)) == [(0, 10), (960, 990)]
+
+
+def test_each_topic_is_clustered_by_what_found_it(client, name, make_imu):
+    for letter in 'ab':
+        with client.sequence_create(f'{name}{letter}') as sequence:
+            topic = sequence.topic_create('imu', {}, IMU)
+            for time_ns in range(10):
+                topic.push(make_imu(time_ns, x=float(time_ns)))
+    one, other = QuerySequence().with_name(f'{name}a'), QuerySequence().with_name(f'{name}b')
+    found = client.query(
+        (one & QueryOntologyCatalog(X > 7, include_timestamp_range=True))
+        | (other & QueryOntologyCatalog(X < 1))
+    )
+    assert [spans(item.topics[0].clusterize()) for item in found] == [[(8, 9)], [(0, 0)]]
+    assert [item.topics[0].timestamp_range.start for item in found] == [8, 0]
+    # Found by its name, not by its values.
+    (item,) = client.query(one | (other & QueryOntologyCatalog(X > 99)))
+    assert not item.topics[0].has_conditions
+    with pytest.raises(FailedPreconditionError, match='no condition'):
+        item.topics[0].clusterize()
+
+
+def test_combined_conditions_can_be_intersected(client, recorded):
+    (item,) = client.query(
+        QuerySequence().with_name(recorded),
+        QueryOntologyCatalog((Y > 8) | (X == 700), GPS.Q.status.status == 2),
+    )
+    assert spans(item.intersect(override_clustering_dt_ns=10)) == [(510, 540), (700, 700)]
+
+
+def test_or_between_sequences_topics_and_metadata(client, recorded):
+    mine = QuerySequence().with_name(recorded)
+    found = client.query(mine, QueryTopic().with_name('/gps') | QueryTopic().with_name_match('lo'))
+    assert [topic.name for topic in found[0].topics] == ['/gps', '/log']
+    found = client.query(mine & ~QueryTopic().with_user_metadata('mount', ex=True))
+    assert [topic.name for topic in found[0].topics] == ['/gps', '/log']
+    assert client.query(mine & QuerySequence().with_user_metadata('trial', gt=3, lt=5))
+    assert not client.query(mine & QuerySequence().with_user_metadata('trial', gt=4, lt=6))
+
+
+@pytest.fixture
+def five(client, name, make_imu) -> str:
+    for letter in 'dbeac':
+        with client.sequence_create(f'{name}{letter}') as sequence:
+            sequence.topic_create('imu', {}, IMU).push(make_imu(1000 - ord(letter)))
+    return name
+
+
+def test_order_limit_and_pages(client, five):
+    mine = QuerySequence().with_name_match(five)
+
+    def letters(items) -> str:
+        return ''.join(item.sequence.name[-1] for item in items)
+
+    for order, expected in (
+        (None, 'dbeac'),
+        ('-created', 'caebd'),
+        ('name', 'abcde'),
+        ('start_time', 'edcba'),
+    ):
+        assert letters(client.query(mine, order_by=order)) == expected
+        assert [letters(p) for p in client.query_pages(mine, order_by=order, page_size=2)] == [
+            expected[:2],
+            expected[2:4],
+            expected[4:],
+        ]
+    first = client.query(mine, order_by='name', limit=3)
+    assert letters(first) == 'abc'
+    last = client.query(mine, order_by='name', limit=3, cursor=first.next_cursor)
+    assert letters(last) == 'de'
+    assert last.next_cursor is None
+    assert list(client.query_pages(QuerySequence().with_name(f'{five}-x'))) == []
+    with pytest.raises(InvalidArgumentError, match='start_time'):
+        client.query(mine, order_by='age')
+    with pytest.raises(InvalidArgumentError, match='limit'):
+        client.query(mine, limit=0)
+
+
+def test_clusters_can_be_taken_one_by_one(client, recorded):
+    (item,) = client.query(QuerySequence().with_name(recorded), QueryOntologyCatalog(Y > 8))
+    clusters = item.topics[0].iter_clusters(10)
+    assert spans([next(clusters)]) == [(100, 120)]
+    clusters.close()
+    with pytest.raises(StopIteration):
+        next(clusters)
+
+
+def test_the_plan_can_be_read(client, recorded):
+    values = QueryOntologyCatalog(X.between(245, 255) | ~(X > 10))
+    query = Query(QuerySequence().with_name(recorded), values)
+    plan = client.explain(query=query)
+    first, second = (group for way in plan.alternatives for group in way.groups)
+    assert first.conditions == [{'IMU.acceleration.x': {'$between': [245, 255]}}]
+    assert (first.topics, first.chunks, first.chunks_opened) == (1, 1, 1)
+    assert first.rows_evaluated == 100
+    assert second.chunks_decided_by_bounds == 1
+    assert set(plan.milliseconds) == {'sections', 'statistics', 'rows', 'page'}
+    shown = str(plan)
+    assert 'alternative 2\n  not (IMU.acceleration.x > 10)\n' in shown
+    assert 'chunks: 1, of them 0 pruned by statistics, 0 decided by bounds, 1 opened' in shown
+    assert 'by the catalog alone' in str(client.explain(QuerySequence().with_name(recorded)))
+
+
+def test_responses_are_shown_and_become_frames(client, five):
+    mine = QuerySequence().with_name_match(five)
+    response = client.query(mine, QueryOntologyCatalog(X == 0, include_timestamp_range=True))
+    shown = repr(response).splitlines()
+    assert shown[0] == '<QueryResponse: 5 sequences, 5 topics>'
+    assert shown[1] == f'  {five}d: /imu (IMU)'
+    frame = response.to_pandas()
+    assert list(frame.columns) == ['sequence', 'topic', 'ontology_tag', 'start_ns', 'end_ns']
+    assert frame.start_ns.tolist() == [1000 - ord(letter) for letter in 'dbeac']
+    assert 'start_ns' not in client.query(mine).to_pandas()
+    response.items *= 3
+    assert repr(response).endswith('\n  and 5 more')
+
+
+class Shift(Serializable):
+    start: datetime.datetime
+    length: datetime.timedelta
+
+
+def test_time_columns_are_found_by_datetimes_and_counts(client, name):
+    begin = datetime.datetime(2026, 3, 27, 12, tzinfo=datetime.timezone.utc)
+    hour = datetime.timedelta(hours=1)
+    with client.sequence_create(name) as sequence:
+        topic = sequence.topic_create('shift', {}, Shift)
+        for number in range(4):
+            topic.push(
+                Message(
+                    timestamp_ns=number,
+                    data=Shift(start=begin + number * hour, length=number * hour),
+                )
+            )
+    one = int(begin.timestamp()) * 10**6
+
+    def found(*expressions) -> list[tuple[int, int]]:
+        (item,) = client.query(QuerySequence().with_name(name), QueryOntologyCatalog(*expressions))
+        return spans(item.topics[0].clusterize(1))
+
+    assert found(Shift.Q.start >= begin + 2 * hour) == [(2, 3)]
+    assert found(Shift.Q.start < (begin + hour).replace(tzinfo=None)) == [(0, 0)]
+    assert found(Shift.Q.start == np.datetime64('2026-03-27T13:00')) == [(1, 1)]
+    assert found(Shift.Q.start > one) == [(1, 3)]
+    assert found(Shift.Q.start.between(9, one)) == [(0, 0)]
+    assert found(Shift.Q.length.between(hour, np.timedelta64(2, 'h'))) == [(1, 2)]
+    assert found(Shift.Q.length != 2 * hour, Shift.Q.length != 0) == [(1, 1), (3, 3)]
+
+
+def test_not_finds_what_compares_with_nothing(client, name, make_imu):
+    with client.sequence_create(name) as sequence:
+        topic = sequence.topic_create('imu', {}, IMU)
+        for time_ns, x in enumerate([1.0, math.nan, -1.0]):
+            topic.push(make_imu(time_ns, x=x))
+    nan = QueryOntologyCatalog(~((X <= 0) | (X > 0)), include_timestamp_range=True)
+    (item,) = client.query(QuerySequence().with_name(name), nan)
+    assert item.topics[0].timestamp_range == TimestampRange(1, 1)
+
+
+def test_whole_lists_and_texts_that_differ(client, name):
+    with client.sequence_create(name) as sequence:
+        topic = sequence.topic_create('joints', {}, RobotJoint)
+        for time_ns, names in enumerate([['a'], ['a', 'b'], ['b', 'a']]):
+            numbers = [float(time_ns)] * len(names)
+            topic.push(
+                Message(
+                    timestamp_ns=time_ns,
+                    data=RobotJoint(
+                        names=names, positions=numbers, velocities=numbers, efforts=numbers
+                    ),
+                )
+            )
+
+    def found(expression) -> list[tuple[int, int]]:
+        (item,) = client.query(QuerySequence().with_name(name), QueryOntologyCatalog(expression))
+        return spans(item.topics[0].clusterize(1))
+
+    assert found(RobotJoint.Q.names == ['a', 'b']) == [(1, 1)]
+    assert found(RobotJoint.Q.names != ['a', 'b']) == [(0, 0), (2, 2)]
+    assert found(RobotJoint.Q.positions == np.array([2, 2])) == [(2, 2)]
+    assert found(RobotJoint.Q.names[0] != 'a') == [(2, 2)]
+
+
+class PublishedDaemon(flight.FlightServerBase):
+    """Answers as daemons do that know no extension."""
+
+    def do_action(self, context, action):
+        answers = {'info': {'version': '0.7.0', **INFO}, 'query': {'items': []}}
+        body = {'action': action.type, 'response': answers[action.type]}
+        yield flight.Result(json.dumps(body).encode())
+
+
+INFO = {
+    'semver': {'major': 0, 'minor': 7, 'patch': 0, 'pre': ''},
+    'config': dict.fromkeys(
+        (
+            'grpc_max_decode_message_size',
+            'grpc_max_encode_message_size',
+            'grpc_target_encode_message_size',
+        ),
+        2**24,
+    ),
+}
+
+
+def test_published_daemons_are_asked_what_they_understand():
+    topic = QueryTopic().with_name('a')
+    with (
+        PublishedDaemon('grpc://127.0.0.1:0') as daemon,
+        MosaicoClient.connect('127.0.0.1', daemon.port) as client,
+    ):
+        whole = QuerySequence().with_user_metadata('a', eq=1).with_user_metadata('b', eq=1) & topic
+        assert client.query(whole, QueryOntologyCatalog((X > 1) & (Y > 1))).is_empty()
+        for part, ask in (
+            (r'\|', lambda: client.query(topic | topic)),
+            ('~', lambda: client.query(QueryOntologyCatalog(~(X > 1)))),
+            ('IMU.acceleration.x', lambda: client.query(QueryOntologyCatalog(X > 1, X < 5))),
+            ('name', lambda: client.query(QueryTopic().with_name('a').with_name_match('b'))),
+            ('on k', lambda: client.query(QueryTopic().with_user_metadata('k', gt=1, lt=2))),
+            ('order_by', lambda: client.query(topic, order_by='name')),
+            ('limit', lambda: client.query(topic, limit=5)),
+            ('limit', lambda: next(client.query_pages(topic))),
+            ('explain', lambda: client.explain(topic)),
+        ):
+            with pytest.raises(UnimplementedError, match=f'does not understand .*{part}'):
+                ask()
 
 
 def test_what_a_query_needs(client):

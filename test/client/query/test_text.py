@@ -56,6 +56,48 @@ from mosaico_ros.client.query.text import QueryTextError, parse
             'sequence.created_at_ns between 1 and 2',
             {'sequence': {'created_at_ns': {'$between': [1, 2]}}},
         ),
+        (
+            "sequence.created_at_ns >= '1970-01-01T00:00:01Z'",
+            {'sequence': {'created_at_ns': {'$geq': 10**9}}},
+        ),
+        (
+            "IMU.timestamp_ns between '1970-01-01T00:00:00Z' and '1970-01-01T01:00:01+01:00'",
+            {'ontology': {'IMU.timestamp_ns': {'$between': [0, 10**9]}}},
+        ),
+        (
+            'IMU.acceleration.y > 1 and IMU.acceleration.y < 2',
+            {'ontology': {'IMU.acceleration.y': {'$gt': 1, '$lt': 2}}},
+        ),
+        (
+            "Own.a > 1 or Own.b > 2 and not (sequence.name == 'x' or Own.c between 1 and 2)",
+            {
+                'where': {
+                    '$or': [
+                        {'ontology': {'Own.a': {'$gt': 1}}},
+                        {
+                            '$and': [
+                                {'ontology': {'Own.b': {'$gt': 2}}},
+                                {
+                                    '$not': {
+                                        '$or': [
+                                            {'sequence': {'name': {'$eq': 'x'}}},
+                                            {'ontology': {'Own.c': {'$between': [1, 2]}}},
+                                        ]
+                                    }
+                                },
+                            ]
+                        },
+                    ]
+                }
+            },
+        ),
+        (
+            "(sequence.name == 'x') and not not (topic.name == 'y')",
+            {
+                'sequence': {'name': {'$eq': 'x'}},
+                'where': {'$not': {'$not': {'topic': {'name': {'$eq': '/y'}}}}},
+            },
+        ),
     ],
 )
 def test_understood(text, expected):
@@ -74,8 +116,15 @@ def test_understood(text, expected):
         ('IMU.acceleration.y >> 8', '> 8', 'number'),
         ('IMU.acceleration.y near 8', 'near', 'operator'),
         ("IMU.acceleration.y > 'fast'", 'IMU', 'numbers'),
-        ('IMU.acceleration.y > 8 or IMU.acceleration.x > 2', 'or', 'no "or"'),
+        ('IMU.acceleration.y > 8 or', '', 'field'),
+        ('or IMU.acceleration.y > 8', 'or', 'field'),
+        ('IMU.acceleration.y > 8 not IMU.acceleration.x > 2', 'not', '"and" or "or"'),
+        ('(IMU.acceleration.y > 8', '', '")"'),
+        ('IMU.acceleration.y > 8)', ')', '"and" or "or"'),
+        ('not ' * 60 + 'IMU.acceleration.y > 8', 'not ' * 10 + 'IMU', '50 levels'),
+        ('(' * 60, '(' * 10, '50 levels'),
         ('IMU.acceleration.y > 8, IMU.acceleration.x > 2', ',', '"and"'),
+        ("IMU.timestamp_ns > 'noon'", 'IMU', 'no instant'),
         ("topic.name ~ 'imu", "'imu", 'quote'),
         ('IMU.acceleration.y > 8 ;', ';', 'character'),
         ('GPS.status.status in 3', '3', 'list'),
@@ -84,7 +133,6 @@ def test_understood(text, expected):
         ('GPS.position.z between 20', '', '"and"'),
         ('topic.size > 3', 'topic', 'Not offered'),
         ('sequence.ontology_tag == 3', 'sequence', 'Not offered'),
-        ('IMU.acceleration.y > 1 and IMU.acceleration.y < 2', 'IMU.acceleration.y < 2', 'already'),
         ('IMU.acceleration..y > 1', '.', 'character'),
     ],
 )
