@@ -23,26 +23,44 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     help='Hits closer than this (seconds) belong to one window.',
 )
+@click.option(
+    '--order-by',
+    metavar='KEY',
+    help='Order of the sequences: created (the default), name or start_time; -name descends.',
+)
+@click.option('--limit', type=click.IntRange(min=1), help='Sequences to find, at most.')
+@click.option('--explain', is_flag=True, help='Show how the daemon answers, not what.')
 @click.option('--json', 'as_json', is_flag=True, help='One JSON object per topic and line.')
 @connects
-def command(client: MosaicoClient, expression: str, gap: float, as_json: bool) -> None:
+def command(
+    client: MosaicoClient,
+    expression: str,
+    gap: float,
+    order_by: str | None,
+    limit: int | None,
+    explain: bool,
+    as_json: bool,
+) -> None:
     """Find the topics and the time windows where EXPRESSION holds.
 
     \b
     mosaico query 'IMU.acceleration.y > 8'
-    mosaico query 'GPS.status.status == 2 and GPS.position.z between 10 and 20'
+    mosaico query 'IMU.acceleration.x > 8 or IMU.acceleration.y > 8' --explain
+    mosaico query 'GPS.status.status == 2 and not GPS.position.z between 10 and 20'
     mosaico query "sequence.name match 'demo*' and topic.ontology_tag == 'IMU'"
     """
     from mosaico_ros.client.query.text import parse
 
     query = parse(expression)
-    response = client.query(query=query)
-    asks_for_values = 'ontology' in query.to_dict()
+    if explain:
+        plan = client.explain(query=query)
+        click.echo(json.dumps(plan.to_dict()) if as_json else str(plan))
+        return
     found = 0
-    for item in response or ():
+    for item in client.query(query=query, order_by=order_by, limit=limit):
         for topic in item.topics:
             found += 1
-            windows = topic.clusterize(round(gap * 1e9)) if asks_for_values else []
+            windows = topic.clusterize(round(gap * 1e9)) if topic.has_conditions else []
             spans = [(window.timerange.start, window.timerange.end) for window in windows]
             if as_json:
                 click.echo(

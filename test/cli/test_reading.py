@@ -135,6 +135,33 @@ def test_query(filled: None, mosaico: Callable[..., str]) -> None:
     assert by_name == 'run/arm/imu  (IMU)\n'
 
 
+def test_query_with_or_order_and_limit(
+    filled: None, daemon: Any, mosaico: Callable[..., str]
+) -> None:
+    with daemon.client() as client, client.sequence_create('another') as run:
+        topic = run.topic_create('/imu', ontology_type=IMU)
+        topic.push(Message(timestamp_ns=1, data=imu(9.0)))
+    either = "IMU.acceleration.y > 8 or (topic.name == '/camera' and not sequence.name == 'x')"
+    assert [line for line in mosaico('query', either).splitlines() if line[0] != ' '] == [
+        'run/arm/imu  (IMU)',
+        'run/camera  (CompressedImage)',
+        'another/imu  (IMU)',
+    ]
+    first = mosaico('query', either, '--order-by', 'name', '--limit', '1').splitlines()
+    assert first[0] == 'another/imu  (IMU)'
+    assert len(first) == 2
+
+
+def test_query_explains_itself(filled: None, mosaico: Callable[..., str]) -> None:
+    told = mosaico('query', 'IMU.acceleration.y > 8 or not IMU.acceleration.y > 0', '--explain')
+    assert 'alternative 2\n  not (IMU.acceleration.y > 0)\n' in told
+    assert 'chunks: 1, of them 0 pruned' in told
+    plan = json.loads(mosaico('query', 'IMU.acceleration.y > 8', '--explain', '--json'))
+    assert plan['alternatives'][0]['groups'][0]['conditions'] == [
+        {'IMU.acceleration.y': {'$gt': 8}}
+    ]
+
+
 def test_what_broke_off_is_marked(daemon: Any, mosaico: Callable[..., str]) -> None:
     with (
         daemon.client() as client,
