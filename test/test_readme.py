@@ -26,7 +26,7 @@ import pytest
 from mosaico_ros import CompressedImage, ImageFormat, Message, MosaicoClient
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = ('deployment', 'images', 'operation')
+GUIDES = ('deployment', 'images', 'operation', 'query')
 PAGES = (ROOT / 'README.md', *(ROOT / 'docs' / f'{guide}.md' for guide in GUIDES))
 BLOCK = re.compile(r'<!-- (?:run: )?(\S+) -->\n```(\w+)\n(.*?)```', re.DOTALL)
 BLOCKS = {
@@ -334,6 +334,32 @@ def test_rebuild(tmp_path: Path, environment: dict[str, str], free_port: int) ->
     with in_background(BLOCKS['daemon'], tmp_path, own):
         await_daemon(own)
         assert len(shell('mosaico cat bench_run/imu', tmp_path, own).splitlines()) == 1000
+
+
+def test_queries(tmp_path: Path, environment: dict[str, str], free_port: int) -> None:
+    own = environment | {
+        'MOSAICOD_PORT': str(free_port),
+        'MOSAICO_PORT': str(free_port),
+        'MOSAICOD_DATA_DIR': str(tmp_path / 'data'),
+    }
+    for name in ('python', 'query-python'):
+        (tmp_path / f'{name}.py').write_text(BLOCKS[name].replace('6726', str(free_port)))
+    with in_background(BLOCKS['daemon'], tmp_path, own):
+        await_daemon(own)
+        shell(f'"{sys.executable}" python.py', tmp_path, own)
+        said = shell(f'"{sys.executable}" query-python.py', tmp_path, own).splitlines()
+        either, recent, plan = BLOCKS['query-shell'].strip().splitlines()
+        assert '[3500000000, 3500000000]' in shell(either, tmp_path, own)
+        assert shell(recent, tmp_path, own) == 'bench_run/imu  (IMU)\n'
+        assert 'IMU.acceleration.y > 8' in shell(plan, tmp_path, own)
+    assert said[:3] == [
+        '<QueryResponse: 1 sequence, 1 topic>',
+        '  bench_run: /imu (IMU)',
+        '/imu 3500000000 3500000000',
+    ]
+    assert said[4].split() == ['0', 'bench_run', '/imu', 'IMU']
+    assert '  IMU.acceleration.y > 8 and not (IMU.acceleration.y == 100)' in said
+    assert 'alternative 2' in said
 
 
 def test_queries_in_the_guide_are_understood() -> None:
