@@ -20,8 +20,11 @@ MAX_JSON_DEPTH = 64
 #: Longest pattern of ``$match``.
 MAX_PATTERN_LENGTH = 256
 
-#: Longest list operand of a query condition.
+#: Longest list operand of a query condition on values.
 MAX_LIST_OPERAND = 1024
+
+#: Longest list of names in a query: what one query found restricts the next.
+MAX_LISTED_NAMES = 100_000
 
 #: Longest ontology tag, in characters; catalogs index it.
 MAX_TAG_LENGTH = 255

@@ -26,6 +26,10 @@ from mosaico_ros.protocol.tags import tag_spellings
 __all__ = ['Candidate', 'select_candidates']
 
 
+# Beyond that, databases and drivers begin to refuse parameters.
+_NAMES_IN_SQL = 10_000
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A topic that may be found."""
@@ -57,11 +61,9 @@ def select_candidates(
     )
     if tags is not None:
         selected = selected.where(topics.c.ontology_tag.in_(tags))
-    for item in query.sequence.fields:
-        exact = item.condition.operator is Operator.EQ and not item.negated
-        if exact and item.field is CatalogField.NAME:
-            name = str(item.condition.value)
-            selected = selected.where(sequences.c.name == name if storable(name) else sa.false())
+    for column, section in ((sequences.c.name, query.sequence), (topics.c.path, query.topic)):
+        for names in _exact_names(section):
+            selected = selected.where(column.in_(names))
     passing: dict[int, bool] = {}
     rows: Iterator[Any] = connection.execution_options(yield_per=1000).execute(selected)
     for row in rows:
@@ -72,6 +74,16 @@ def select_candidates(
             yield Candidate(
                 row.id, row.sequence_id, TopicLocator(row.name, row.path), row.ontology_tag
             )
+
+
+def _exact_names(section: SectionQuery) -> Iterator[list[str]]:
+    """Yield names of which an object must have one, where they are few enough for SQL."""
+    for item in section.fields:
+        value = item.condition.value
+        names = [str(name) for name in (value if isinstance(value, tuple) else (value,))]
+        exact = item.condition.operator in (Operator.EQ, Operator.IN) and not item.negated
+        if exact and item.field is CatalogField.NAME and len(names) <= _NAMES_IN_SQL:
+            yield [name for name in names if storable(name)]
 
 
 def _sequence_passes(connection: Connection, row: Row[Any], section: SectionQuery) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
@@ -88,7 +89,14 @@ class Condition:
             return equal is (operator is Operator.EQ)
         if kind_of(value) != self.kind:
             return operator is Operator.NEQ
+        if operator is Operator.IN:
+            return value in self._members
         return bool(_COMPARE[operator](value, operand))
+
+    @cached_property
+    def _members(self) -> frozenset[Any]:
+        """The operand of ``$in``, which may be long."""
+        return frozenset(self.value)  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
         """Return ``{"<operator>": operand}``."""
@@ -107,7 +115,6 @@ _COMPARE: dict[Operator, Any] = {
     Operator.GEQ: lambda v, o: v >= o,
     Operator.BETWEEN: lambda v, o: o[0] <= v <= o[1],
     Operator.OUTSIDE: lambda v, o: v < o[0] or v > o[1],
-    Operator.IN: lambda v, o: v in o,
 }
 
 
@@ -127,7 +134,12 @@ def kind_of(value: Any) -> str | None:
 
 
 def parse_conditions(
-    spelled: Any, where: str, *, substring: bool = False, lists: bool = False
+    spelled: Any,
+    where: str,
+    *,
+    substring: bool = False,
+    lists: bool = False,
+    longest: int = MAX_LIST_OPERAND,
 ) -> tuple[Condition, ...]:
     """Read ``{"<operator>": operand, ...}``, a list of such, or bare ``$ex`` and ``$nex``.
 
@@ -143,6 +155,8 @@ def parse_conditions(
         Read ``$match`` as a substring search (the key ``locator``).
     lists
         Let ``$eq`` and ``$neq`` take a list.
+    longest
+        Elements that a list may have.
 
     Raises
     ------
@@ -158,7 +172,7 @@ def parse_conditions(
             raise _no_operator(where)
         for name, operand in entry.items():
             operator = _operator(name, where)
-            value = _operand(operator, operand, f'{where} {name}', substring, lists)
+            value = _operand(operator, operand, f'{where} {name}', substring, lists, longest)
             conditions.append(Condition(operator, value))
     if not conditions:
         raise _no_operator(where)
@@ -198,7 +212,7 @@ def _operator(name: str, where: str) -> Operator:
 
 
 def _operand(
-    operator: Operator, operand: Any, where: str, substring: bool, lists: bool
+    operator: Operator, operand: Any, where: str, substring: bool, lists: bool, longest: int
 ) -> Scalar | tuple[Scalar, ...] | Pattern | None:
     if operator in _EXISTENCE:
         if operand is not None:
@@ -209,7 +223,7 @@ def _operand(
             raise InvalidArgumentError(f'{where} takes text, not {_short(operand)}')
         return Pattern.parse(operand, substring=substring)
     if operator in _RANGES or operator is Operator.IN:
-        values = _scalars(operand, where)
+        values = _scalars(operand, where, longest)
         if operator is Operator.IN:
             if not values:
                 raise InvalidArgumentError(f'{where} takes a list with at least one element')
@@ -223,19 +237,19 @@ def _operand(
             raise InvalidArgumentError(f'{where}: the minimum {low!r} is above {high!r}')
         return values
     if isinstance(operand, list) and lists and operator in (Operator.EQ, Operator.NEQ):
-        return _scalars(operand, where)
+        return _scalars(operand, where, longest)
     scalar = _scalar(operand, where)
     if operator in _ORDER:
         _check_ordered(scalar, where)
     return scalar
 
 
-def _scalars(operand: Any, where: str) -> tuple[Scalar, ...]:
+def _scalars(operand: Any, where: str, longest: int) -> tuple[Scalar, ...]:
     if not isinstance(operand, list):
         raise InvalidArgumentError(f'{where} takes a list, not {_short(operand)}')
-    if len(operand) > MAX_LIST_OPERAND:
+    if len(operand) > longest:
         raise InvalidArgumentError(
-            f'{where} has {len(operand)} elements', remedy=f'At most {MAX_LIST_OPERAND}.'
+            f'{where} has {len(operand)} elements', remedy=f'At most {longest}.'
         )
     values = tuple(_scalar(element, where) for element in operand)
     if len({kind_of(value) for value in values}) > 1:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.limits import MAX_LISTED_NAMES
 from mosaico_ros.protocol.query.conditions import Condition, Operator, parse_conditions
 from mosaico_ros.protocol.query.tree import (
     AllOf,
@@ -182,7 +183,10 @@ def _section(body: dict[str, Any], section: str, known: dict[str, CatalogField])
 
 def _field_conditions(name: CatalogField, spelled: Any, where: str) -> Iterator[FieldCondition]:
     wanted = 'number' if name is CatalogField.CREATED_AT_NS else 'text'
-    for condition in parse_conditions(spelled, where, substring=name is CatalogField.LOCATOR):
+    substring = name is CatalogField.LOCATOR
+    for condition in parse_conditions(
+        spelled, where, substring=substring, longest=MAX_LISTED_NAMES
+    ):
         if condition.operator in (Operator.EX, Operator.NEX):
             raise InvalidArgumentError(
                 f'{where} always exists; {condition.operator.value} is void'

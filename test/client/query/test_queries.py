@@ -18,6 +18,9 @@ from mosaico_ros import (
     Query,
     QueryableNumeric,
     QueryOntologyCatalog,
+    QueryResponse,
+    QueryResponseItem,
+    QueryResponseItemSequence,
     QuerySequence,
     QueryTopic,
     RobotJoint,
@@ -145,6 +148,17 @@ def test_chaining(client, recorded):
     assert [topic.name for topic in second[0].topics] == ['/log']
     third = client.query(second.to_query_sequence(), first.to_query_topic())
     assert [topic.name for topic in third[0].topics] == ['/gps']
+
+
+def test_chaining_many(client, recorded):
+    found = client.query(QuerySequence().with_name(recorded))
+    others = [
+        QueryResponseItem(QueryResponseItemSequence(f'absent-{n}'), []) for n in range(20_000)
+    ]
+    for count in (2_000, 20_000):
+        many = QueryResponse([*others[:count], *found])
+        again = client.query(many.to_query_sequence(), QueryTopic().with_name('/gps'))
+        assert [item.sequence.name for item in again] == [recorded]
 
 
 def test_names_and_metadata(client, recorded):
