@@ -1,7 +1,8 @@
-"""Archives that lose their catalog."""
+"""Archives that lose their catalog, and work that is broken off at any step."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -38,5 +39,44 @@ def rebuilt(
         report = rebuild(lost, lambda done, total: None)
         filled.archive = filled.open_archive(db_url=lost.db_url)
         return report
+
+    return run
+
+
+class FaultError(Exception):
+    """What breaks the work off."""
+
+
+@pytest.fixture
+def reaches_end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    """``reaches_end(work, step, (owner, 'method', ...), ...)`` runs `work` with a fault in it.
+
+    Steps are calls of these methods by this thread, counted from 0; none succeeds from `step` on.
+    Returns whether the work was done before.
+    """
+
+    def run(work: Callable[[], object], step: int, *watched: tuple[Any, ...]) -> bool:
+        left = step
+
+        def count(call: Callable[..., Any]) -> Callable[..., Any]:
+            def counted(*arguments: Any, **options: Any) -> Any:
+                nonlocal left
+                if threading.current_thread() is threading.main_thread():
+                    left -= 1
+                    if left < 0:
+                        raise FaultError
+                return call(*arguments, **options)
+
+            return counted
+
+        with monkeypatch.context() as broken:
+            for owner, *names in watched:
+                for name in names:
+                    broken.setattr(owner, name, count(getattr(owner, name)))
+            try:
+                work()
+            except FaultError:
+                return False
+        return True
 
     return run

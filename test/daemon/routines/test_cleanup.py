@@ -244,13 +244,10 @@ def test_uploads_creations_and_deletions_go_on_while_it_cleans(filled, open_arch
     assert len(list(stored.rglob('*.parquet'))) == 18
 
 
-def test_it_is_finished_after_a_fault_at_any_step(filled, stored, grown_up, monkeypatch):
+def test_it_is_finished_after_a_fault_at_any_step(filled, stored, grown_up, reaches_end):
     kept = filled.write(rows(0), 'kept/imu')
     archive = filled.archive
-
-    class FaultError(Exception):
-        pass
-
+    store_calls = archive._store, 'put', 'create', 'delete', 'delete_folder'
     steps = 0
     while True:
         doomed = filled.write(rows(5), f'doomed{steps}/imu')
@@ -260,28 +257,9 @@ def test_it_is_finished_after_a_fault_at_any_step(filled, stored, grown_up, monk
         folder = str(manifest.parent.relative_to(stored))
         archive._store.put(f'{folder}/{300000000 + steps}.parquet', b'stray')
         time.sleep(0.002)
-        left = steps
-
-        def count(call):
-            def counted(*arguments, **options):
-                nonlocal left
-                if threading.current_thread() is threading.main_thread():
-                    left -= 1
-                    if left < 0:
-                        raise FaultError
-                return call(*arguments, **options)
-
-            return counted
-
-        with monkeypatch.context() as broken:
-            for name in ('put', 'create', 'delete', 'delete_folder'):
-                broken.setattr(archive._store, name, count(getattr(archive._store, name)))
-            broken.setattr(archive._database, 'write', count(archive._database.write))
-            try:
-                clean(archive)
-                done = True
-            except FaultError:
-                done = False
+        done = reaches_end(
+            lambda: clean(archive), steps, store_calls, (archive._database, 'write')
+        )
         clean(archive)
         clean(archive)
         assert {path.split('/')[1].split('.')[0] for path in files(stored) if '/' in path} <= {

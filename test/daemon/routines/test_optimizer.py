@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -223,38 +224,16 @@ def test_a_deletion_meanwhile_wins(quiet, stored, monkeypatch):
     assert slow.run() == Optimized()
 
 
-def test_rows_survive_a_fault_at_any_step(quiet, stored, monkeypatch):
-    class FaultError(Exception):
-        pass
-
+def test_rows_survive_a_fault_at_any_step(quiet, stored, reaches_end):
+    archive = quiet.archive
+    watched = (archive._store, 'put', 'create', 'delete'), (archive._database, 'read', 'write')
     tables = pieces(10, overlap=3)
     steps = 0
     while True:
         locator = quiet.write(tables)
         expected = quiet.read(locator)
-        archive, left = quiet.archive, steps
-
-        def count(call):
-            def counted(*arguments, **options):
-                nonlocal left
-                if threading.current_thread() is threading.main_thread():
-                    left -= 1
-                    if left < 0:
-                        raise FaultError
-                return call(*arguments, **options)
-
-            return counted
-
-        with monkeypatch.context() as broken:
-            for name in ('put', 'create', 'delete'):
-                broken.setattr(archive._store, name, count(getattr(archive._store, name)))
-            for name in ('read', 'write'):
-                broken.setattr(archive._database, name, count(getattr(archive._database, name)))
-            try:
-                optimizer(archive, 350).optimize(topic_id(quiet, locator))
-                done = True
-            except FaultError:
-                done = False
+        optimize = partial(optimizer(archive, 350).optimize, topic_id(quiet, locator))
+        done = reaches_end(optimize, steps, *watched)
         assert quiet.read(locator).equals(expected)
         optimizer(archive, 350).run()
         swept(quiet, locator)
