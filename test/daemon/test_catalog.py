@@ -55,13 +55,15 @@ def test_catalog_of_an_older_release_is_migrated(tmp_path, monkeypatch):
         engine = sa.create_engine(url)
         with engine.begin() as connection:
             schema_version.migrate(connection, None)
-            connection.execute(sequences.insert().values(row))
+            # Once, two creations could have the same token.
+            again = row | {'name': 'b', 'token': 'again'}
+            connection.execute(sequences.insert().values([row | {'token': 'again'}, again]))
             assert 'api_keys' not in described(connection)
         engine.dispose()
     database = Database(url)
     with database.read() as connection:
         assert 'api_keys' in described(connection)
-        assert connection.execute(sa.select(sequences.c.name)).scalars().all() == ['a']
+        assert connection.execute(sa.select(sequences.c.name)).scalars().all() == ['a', 'b']
         assert schema_version._stored_version(connection) == schema_version.HEAD
     database.close()
 
