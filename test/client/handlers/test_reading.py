@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import heapq
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mosaico_ros import GPS, IMU, Integer64, Message, MosaicoClient, SerializationFormat
+from mosaico_ros import (
+    GPS,
+    IMU,
+    CompressedImage,
+    ImageFormat,
+    Integer64,
+    Message,
+    MosaicoClient,
+    SerializationFormat,
+)
 from mosaico_ros.models.core import columns
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
@@ -249,6 +262,47 @@ def test_a_long_topic_is_read_in_pieces(client, name):
         assert message.timestamp_ns == message.data.data == total
         total += 1
     assert total == 50_000
+
+
+STREAM = """
+import resource, sys
+from mosaico_ros import MosaicoClient
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+with MosaicoClient.connect('127.0.0.1', int(sys.argv[1])) as client:
+    handler = client.sequence_handler(sys.argv[2])
+    next(handler.get_data_streamer(end_timestamp_ns=1))
+    idle, size = peak(), 0
+    for _, message in handler.get_data_streamer():
+        size += len(message.data.data)
+    for batch in client.topic_handler(sys.argv[2], 'camera').get_data_streamer().batches():
+        size += batch.nbytes
+    print(size >> 20, peak() - idle)
+"""
+
+
+def test_streaming_takes_no_more_memory_than_a_few_batches(client, shared_daemon, name):
+    images, image_bytes = 300, 1 << 20
+    noise = os.urandom(2 * image_bytes)
+    with client.sequence_create(name) as sequence:
+        writer = sequence.topic_create('camera', ontology_type=CompressedImage)
+        for number in range(images):
+            data = noise[number * 999 :][:image_bytes]
+            image = CompressedImage(data=data, format=ImageFormat.JPEG)
+            writer.push(Message(timestamp_ns=number, data=image))
+    done = subprocess.run(
+        [sys.executable, '-c', STREAM, str(shared_daemon.port), name],
+        env={**os.environ, 'PYTHONPATH': str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    read, grown = map(float, done.stdout.split())
+    assert read >= 2 * images
+    assert grown < 80  # megabytes, whatever the length
 
 
 def test_a_running_upload_is_left_out_of_everything_and_refused_by_name(
