@@ -165,6 +165,7 @@ class _Check:
         self._buried = Buried(self._store, self._pool)
         with self._database.read() as connection:
             self._removals = set(connection.execute(sa.select(removals.c.folder)).scalars())
+            self._to_sweep = topics_to_sweep(connection)
         found: dict[str, list[Difference]] = {}
         if self._buried.faults:
             found[''] = [Difference('damaged', '', fault) for fault in self._buried.faults]
@@ -292,7 +293,7 @@ class _Check:
                 yield Difference('differs', key, f'has {size} bytes, not {row.bytes}')
             else:
                 readable.append(row)
-        if topic.id in topics_to_sweep(connection):  # replaced chunks, kept for their readers
+        if topic.id in self._to_sweep:  # replaced chunks, kept for their readers
             self._report.waiting += sum(chunk_of_key(key) is not None for key in sizes)
         elif not uploading:
             yield from (_unknown(key, f'a chunk of {name}') for key in sizes if chunk_of_key(key))
