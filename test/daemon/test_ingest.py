@@ -79,17 +79,6 @@ def test_batches_must_have_the_announced_schema(filled):
     assert filled.archive.describe_topic(locator).rows == 3
 
 
-def test_malformed_batch_is_refused_before_native_code_reads_it(filled):
-    schema = pa.schema([SCHEMA.field(0), ('s', pa.string())])
-    offsets = pa.py_buffer(np.array([0, 2**30, 3], np.int32))
-    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b'abc')])
-    locator, uuid = filled.create()
-    upload = filled.archive.begin_upload(locator, uuid, schema)
-    with pytest.raises(InvalidArgumentError, match='malformed'):
-        upload.append(pa.RecordBatch.from_arrays([pa.array([1, 2]), bad], schema=schema))
-    upload.abort('bad data')
-
-
 def test_upload_without_batches_is_complete(filled):
     session = filled.session()
     locator, uuid = filled.create(session=session)
