@@ -34,8 +34,7 @@ from mosaico_ros.daemon.catalog.tables import (
     topics,
 )
 from mosaico_ros.daemon.manifests import Tombstone, lists_more, write_topic_manifest
-from mosaico_ros.daemon.store.base import Store, put_json, tombstone_key
-from mosaico_ros.protocol.errors import NotFoundError
+from mosaico_ros.daemon.store.base import Store, is_stored, put_json, tombstone_key
 from mosaico_ros.protocol.shapes import to_json
 
 __all__ = [
@@ -222,11 +221,7 @@ def scheduled(connection: Connection, folders: Sequence[str]) -> set[str]:
 
 def was_deleted(store: Store, folder: str) -> bool:
     """Whether a folder has a tombstone."""
-    try:
-        store.open(tombstone_key(folder)).close()
-    except NotFoundError:
-        return False
-    return True
+    return is_stored(store, tombstone_key(folder))
 
 
 def holds_chunks(store: Store, folder: str) -> bool:

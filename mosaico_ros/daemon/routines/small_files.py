@@ -36,7 +36,7 @@ from mosaico_ros.daemon.manifests import (
 )
 from mosaico_ros.daemon.removal import scheduled, was_deleted
 from mosaico_ros.daemon.routines.scanning import ahead
-from mosaico_ros.daemon.store.base import Store
+from mosaico_ros.daemon.store.base import Store, is_stored
 from mosaico_ros.protocol.errors import DataLossError, NotFoundError
 
 __all__ = ['Compared', 'SmallFiles']
@@ -198,7 +198,7 @@ class SmallFiles:
 
     def _is_outdated(self, entries: _Entries, key: str) -> bool:
         if key in entries.notices:
-            return not self._is_stored(key)
+            return not is_stored(self._store, key)
         row = entries.sessions.get(key)
         if row is None:
             return False
@@ -221,12 +221,5 @@ class SmallFiles:
                 key,
                 more[0].path,
             )
-            return False
-        return True
-
-    def _is_stored(self, key: str) -> bool:
-        try:
-            self._store.open(key).close()
-        except NotFoundError:
             return False
         return True

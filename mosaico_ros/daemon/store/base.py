@@ -29,7 +29,11 @@ import pyarrow as pa
 
 from mosaico_ros.daemon.catalog.ulid import new_ulid
 from mosaico_ros.daemon.store.ranges import ReadPlan
-from mosaico_ros.protocol.errors import FailedPreconditionError, InvalidArgumentError
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 
 __all__ = [
     'LAYOUT',
@@ -38,6 +42,7 @@ __all__ = [
     'checked_key',
     'describe_store',
     'folder_ulid',
+    'is_stored',
     'put_json',
     'sequence_folder',
     'store_id_of',
@@ -162,6 +167,15 @@ def store_id_of(description: bytes, where: str) -> str:
             remedy='Use the newer release that wrote it.',
         )
     return store_id
+
+
+def is_stored(store: Store, key: str) -> bool:
+    """Whether an object exists."""
+    try:
+        store.open(key).close()
+    except NotFoundError:
+        return False
+    return True
 
 
 def put_json(store: Store, key: str, value: dict[str, Any]) -> None:
