@@ -109,7 +109,9 @@ class Writer:
         while self.fleet.on:
             tries += 1
             own = f'w{self.number}_{tries // 5}'
-            sequence = self.rng.choice([own, own, SHARED, f'doomed_{own}_{tries}'])
+            # In turn: each kind occurs, however slow the machine is.
+            kinds = [own, SHARED, own, f'doomed_{own}_{tries}']
+            sequence = kinds[(self.number + tries) % len(kinds)]
             doomed = sequence.startswith('doomed')
             written = Written(
                 TopicLocator(sequence, f'w{self.number}/t{tries}'), 0 if doomed else self.next_row
