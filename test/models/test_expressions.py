@@ -202,6 +202,7 @@ def test_message_times_compare_with_datetimes(moment, ns):
         lambda: RobotJoint.Q.names.eq([1]),
         lambda: FrameTransform.Q.transforms.eq([1]),
         lambda: X.gt(np.array([1, 2])),
+        lambda: np.array([1, 2]) < X,
         lambda: X.in_([[1]]),
         lambda: X.gt(Colour.RED),
         lambda: X.gt(np.bool_(True)),
@@ -253,7 +254,7 @@ def test_wrong_operand(attempt):
         (lambda: RobotJoint.Q.positions.gt(1), 'any'),
         (lambda: Image.Q.data.eq(b''), 'binary'),
         (lambda: MultiEchoLaserScan.Q.ranges.any(), 'lists of lists'),
-        (lambda: Labels.Q.by_name.eq({}), 'maps'),
+        (lambda: NamedCounts.Q.by_name.eq({}), 'maps'),
     ],
 )
 def test_what_is_not_there_is_told(attempt, told):
@@ -261,7 +262,7 @@ def test_what_is_not_there_is_told(attempt, told):
         attempt()
 
 
-class Labels(Serializable):
+class NamedCounts(Serializable):
     by_name: dict[str, int]
 
 

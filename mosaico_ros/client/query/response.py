@@ -176,6 +176,8 @@ class QueryResponseItem:
     ) -> dict[str, list[TopicCluster]]:
         """Return the windows of every topic, by topic name; see `clusterize`.
 
+        Topics that were found by no condition on their values have none and are left out.
+
         Parameters
         ----------
         clustering_map
@@ -188,7 +190,7 @@ class QueryResponseItem:
             topic.name: topic.clusterize(
                 _distance(topic, clustering_map, override_clustering_dt_ns)
             )
-            for topic in self.topics
+            for topic in _with_conditions(self.topics)
         }
 
     def intersect(
@@ -208,7 +210,7 @@ class QueryResponseItem:
             As in :meth:`QueryResponseItemTopic.intersect`.
 
         """
-        topics = [topic for item in (self, *items) for topic in item.topics]
+        topics = _with_conditions([topic for item in (self, *items) for topic in item.topics])
         return _intersect(topics, intersect_dt_ns, clustering_map, override_clustering_dt_ns)
 
 
@@ -351,6 +353,11 @@ def _row_conditions(found: dict[str, Any], body: dict[str, Any]) -> dict[str, An
         if same_tag(key.partition('.')[0], tag)
     }
     return {'ontology': mine} if mine else {}
+
+
+def _with_conditions(topics: list[QueryResponseItemTopic]) -> list[QueryResponseItemTopic]:
+    """Leave out topics without conditions; if none has any, asking for clusters tells."""
+    return [topic for topic in topics if topic.has_conditions] or topics
 
 
 def _distance(

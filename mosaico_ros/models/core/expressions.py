@@ -87,6 +87,9 @@ def substring_pattern(text: str) -> str:
 class Node:
     """What ``.Q`` leads to. Signs mean the method beside them; a field may lack it."""
 
+    # Without it, numpy would compare every element of an array on the other side.
+    __array_ufunc__ = None
+
     def __getattr__(self, name: str) -> Any:
         raise NotImplementedError
 

@@ -22,7 +22,7 @@ from mosaico_ros import (
 )
 
 
-class Sample(Serializable):
+class DrawnSample(Serializable):
     number: MosaicoType.float64
     count: MosaicoType.int32
     word: MosaicoType.string
@@ -31,7 +31,7 @@ class Sample(Serializable):
     readings: list[int] = []
 
 
-class Other(Serializable):
+class DrawnOther(Serializable):
     number: MosaicoType.float64
     count: MosaicoType.int32
     word: MosaicoType.string
@@ -173,7 +173,7 @@ def write(client: Any, prefix: str, archive: dict[Any, list[dict[str, Any]]]) ->
     for name, group in itertools.groupby(sorted(archive), key=lambda key: key[0]):
         with client.sequence_create(f'{prefix}-{name}') as sequence:
             for _, path in group:
-                model = Other if path == 'o' else Sample
+                model = DrawnOther if path == 'o' else DrawnSample
                 topic = sequence.topic_create(path, {}, model)
                 for number, row in enumerate(archive[name, path]):
                     topic.push(Message(timestamp_ns=number * 10, data=model(**row)))
@@ -207,7 +207,7 @@ def windows(found: Any, prefix: str) -> dict[Any, list[int]]:
 
 
 @UNHURRIED
-@given(archive=archives, asked_for=st.lists(trees(values(Sample)), min_size=4, max_size=6))
+@given(archive=archives, asked_for=st.lists(trees(values(DrawnSample)), min_size=4, max_size=6))
 def test_conditions_on_one_type_are_evaluated_row_by_row(client, name, archive, asked_for):
     with stored(client, name, archive):
         for tree in asked_for:
@@ -248,7 +248,7 @@ def leaves_of(prefix: str) -> st.SearchStrategy[Leaf]:
         st.builds(topic, st.sampled_from(['a', 'b', 'o'])),
         *(
             st.builds(lambda v, m=m: Leaf(QueryOntologyCatalog(v.asked), m, v.holds), values(m))
-            for m in (Sample, Other)
+            for m in (DrawnSample, DrawnOther)
         ),
     )
 
@@ -285,7 +285,7 @@ def answer(way: list[tuple[Leaf, bool]], archive: dict[Any, Any]) -> dict[Any, s
                 if all(leaf.holds(row) is not no for leaf, no in mine)
             }
             for key in passing
-            if (key[1] == 'o') is (model is Other)
+            if (key[1] == 'o') is (model is DrawnOther)
         }
         groups.append({key: times for key, times in matching.items() if times})
     sequences = set.intersection(*({key[0] for key in group} for group in groups))

@@ -29,6 +29,7 @@ from mosaico_ros import (
     TimestampRange,
 )
 from mosaico_ros.client.query.text import parse
+from mosaico_ros.models.core.expressions import QueryExpression
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -224,11 +225,24 @@ def test_each_topic_is_clustered_by_what_found_it(client, name, make_imu):
     )
     assert [spans(item.topics[0].clusterize()) for item in found] == [[(8, 9)], [(0, 0)]]
     assert [item.topics[0].timestamp_range.start for item in found] == [8, 0]
-    # Found by its name, not by its values.
+    # Found by their names, not by their values.
     (item,) = client.query(one | (other & QueryOntologyCatalog(X > 99)))
     assert not item.topics[0].has_conditions
     with pytest.raises(FailedPreconditionError, match='no condition'):
         item.topics[0].clusterize()
+    with pytest.raises(FailedPreconditionError, match='no condition'):
+        item.clusterize_all()
+
+
+def test_topics_found_by_their_names_alone_have_no_windows(client, recorded):
+    gps = QueryTopic().with_name('/gps')
+    (item,) = client.query(
+        QuerySequence().with_name(recorded), gps | QueryOntologyCatalog((Y > 8) | (X == 700))
+    )
+    assert [topic.name for topic in item.topics] == ['/front/imu', '/gps']
+    assert list(item.clusterize_all()) == ['/front/imu']
+    with pytest.raises(InvalidArgumentError, match='two topics'):
+        item.intersect()
 
 
 def test_combined_conditions_can_be_intersected(client, recorded):
@@ -326,7 +340,7 @@ def test_responses_are_shown_and_become_frames(client, five):
     assert repr(response).endswith('\n  and 5 more')
 
 
-class Shift(Serializable):
+class Duty(Serializable):
     start: datetime.datetime
     length: datetime.timedelta
 
@@ -335,12 +349,12 @@ def test_time_columns_are_found_by_datetimes_and_counts(client, name):
     begin = datetime.datetime(2026, 3, 27, 12, tzinfo=datetime.timezone.utc)
     hour = datetime.timedelta(hours=1)
     with client.sequence_create(name) as sequence:
-        topic = sequence.topic_create('shift', {}, Shift)
+        topic = sequence.topic_create('shift', {}, Duty)
         for number in range(4):
             topic.push(
                 Message(
                     timestamp_ns=number,
-                    data=Shift(start=begin + number * hour, length=number * hour),
+                    data=Duty(start=begin + number * hour, length=number * hour),
                 )
             )
     one = int(begin.timestamp()) * 10**6
@@ -349,13 +363,13 @@ def test_time_columns_are_found_by_datetimes_and_counts(client, name):
         (item,) = client.query(QuerySequence().with_name(name), QueryOntologyCatalog(*expressions))
         return spans(item.topics[0].clusterize(1))
 
-    assert found(Shift.Q.start >= begin + 2 * hour) == [(2, 3)]
-    assert found(Shift.Q.start < (begin + hour).replace(tzinfo=None)) == [(0, 0)]
-    assert found(Shift.Q.start == np.datetime64('2026-03-27T13:00')) == [(1, 1)]
-    assert found(Shift.Q.start > one) == [(1, 3)]
-    assert found(Shift.Q.start.between(9, one)) == [(0, 0)]
-    assert found(Shift.Q.length.between(hour, np.timedelta64(2, 'h'))) == [(1, 2)]
-    assert found(Shift.Q.length != 2 * hour, Shift.Q.length != 0) == [(1, 1), (3, 3)]
+    assert found(Duty.Q.start >= begin + 2 * hour) == [(2, 3)]
+    assert found(Duty.Q.start < (begin + hour).replace(tzinfo=None)) == [(0, 0)]
+    assert found(Duty.Q.start == np.datetime64('2026-03-27T13:00')) == [(1, 1)]
+    assert found(Duty.Q.start > one) == [(1, 3)]
+    assert found(Duty.Q.start.between(9, one)) == [(0, 0)]
+    assert found(Duty.Q.length.between(hour, np.timedelta64(2, 'h'))) == [(1, 2)]
+    assert found(Duty.Q.length != 2 * hour, Duty.Q.length != 0) == [(1, 1), (3, 3)]
 
 
 def test_not_finds_what_compares_with_nothing(client, name, make_imu):
@@ -363,6 +377,9 @@ def test_not_finds_what_compares_with_nothing(client, name, make_imu):
         topic = sequence.topic_create('imu', {}, IMU)
         for time_ns, x in enumerate([1.0, math.nan, -1.0]):
             topic.push(make_imu(time_ns, x=x))
+    by_hand = QueryExpression('IMU', 'acceleration.x', '$gt', math.nan)
+    with pytest.raises(InvalidArgumentError):
+        client.query(QueryOntologyCatalog(by_hand))
     nan = QueryOntologyCatalog(~((X <= 0) | (X > 0)), include_timestamp_range=True)
     (item,) = client.query(QuerySequence().with_name(name), nan)
     assert item.topics[0].timestamp_range == TimestampRange(1, 1)
