@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import json
 import math
+import time
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from pyarrow import flight
 
 from mosaico_ros import (
     GPS,
     IMU,
+    Boolean,
     Message,
-    MosaicoClient,
     Query,
     QueryableNumeric,
     QueryOntologyCatalog,
@@ -33,23 +33,7 @@ from mosaico_ros.models.core.expressions import QueryExpression
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
-    UnimplementedError,
 )
-
-
-@pytest.fixture
-def recorded(client, name, make_imu, make_gps) -> str:
-    """Two bursts of acceleration, at 100..120 and 500..540, and a GPS fix from 510 on."""
-    with client.sequence_create(name, {'site': {'hall': name}, 'trial': 4}) as sequence:
-        imu = sequence.topic_create('/front/imu', {'mount': 'wrist'}, IMU)
-        gps = sequence.topic_create('/gps', {}, GPS)
-        text = sequence.topic_create('/log', {}, String)
-        for time_ns in range(0, 1000, 10):
-            burst = 100 <= time_ns <= 120 or 500 <= time_ns <= 540
-            imu.push(make_imu(time_ns, y=9.0 if burst else 0.1, x=float(time_ns)))
-            gps.push(make_gps(time_ns, status=2 if time_ns >= 510 else 0))
-        text.push(Message(timestamp_ns=5, data=String(data='[ERR] motor stalled')))
-    return name
 
 
 def spans(clusters) -> list[tuple[int, int]]:
@@ -263,81 +247,22 @@ def test_or_between_sequences_topics_and_metadata(client, recorded):
     assert not client.query(mine & QuerySequence().with_user_metadata('trial', gt=4, lt=6))
 
 
-@pytest.fixture
-def five(client, name, make_imu) -> str:
-    for letter in 'dbeac':
-        with client.sequence_create(f'{name}{letter}') as sequence:
-            sequence.topic_create('imu', {}, IMU).push(make_imu(1000 - ord(letter)))
-    return name
-
-
-def test_order_limit_and_pages(client, five):
-    mine = QuerySequence().with_name_match(five)
-
-    def letters(items) -> str:
-        return ''.join(item.sequence.name[-1] for item in items)
-
-    for order, expected in (
-        (None, 'dbeac'),
-        ('-created', 'caebd'),
-        ('name', 'abcde'),
-        ('start_time', 'edcba'),
-    ):
-        assert letters(client.query(mine, order_by=order)) == expected
-        assert [letters(p) for p in client.query_pages(mine, order_by=order, page_size=2)] == [
-            expected[:2],
-            expected[2:4],
-            expected[4:],
-        ]
-    first = client.query(mine, order_by='name', limit=3)
-    assert letters(first) == 'abc'
-    last = client.query(mine, order_by='name', limit=3, cursor=first.next_cursor)
-    assert letters(last) == 'de'
-    assert last.next_cursor is None
-    assert list(client.query_pages(QuerySequence().with_name(f'{five}-x'))) == []
-    with pytest.raises(InvalidArgumentError, match='start_time'):
-        client.query(mine, order_by='age')
-    with pytest.raises(InvalidArgumentError, match='limit'):
-        client.query(mine, limit=0)
-
-
-def test_clusters_can_be_taken_one_by_one(client, recorded):
-    (item,) = client.query(QuerySequence().with_name(recorded), QueryOntologyCatalog(Y > 8))
-    clusters = item.topics[0].iter_clusters(10)
-    assert spans([next(clusters)]) == [(100, 120)]
-    clusters.close()
-    with pytest.raises(StopIteration):
-        next(clusters)
-
-
-def test_the_plan_can_be_read(client, recorded):
-    values = QueryOntologyCatalog(X.between(245, 255) | ~(X > 10))
-    query = Query(QuerySequence().with_name(recorded), values)
-    plan = client.explain(query=query)
-    first, second = (group for way in plan.alternatives for group in way.groups)
-    assert first.conditions == [{'IMU.acceleration.x': {'$between': [245, 255]}}]
-    assert (first.topics, first.chunks, first.chunks_opened) == (1, 1, 1)
-    assert first.rows_evaluated == 100
-    assert second.chunks_decided_by_bounds == 1
-    assert set(plan.milliseconds) == {'sections', 'statistics', 'rows', 'page'}
-    shown = str(plan)
-    assert 'alternative 2\n  not (IMU.acceleration.x > 10)\n' in shown
-    assert 'chunks: 1, of them 0 pruned by statistics, 0 decided by bounds, 1 opened' in shown
-    assert 'by the catalog alone' in str(client.explain(QuerySequence().with_name(recorded)))
-
-
-def test_responses_are_shown_and_become_frames(client, five):
-    mine = QuerySequence().with_name_match(five)
-    response = client.query(mine, QueryOntologyCatalog(X == 0, include_timestamp_range=True))
-    shown = repr(response).splitlines()
-    assert shown[0] == '<QueryResponse: 5 sequences, 5 topics>'
-    assert shown[1] == f'  {five}d: /imu (IMU)'
-    frame = response.to_pandas()
-    assert list(frame.columns) == ['sequence', 'topic', 'ontology_tag', 'start_ns', 'end_ns']
-    assert frame.start_ns.tolist() == [1000 - ord(letter) for letter in 'dbeac']
-    assert 'start_ns' not in client.query(mine).to_pandas()
-    response.items *= 3
-    assert repr(response).endswith('\n  and 5 more')
+def test_clusters_come_one_by_one_and_can_be_given_up(make_daemon, free_port):
+    daemon = make_daemon(MOSAICOD_METRICS_PORT=str(free_port))
+    with daemon.client() as client:
+        with client.sequence_create('run') as sequence:
+            topic = sequence.topic_create('blink', {}, Boolean)
+            for time_ns in range(60_000):
+                topic.push(Message(timestamp_ns=time_ns, data=Boolean(data=time_ns % 2 == 1)))
+        (item,) = client.query(QueryOntologyCatalog(Boolean.Q.data == True))  # noqa: E712
+        clusters = item.topics[0].iter_clusters(1)
+        assert spans([next(clusters), next(clusters)]) == [(1, 1), (3, 3)]
+        clusters.close()
+        deadline = time.monotonic() + 10
+        while 'rpc="DoAction",code="CANCELLED"} 1' not in (
+            urlopen(f'http://127.0.0.1:{free_port}/metrics').read().decode()
+        ):
+            assert time.monotonic() < deadline, 'the daemon goes on'
 
 
 class Duty(Serializable):
@@ -407,57 +332,3 @@ def test_whole_lists_and_texts_that_differ(client, name):
     assert found(RobotJoint.Q.names != ['a', 'b']) == [(0, 0), (2, 2)]
     assert found(RobotJoint.Q.positions == np.array([2, 2])) == [(2, 2)]
     assert found(RobotJoint.Q.names[0] != 'a') == [(2, 2)]
-
-
-class PublishedDaemon(flight.FlightServerBase):
-    """Answers as daemons do that know no extension."""
-
-    def do_action(self, context, action):
-        answers = {'info': {'version': '0.7.0', **INFO}, 'query': {'items': []}}
-        body = {'action': action.type, 'response': answers[action.type]}
-        yield flight.Result(json.dumps(body).encode())
-
-
-INFO = {
-    'semver': {'major': 0, 'minor': 7, 'patch': 0, 'pre': ''},
-    'config': dict.fromkeys(
-        (
-            'grpc_max_decode_message_size',
-            'grpc_max_encode_message_size',
-            'grpc_target_encode_message_size',
-        ),
-        2**24,
-    ),
-}
-
-
-def test_published_daemons_are_asked_what_they_understand():
-    topic = QueryTopic().with_name('a')
-    with (
-        PublishedDaemon('grpc://127.0.0.1:0') as daemon,
-        MosaicoClient.connect('127.0.0.1', daemon.port) as client,
-    ):
-        whole = QuerySequence().with_user_metadata('a', eq=1).with_user_metadata('b', eq=1) & topic
-        assert client.query(whole, QueryOntologyCatalog((X > 1) & (Y > 1))).is_empty()
-        for part, ask in (
-            (r'\|', lambda: client.query(topic | topic)),
-            ('~', lambda: client.query(QueryOntologyCatalog(~(X > 1)))),
-            ('IMU.acceleration.x', lambda: client.query(QueryOntologyCatalog(X > 1, X < 5))),
-            ('name', lambda: client.query(QueryTopic().with_name('a').with_name_match('b'))),
-            ('on k', lambda: client.query(QueryTopic().with_user_metadata('k', gt=1, lt=2))),
-            ('order_by', lambda: client.query(topic, order_by='name')),
-            ('limit', lambda: client.query(topic, limit=5)),
-            ('limit', lambda: next(client.query_pages(topic))),
-            ('explain', lambda: client.explain(topic)),
-        ):
-            with pytest.raises(UnimplementedError, match=f'does not understand .*{part}'):
-                ask()
-
-
-def test_what_a_query_needs(client):
-    with pytest.raises(InvalidArgumentError, match='builders'):
-        client.query()
-    with pytest.raises(InvalidArgumentError, match='builders'):
-        client.query(QueryTopic(), query=Query(QueryTopic()))
-    with pytest.raises(ValueError, match='two builders'):
-        client.query(QueryTopic(), QueryTopic())
