@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import wire
 
-from mosaico_ros import IMU, MosaicoField, MosaicoType, Serializable
+from mosaico_ros import IMU, Image, MosaicoField, MosaicoType, Serializable
 from mosaico_ros.models.core.columns import decode
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
 from mosaico_ros.ros_bridge import ROSAdapterBase, ROSMessage, TopicDecoder
@@ -89,6 +89,47 @@ def test_large_payloads_beside_small_and_broken_ones():
     assert batch['timestamp_ns'].to_pylist() == [0, 1, 3, 4]
     assert batch['data'].to_pylist() == [blob.tobytes() for blob in blobs]
     assert decoder.malformed == 1
+
+
+@pytest.mark.parametrize(
+    ('words', 'container'),
+    [
+        ('jpeg', 'jpeg'),
+        ('rgb8; jpeg compressed bgr8', 'jpeg'),
+        ('bgr8; png compressed bgr8', 'png'),
+        ('16UC1; compressedDepth png', 'png'),
+        ('32FC1; compressedDepth', 'png'),
+        ('16UC1; compressedDepth rvl', 'raw'),
+        ('H264', 'h264'),
+        ('h265', 'hevc'),
+        ('av1', 'av1'),
+        ('vp9', 'vp9'),
+        ('', 'png'),
+        ('webp', 'raw'),
+    ],
+)
+def test_container_of_a_compressed_image(words, container):
+    msgtype = 'sensor_msgs/msg/CompressedImage'
+    head = new('std_msgs/msg/Header', new('builtin_interfaces/msg/Time', 1, 2), 'camera')
+    payload = serialize(msgtype, new(msgtype, head, words, np.zeros(3, np.uint8)))
+    batch = TopicDecoder(msgtype).decode(np.arange(1), [payload])
+    assert batch['format'].to_pylist() == [container]
+
+
+@pytest.mark.parametrize('order', '<>')
+def test_rows_of_an_image_are_its_pixels(order):
+    msgtype = 'sensor_msgs/msg/Image'
+    depths = np.array([[0, 1500], [65535, 1]], f'{order}u2')
+    padded = np.full((2, 7), 99, np.uint8)
+    padded[:, :4] = depths.view(np.uint8)
+    head = new('std_msgs/msg/Header', new('builtin_interfaces/msg/Time', 1, 2), 'camera')
+    image = new(msgtype, head, 2, 2, '16UC1', order == '>', 7, padded.reshape(-1))
+    batch = TopicDecoder(msgtype).decode(np.arange(1), [serialize(msgtype, image)])
+    (message,) = decode(Image, batch)
+    np.testing.assert_array_equal(message.data.to_numpy(), depths)
+    np.testing.assert_array_equal(
+        message.data.to_depth(), np.array([[np.nan, 1.5], [65.535, 0.001]], np.float32)
+    )
 
 
 def test_as_many_times_as_payloads():

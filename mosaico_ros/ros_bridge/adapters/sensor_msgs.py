@@ -50,7 +50,7 @@ def _container(text: str) -> str:
     known = [_CONTAINERS[word] for word in words if word in _CONTAINERS]
     if known:
         return known[0]
-    return 'png' if 'compresseddepth' in words else 'raw'
+    return 'png' if 'compresseddepth' in words and 'rvl' not in words else 'raw'
 
 
 def _binned(scope: Group) -> np.ndarray:
