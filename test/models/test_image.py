@@ -1,5 +1,6 @@
 """Images to and from bytes, numpy and Pillow."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -246,6 +247,27 @@ def test_compressed_refusals():
         CompressedImage(data=b'junk', format='h264').to_image()
     with pytest.raises(InvalidArgumentError, match='RGBA'):
         CompressedImage.from_image(PillowImage.new('RGBA', (2, 2)), ImageFormat.JPEG)
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')  # of Pillow, about the same
+@given(
+    data=st.data(), format=st.sampled_from([ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.TIFF])
+)
+def test_broken_files_are_no_images(data, format):
+    intact = bytearray(CompressedImage.from_numpy(np.zeros((3, 4, 3), np.uint8), format).data)
+    places = st.tuples(st.integers(0, len(intact) - 1), st.integers(0, 255))
+    for place, value in data.draw(st.lists(places, min_size=1, max_size=4)):
+        intact[place] = value
+    broken = CompressedImage(data=intact[: data.draw(st.integers(0, len(intact)))], format=format)
+    with contextlib.suppress(InvalidArgumentError):  # the broken size may be too large
+        assert broken.to_image() is None or broken.to_numpy().ndim >= 2
+
+
+def test_too_many_pixels_are_told(monkeypatch):
+    picture = CompressedImage.from_numpy(np.zeros((30, 40), np.uint8))
+    monkeypatch.setattr(PillowImage, 'MAX_IMAGE_PIXELS', 100)
+    with pytest.raises(InvalidArgumentError, match='MAX_IMAGE_PIXELS'):
+        picture.to_image()
 
 
 def test_own_codec():

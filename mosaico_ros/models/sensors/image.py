@@ -378,7 +378,8 @@ class CompressedImage(Serializable, HeaderMixin):
         Raises
         ------
         InvalidArgumentError
-            The data is video and no codec is given.
+            The data is video and no codec is given, or has more pixels than Pillow is allowed to
+            decode.
         """
         if not self.data:
             return None

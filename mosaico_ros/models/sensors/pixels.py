@@ -167,13 +167,24 @@ def unpack_rows(container: bytes) -> tuple[bytes, int]:
 
 
 def decode_image(container: bytes) -> PillowImage.Image | None:
-    """Decode an encoded image, `compressedDepth` included; None if Pillow cannot read it."""
+    """Decode an encoded image, `compressedDepth` included; None if Pillow cannot read it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The image has more pixels than Pillow is allowed to decode.
+    """
     from PIL import Image as PillowImage
 
     try:
         image = PillowImage.open(io.BytesIO(depth.split_parameters(container)[0]))
         image.load()
-    except (OSError, ValueError, SyntaxError):  # what Pillow raises for broken files
+    except PillowImage.DecompressionBombError as error:
+        raise InvalidArgumentError(
+            f'The image is larger than Pillow is allowed to decode: {error}',
+            remedy='Raise PIL.Image.MAX_IMAGE_PIXELS if you trust the source.',
+        ) from error
+    except Exception:  # broken files make Pillow raise nearly anything
         return None
     return image
 
