@@ -154,7 +154,9 @@ def test_stills_of_a_topic_are_frames():
 def test_what_cannot_be_decoded_is_told():
     packets = film('h264')
     junk = [(0, b'\0\0\0\1\x65' + bytes(range(1, 60)))]
-    with pytest.raises(InvalidArgumentError, match=r'Packet 5 of the topic .* h264.*Annex B'):
+    with pytest.raises(
+        InvalidArgumentError, match=r'Packet 5 of the topic .* h264: Invalid data.*Annex B'
+    ):
         list(decode_frames(messages('h264', packets[:4] + junk)))
     session = StatefulDecodingSession()
     session.decode(img_bytes=packets[0][1], format=ImageFormat.H264, context='/cam')

@@ -216,10 +216,10 @@ class _Stream:
         except self._refusals as error:
             raise self._failure(error) from error
 
-    def _failure(self, error: Exception) -> InvalidArgumentError:
+    def _failure(self, error: Any) -> InvalidArgumentError:
         return InvalidArgumentError(
             f'Packet {self.packets} of {self._name} cannot be decoded as '
-            f'{self.format.value}: {error}',
+            f'{self.format.value}: {error.strerror}',
             remedy='A message must hold whole packets, H.264 and HEVC in Annex B with parameter '
             'sets in band.',
         )
