@@ -26,7 +26,7 @@ import pytest
 from mosaico_ros import CompressedImage, ImageFormat, Message, MosaicoClient
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = ('deployment', 'images', 'operation', 'query')
+GUIDES = ('columns', 'deployment', 'images', 'operation', 'query')
 PAGES = (ROOT / 'README.md', *(ROOT / 'docs' / f'{guide}.md' for guide in GUIDES))
 BLOCK = re.compile(r'<!-- (?:run: )?(\S+) -->\n```(\w+)\n(.*?)```', re.DOTALL)
 BLOCKS = {
@@ -190,6 +190,18 @@ def test_examples(served: None, workspace: Path, environment: dict[str, str]) ->
     assert 'sample_archive' in shell(listed, workspace, environment)
     said = [shell(run, workspace, environment) for run in runs]
     assert 'Event Window' in said[-1]
+
+
+def test_columns(served: None, workspace: Path, environment: dict[str, str]) -> None:
+    pytest.importorskip('pandas')
+    script = BLOCKS['columns'].replace('6726', environment['MOSAICOD_PORT'])
+    (workspace / 'columns.py').write_text(script)
+    output = shell(f'"{sys.executable}" columns.py', workspace, environment)
+    assert output.splitlines() == [
+        "{'timestamp_ns': ('int64', (1000,)), 'acceleration.x': ('float64', (1000,))}",
+        '200 0.909',
+        '9810.0',
+    ]
 
 
 def test_images(served: None, workspace: Path, environment: dict[str, str]) -> None:

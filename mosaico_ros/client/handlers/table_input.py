@@ -186,11 +186,12 @@ class TableInput:
             Values wanted, if nothing was given.
 
         """
-        if (
-            not node
-            if isinstance(node, dict)
-            else node is not None and pa.types.is_null(node.type)
-        ):
+        if isinstance(node, pa.Array):
+            if node.type.equals(field.type) and (field.nullable or not node.null_count):
+                return node  # as it is; what is below has promised the same
+            if pa.types.is_null(node.type):
+                node = None
+        elif not node:
             node = None
         if node is None and not field.nullable and (hidden is None or not hidden.all()):
             raise InvalidArgumentError(

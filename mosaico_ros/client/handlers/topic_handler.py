@@ -210,7 +210,7 @@ class TopicHandler:
         dict
             Keyed by ``timestamp_ns``, ``acceleration.x`` and so on. Numbers and booleans have
             the dtype of the schema and shape (rows,); missing floats are NaN, other missing
-            values make a masked array. Lists of a fixed length n have shape (rows, n). Lists of
+            numbers make a masked array. Lists of a fixed length n have shape (rows, n). Lists of
             any length are an object array of arrays, views into one buffer; text and blobs one
             of `str` and `bytes`; missing ones are None. Arrays may be read-only: they are the
             bytes that came from the daemon, where possible.
