@@ -98,13 +98,13 @@ class ChunkFiles:
         """Whether reading waits for a network."""
         return self._store.waits
 
-    def open(self, key: str, encoding: str) -> OpenChunk:
-        """Return a chunk to read, to be closed. Nothing is read of it yet."""
+    def open(self, key: str, encoding: str, *, partly: bool = False) -> OpenChunk:
+        """Return a chunk to read, to be closed; `partly` as for :meth:`Store.open`."""
         with self._lock:
             known, _ = self._footers.get(key, (None, 0))
             if known is not None:
                 self._footers.move_to_end(key)
-        return OpenChunk(self._store, key, encoding, known, self._keep)
+        return OpenChunk(self._store, key, encoding, known, self._keep, partly)
 
     def _keep(self, key: str, footer: Footer, size: int) -> None:
         with self._lock:
@@ -130,12 +130,14 @@ class OpenChunk:
         encoding: str,
         footer: Footer | None,
         keep: Callable[[str, Footer, int], None],
+        partly: bool,
     ) -> None:
         self._store = store
         self._key = key
         self._encoding = encoding
         self._footer = footer
         self._keep = keep
+        self._partly = partly
         self._source: pa.NativeFile | None = None
         self._parquet: pq.ParquetFile | None = None
         self._ranges: ReadPlan = list
@@ -193,7 +195,7 @@ class OpenChunk:
     def _opened(self) -> pa.NativeFile:
         if self._source is None:
             plan = None if self._encoding == ARROW else lambda: self._ranges()
-            self._source = self._store.open(self._key, plan)
+            self._source = self._store.open(self._key, plan, partly=self._partly)
         return self._source
 
     def _parquet_file(self) -> pq.ParquetFile:

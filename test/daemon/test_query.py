@@ -110,6 +110,36 @@ def test_catalog_sections(fleet, query, expected):
     assert found(fleet, query) == [f'dock_0{e[0]}/{names[e[1]]}' for e in expected]
 
 
+def test_a_chunk_is_opened_once_and_no_more_if_bounds_decide(filled, monkeypatch):
+    locator = filled.write(chunks_of_x([[0.0, 9.0], [1.0, 8.0], [20.0, 30.0]]))
+    filled.reopen()  # footers are not known any more
+    store = type(filled.archive._store)
+    opened: list[str] = []
+    opens = store.open
+
+    def counting(self: Any, key: str, *args: Any, **options: Any) -> Any:
+        opened.append(key)
+        return opens(self, key, *args, **options)
+
+    monkeypatch.setattr(store, 'open', counting)
+    assert found(filled, {'ontology': {'IMU.x': {'$between': [4, 5]}}}) == []
+    assert len(opened) == len(set(opened)) == 2
+    filled.reopen()
+    opened.clear()
+    assert filled.read(locator).num_rows == 6
+    assert len([key for key in opened if key.endswith('.parquet')]) == 3
+    opened.clear()
+    assert found(filled, {'ontology': {'IMU.x': {'$gt': 10}}}) == ['run/imu']
+    assert not opened
+
+
+def chunks_of_x(values: list[list[float]]) -> list[pa.Table]:
+    schema = pa.schema([TIME, ('x', pa.float64())])
+    return [
+        pa.table([[2 * at, 2 * at + 1], pair], schema=schema) for at, pair in enumerate(values)
+    ]
+
+
 def test_there_are_more_conditions_than_a_database_joins_tables(filled):
     names = [f'c{at}' for at in range(80)]
     schema = pa.schema([TIME, *((name, pa.float64()) for name in names)])

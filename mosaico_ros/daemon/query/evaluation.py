@@ -96,7 +96,7 @@ class Evaluator:
     def any_match(self, chunk: ChunkRef, tally: Tally, alive: Alive) -> bool:
         """Whether some row of a chunk matches."""
         columns = _columns(chunk.conditions)
-        with self._files.open(chunk.key, chunk.encoding) as opened:
+        with self._files.open(chunk.key, chunk.encoding, partly=True) as opened:
             footer = opened.footer
             groups = self._promising(chunk, footer, range(len(footer.rows)))
             for number, unit in enumerate(self._units(chunk, footer, groups, columns)):
@@ -119,7 +119,7 @@ class Evaluator:
 
         Ascending; with `backwards` the last ones come first, each array still ascending.
         """
-        with self._files.open(chunk.key, chunk.encoding) as opened:
+        with self._files.open(chunk.key, chunk.encoding, partly=True) as opened:
             inside = opened.footer.groups_in(window.start_ns, window.end_ns)
             groups = self._promising(chunk, opened.footer, inside)
             units = self._units(chunk, opened.footer, groups, _timed(chunk.conditions))

@@ -123,7 +123,7 @@ class _JudgedChunk:
         self._engine = engine
         self._chunk = chunk
         self._alive = alive
-        self._opened = engine.files.open(chunk.key, chunk.encoding)
+        self._opened = engine.files.open(chunk.key, chunk.encoding, partly=True)
 
     @property
     def footer(self) -> Footer:

@@ -80,7 +80,9 @@ class Store(Protocol):
         After an error nothing is stored.
         """
 
-    def open(self, key: str, plan: ReadPlan | None = None) -> pa.NativeFile:
+    def open(
+        self, key: str, plan: ReadPlan | None = None, *, partly: bool = False
+    ) -> pa.NativeFile:
         """Open an object for random reads.
 
         Parameters
@@ -91,6 +93,8 @@ class Store(Protocol):
             Gives what will be read, as far as it is known: a store that pays for each request
             fetches it in few, ahead of the reads; others do not ask. Anything else can be read
             too.
+        partly
+            Whether a small part of it will be read.
 
         Raises
         ------

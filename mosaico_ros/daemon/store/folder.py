@@ -103,10 +103,15 @@ class FolderStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def open(self, key: str, plan: ReadPlan | None = None) -> pa.NativeFile:
-        """Open an object for random reads, mapped into memory."""
+    def open(
+        self, key: str, plan: ReadPlan | None = None, *, partly: bool = False
+    ) -> pa.NativeFile:
+        """Open an object for random reads."""
+        # What is mapped into memory is not copied, but to map a file takes longer than to read
+        # a small part of it.
+        opened = pa.OSFile if partly else pa.memory_map
         try:
-            return pa.memory_map(f'{self._root}/{checked_key(key)}')
+            return opened(f'{self._root}/{checked_key(key)}')
         except FileNotFoundError as error:
             raise NotFoundError(f'{key} is not in the store (any more)') from error
 

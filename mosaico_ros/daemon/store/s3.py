@@ -152,7 +152,9 @@ class S3Store:
             target.abandon()
             raise
 
-    def open(self, key: str, plan: ReadPlan | None = None) -> pa.NativeFile:
+    def open(
+        self, key: str, plan: ReadPlan | None = None, *, partly: bool = False
+    ) -> pa.NativeFile:
         """Open an object for random reads, each a request unless it was planned."""
         source = RangedSource(_Parts(self, checked_key(key)), self._readers, plan)
         return pa.PythonFile(source, mode='r')
