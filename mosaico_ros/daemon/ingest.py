@@ -101,6 +101,9 @@ class Ingest:
         self._instance = instance
         self._field_ids = FieldIds()
         self._pool = ThreadPoolExecutor(limits.encoders, thread_name_prefix='encode')
+        # Trying out a schema takes milliseconds, but the allocator keeps for each thread what it
+        # once took, and there are as many threads of calls as calls.
+        self._prober = ThreadPoolExecutor(1, thread_name_prefix='probe')
         self._ready: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._buffered = 0
@@ -124,6 +127,7 @@ class Ingest:
             open_uploads = list(self._uploads)
         for upload in open_uploads:
             upload.abort('The daemon is shutting down', keep_received=True)
+        self._prober.shutdown(wait=True)
         self._pool.shutdown(wait=True)
         self._ready.put(None)
         for thread in self._threads:
@@ -174,7 +178,8 @@ class Ingest:
                 remedy='Use the uuid that creating this topic returned.',
             )
         check_upload_schema(schema)
-        encoder = ChunkEncoder(schema, SerializationFormat(topic.serialization_format))
+        form = SerializationFormat(topic.serialization_format)
+        encoder = self._prober.submit(ChunkEncoder, schema, form).result()
         with self.database.write() as connection:
             schema_id = intern_schema(connection, schema)
             lease = take_lease(connection, topic, self._instance.id, schema_id)
