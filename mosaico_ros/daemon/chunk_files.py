@@ -27,6 +27,10 @@ __all__ = ['ChunkFiles', 'Footer', 'OpenChunk']
 
 #: Large rows that are decoded at once.
 _DECODED_BYTES = 1 << 20
+# What the readers hold of large rows, all together: many of them decode smaller pieces.
+_POOL_BYTES = 16 << 20
+# The speed of pieces below that suffers more than memory gains.
+_SMALLEST_PIECE = 128 << 10
 
 Times = npt.NDArray[np.int64]
 
@@ -92,6 +96,7 @@ class ChunkFiles:
         self._lock = threading.Lock()
         self._footers: OrderedDict[str, tuple[Footer, int]] = OrderedDict()
         self._size = 0
+        self._pool = _DecodingPool()
 
     @property
     def waits(self) -> bool:
@@ -104,7 +109,7 @@ class ChunkFiles:
             known, _ = self._footers.get(key, (None, 0))
             if known is not None:
                 self._footers.move_to_end(key)
-        return OpenChunk(self._store, key, encoding, known, self._keep, partly)
+        return OpenChunk(self._store, key, encoding, known, self._keep, self._pool, partly)
 
     def _keep(self, key: str, footer: Footer, size: int) -> None:
         with self._lock:
@@ -114,6 +119,31 @@ class ChunkFiles:
                 while self._size > self._limit and len(self._footers) > 1:
                     _, (_, freed) = self._footers.popitem(last=False)
                     self._size -= freed
+
+
+class _DecodingPool:
+    """What all readers together hold of large rows; many of them decode smaller pieces."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Be one of the readers."""
+        with self._lock:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+
+    @property
+    def share(self) -> int:
+        """Bytes of the largest piece that a reader may hold just now."""
+        share = max(_SMALLEST_PIECE, _POOL_BYTES // self._readers)
+        return min(_DECODED_BYTES, share)
 
 
 class OpenChunk:
@@ -130,6 +160,7 @@ class OpenChunk:
         encoding: str,
         footer: Footer | None,
         keep: Callable[[str, Footer, int], None],
+        pool: _DecodingPool,
         partly: bool,
     ) -> None:
         self._store = store
@@ -137,6 +168,7 @@ class OpenChunk:
         self._encoding = encoding
         self._footer = footer
         self._keep = keep
+        self._pool = pool
         self._partly = partly
         self._source: pa.NativeFile | None = None
         self._parquet: pq.ParquetFile | None = None
@@ -189,8 +221,9 @@ class OpenChunk:
                 return
             self._ranges = partial(_ranges, footer, groups, columns)
             file = self._parquet_file()
-            for group in groups:
-                yield from _group_batches(file, group, columns)
+            with self._pool.counted():
+                for group in groups:
+                    yield from _group_batches(file, group, columns, self._pool.share)
 
     def _opened(self) -> pa.NativeFile:
         if self._source is None:
@@ -223,7 +256,7 @@ class OpenChunk:
 
 
 def _group_batches(
-    file: pq.ParquetFile, group: int, columns: Sequence[str] | None
+    file: pq.ParquetFile, group: int, columns: Sequence[str] | None, piece_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one row group so that whoever keeps a batch for hours holds little.
 
@@ -235,7 +268,7 @@ def _group_batches(
     if described.num_rows == ROW_GROUP_ROWS or described.total_byte_size <= _DECODED_BYTES:
         yield from file.read_row_group(group, columns=names, use_threads=False).to_batches()
         return
-    rows = max(1, described.num_rows * _DECODED_BYTES // described.total_byte_size)
+    rows = max(1, described.num_rows * piece_bytes // described.total_byte_size)
     yield from file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
 
 
