@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ['CHECK', 'SERVICE', 'Health', 'check_request', 'check_response', 'health_of']
+__all__ = ['CHECK', 'SERVICE', 'WATCH', 'Health', 'check_request', 'check_response', 'health_of']
 
 SERVICE = 'grpc.health.v1.Health'
 CHECK = f'/{SERVICE}/Check'
+WATCH = f'/{SERVICE}/Watch'
 
 
 class Health(IntEnum):
@@ -19,6 +20,7 @@ class Health(IntEnum):
     UNKNOWN = 0
     SERVING = 1
     NOT_SERVING = 2
+    SERVICE_UNKNOWN = 3
 
 
 def check_request(service: str = '') -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 from mosaico_ros.cli.mosaicod import main
 from mosaico_ros.daemon.settings import variable
-from mosaico_ros.protocol.health import CHECK, Health, check_request, health_of
+from mosaico_ros.protocol.health import CHECK, WATCH, Health, check_request, health_of
 
 
 def ping(daemon: Any, *options: str) -> int:
@@ -95,3 +95,20 @@ def test_probes_need_no_key_and_know_the_services(keyed_daemon):
         with pytest.raises(grpc.RpcError) as caught:
             check(check_request('other'), timeout=5)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_watchers_hear_of_every_change(make_daemon):
+    daemon = make_daemon()
+    with grpc.insecure_channel(f'127.0.0.1:{daemon.port}') as channel:
+        watch = channel.unary_stream(WATCH)
+        healths = map(health_of, watch(check_request(), timeout=30))
+        unknown = map(health_of, watch(check_request('other'), timeout=30))
+        assert next(healths) is Health.SERVING
+        assert next(unknown) is Health.SERVICE_UNKNOWN
+        store, away = daemon.data_dir / 'store', daemon.data_dir / 'away'
+        store.rename(away)
+        assert next(healths) is Health.NOT_SERVING
+        away.rename(store)
+        assert next(healths) is Health.SERVING
+        daemon.stop()
+        assert list(healths) == list(unknown) == [Health.NOT_SERVING]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -25,10 +25,15 @@ _log = logging.getLogger(__name__)
 _FRESH_SECONDS = 1.0
 # Kubernetes gives a probe one second unless told otherwise; later answers are lost.
 _WAIT_SECONDS = 0.8
+# How soon watchers hear of a change, and a call ends whose watcher has gone.
+_WATCH_SECONDS = 2.0
+
+# The server as a whole, and the one service that it offers.
+_KNOWN = (check_request(), check_request(messages.SERVICE))
 
 
 class HealthService:
-    """Answers ``Check``; ``Watch`` is unimplemented, which its definition permits.
+    """Answers ``Check`` once, and ``Watch`` at every change. A watcher holds one of the calls.
 
     Parameters
     ----------
@@ -43,17 +48,36 @@ class HealthService:
         self._health = Health.UNKNOWN
         self._known_at = 0.0
         self._asking = False
+        self._stopping = threading.Event()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
         return grpc.method_handlers_generic_handler(
-            SERVICE, {'Check': grpc.unary_unary_rpc_method_handler(self._answer)}
+            SERVICE,
+            {
+                'Check': grpc.unary_unary_rpc_method_handler(self._answer),
+                'Watch': grpc.unary_stream_rpc_method_handler(self._follow),
+            },
         )
 
+    def stop(self) -> None:
+        """Tell watchers that nothing is served any more, and end their calls."""
+        self._stopping.set()
+
     def _answer(self, request: bytes, context: Any) -> bytes:
-        if request not in (check_request(), check_request(messages.SERVICE)):
+        if request not in _KNOWN:
             context.abort(grpc.StatusCode.NOT_FOUND, 'There is no such service here')
         return check_response(self._current())
+
+    def _follow(self, request: bytes, context: Any) -> Iterator[bytes]:
+        told = None
+        while context.is_active() and not self._stopping.is_set():
+            health = self._current() if request in _KNOWN else Health.SERVICE_UNKNOWN
+            if health is not told:
+                yield check_response(health)
+                told = health
+            self._stopping.wait(_WATCH_SECONDS)
+        yield check_response(Health.NOT_SERVING)
 
     def _current(self) -> Health:
         asked_at = time.monotonic()

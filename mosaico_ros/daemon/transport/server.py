@@ -87,9 +87,10 @@ class FlightServer:
         self._service = FlightService(
             calls, gate or OpenGate(), outgoing, options.max_message_bytes, options.idle_seconds
         )
+        self._health = HealthService(calls.check)
         self._server = grpc.server(
             self._pool,
-            handlers=[self._service.handler(), HealthService(calls.check).handler()],
+            handlers=[self._service.handler(), self._health.handler()],
             maximum_concurrent_rpcs=options.max_concurrent_rpcs,
             options=[
                 ('grpc.max_receive_message_length', options.max_message_bytes),
@@ -155,6 +156,7 @@ class FlightServer:
 
         """
         self._service.stopping = True
+        self._health.stop()
         self._server.stop(grace_seconds).wait(grace_seconds + 1.0)
         cleaner = threading.Thread(target=self._pool.shutdown, daemon=True)
         cleaner.start()
