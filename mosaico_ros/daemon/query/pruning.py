@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -59,7 +59,7 @@ def candidate_chunks(
     source = source.join(sequences, sequences.c.id == topics.c.sequence_id)
     where = _of_topics(tags, topic_ids, schema_ids)
     field_ids = _field_ids(connection, tags, conditions)
-    sides: list[sa.ColumnElement[bool]] = []
+    sides: list[_Side] = []
     pruning: list[tuple[ResolvedCondition, Bounds]] = []
     bounds: list[sa.ColumnElement[Any]] = []
     for at, condition in enumerate(conditions):
@@ -125,36 +125,43 @@ def _field_ids(
     return found
 
 
-def _sides(
-    condition: ResolvedCondition, ids: Sequence[int], everywhere: bool
-) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield what statistics must satisfy, each a range of some index on them."""
-    field = stats.c.field_id.in_(ids)
+class _Side(NamedTuple):
+    """A range of an index on the statistics of some fields, and the bound that it is sorted by."""
+
+    field_ids: Sequence[int]
+    bound: sa.Column[Any]
+    inside: sa.ColumnElement[bool]
+
+
+def _sides(condition: ResolvedCondition, ids: Sequence[int], everywhere: bool) -> Iterator[_Side]:
+    """Yield ranges in which all statistics of matching chunks lie."""
     low_limit, high_limit = limits(condition)
     if condition.kind is Kind.TEXT:
-        # The index knows one of its bounds only: among all topics, and not for a few of them.
-        if everywhere:
-            yield sa.and_(field, may_match_sql(condition, _bounds_in(stats, condition)))
+        # Its index knows one of the bounds only: too long a way to the chunks of a few topics.
+        if everywhere and (low_limit, high_limit) != (None, None):
+            inside = may_match_sql(condition, _bounds_in(stats, condition))
+            yield _Side(ids, stats.c.min_text, inside)
         return
     if low_limit is not None:
-        yield sa.and_(field, stats.c.max_num >= low_limit)
+        yield _Side(ids, stats.c.max_num, stats.c.max_num >= low_limit)
     if high_limit is not None:
-        yield sa.and_(field, stats.c.min_num <= high_limit)
+        yield _Side(ids, stats.c.min_num, stats.c.min_num <= high_limit)
 
 
-def _fewest(
-    connection: Connection, sides: Iterable[sa.ColumnElement[bool]]
-) -> Sequence[int] | None:
+def _fewest(connection: Connection, sides: Iterable[_Side]) -> Sequence[int] | None:
     """Return the chunks inside the shortest of some ranges; `None` if each is long.
 
     Planners know nothing of the values of one field. Left to them, the wrong one of two bounds
-    is scanned, or all chunks are to find a few.
+    is scanned, or all chunks are to find a few. Asked for the order of an index, they take it.
     """
     fewest: Sequence[int] | None = None
     for side in sides:
         limit = _NAMED_CHUNKS if fewest is None else len(fewest)
-        some = sa.select(stats.c.chunk_id).where(side).limit(limit)
-        found = connection.execute(some).scalars().all()
+        some = sa.select(stats.c.chunk_id).where(side.inside).order_by(side.bound)
+        found: list[int] = []
+        for field_id in side.field_ids:
+            of_field = some.where(stats.c.field_id == field_id).limit(limit - len(found))
+            found += connection.execute(of_field).scalars()
         if len(found) < limit:
             fewest = found
         if fewest is not None and len(fewest) <= _FEW_CHUNKS:
