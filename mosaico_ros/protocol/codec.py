@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from typing import Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
@@ -45,7 +46,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
 )
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(',', ':'))
+
+
+def _integer(value: Any) -> int:
+    """Take integers of other libraries for what they are."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f'it holds a {type(value).__name__}') from None
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(',', ':'), default=_integer)
 
 
 def check_json(value: Any, what: str) -> None:
@@ -144,7 +155,7 @@ def decode_object(data: bytes | bytearray | memoryview, what: str) -> dict[str, 
 
 
 def encode(value: Any) -> bytes:
-    """Write a JSON value as compact ASCII.
+    """Write a JSON value as compact ASCII; integers may be numpy's.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
@@ -26,6 +27,10 @@ JSON = st.recursive(
 def test_values_survive(value):
     assert codec.decode_object(codec.encode(value), 'it') == value
     assert codec.decode_object(json.dumps(value).encode(), 'it') == value
+
+
+def test_integers_of_numpy_are_integers():
+    assert codec.encode({'a': np.int64(-5), 'b': [np.uint8(7)]}) == b'{"a":-5,"b":[7]}'
 
 
 @pytest.mark.parametrize('data', [b'', b'  \n', b'{}'])

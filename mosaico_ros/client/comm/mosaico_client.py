@@ -355,7 +355,8 @@ class MosaicoClient:
     ) -> Iterator[QueryResponse]:
         """Yield what :meth:`query` finds page by page, never holding more than one.
 
-        Sequences that come or go meanwhile neither hide nor repeat others.
+        Sequences that come or go meanwhile neither hide nor repeat others. The daemon answers
+        anew for each page, so they should not be small.
 
         Parameters
         ----------

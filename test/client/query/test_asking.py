@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from pyarrow import flight
 
@@ -39,7 +40,7 @@ def test_order_limit_and_pages(client, five):
             expected[2:4],
             expected[4:],
         ]
-    first = client.query(mine, order_by='name', limit=3)
+    first = client.query(mine, order_by='name', limit=np.int32(3))
     assert letters(first) == 'abc'
     last = client.query(mine, order_by='name', limit=3, cursor=first.next_cursor)
     assert letters(last) == 'de'

@@ -83,7 +83,7 @@ def test_clusters(client, recorded):
     (topic,) = response[0].topics
     assert spans(topic.clusterize()) == [(100, 540)]
     assert spans(topic.clusterize(10)) == [(100, 120), (500, 540)]
-    assert [cluster.id for cluster in topic.clusterize(10)] == [0, 1]
+    assert [cluster.id for cluster in topic.clusterize(np.int64(10))] == [0, 1]
     assert spans(topic.clusterize(10, TimestampRange(110, 520))) == [(110, 120), (500, 510)]
     assert topic.clusterize(10, TimestampRange(0, 100)) == []
     assert spans(response[0].clusterize_all({'IMU': 10})['/front/imu']) == [(100, 120), (500, 540)]
