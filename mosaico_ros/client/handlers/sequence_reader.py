@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import repeat
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from mosaico_ros.models.core import Message
 
 __all__ = ['SequenceDataStreamer']
+
+_time_of = attrgetter('timestamp_ns')
 
 
 class SequenceDataStreamer:
@@ -136,44 +140,26 @@ class SequenceDataStreamer:
 
     def _merge(self) -> Iterator[tuple[str, Message]]:
         self._started = True
-        # Heads only; the order number settles ties, so that messages are never compared.
-        heap: list[tuple[int, int, str, list[Message], int, TopicDataStreamer]] = []
-        for order, topic in enumerate(self._topics):
-            messages = topic.take_decoded()
-            if messages:
-                heap.append((messages[0].timestamp_ns, order, topic.name, messages, 0, topic))
-        heapq.heapify(heap)
-        while heap:
-            _, order, name, messages, at, topic = heap[0]
-            # This topic goes on until the runner-up is due; only then the heap moves.
-            limit = _runner_up(heap)
-            end = len(messages)
-            while True:
-                yield name, messages[at]
-                at += 1
-                if at == end:
-                    messages, at = topic.take_decoded(), 0
-                    end = len(messages)
-                    if not end:
-                        heapq.heappop(heap)
-                        break
-                time = messages[at].timestamp_ns
-                if limit is not None and (time, order) > limit:
-                    heapq.heapreplace(heap, (time, order, name, messages, at, topic))
-                    break
+        ahead = [(topic, topic.take_decoded()) for topic in self._topics]
+        while ahead := [(topic, messages) for topic, messages in ahead if messages]:
+            # All that comes before the first of these slices ends is at hand: one sort merges it.
+            ends = [messages[-1].timestamp_ns for _, messages in ahead]
+            end = min(ends)
+            first = ends.index(end)
+            due: list[tuple[str, Message]] = []
+            for order, (topic, messages) in enumerate(ahead):
+                # Of equal times those of earlier topics come first, and more may follow in the
+                # topic whose slice ends.
+                cut = bisect_right if order <= first else bisect_left
+                count = cut(messages, end, key=_time_of)
+                due += zip(repeat(topic.name), messages[:count])
+                ahead[order] = topic, messages[count:]
+            times = [message.timestamp_ns for _, message in due]
+            yield from map(due.__getitem__, sorted(range(len(due)), key=times.__getitem__))
+            ahead = [(topic, messages or topic.take_decoded()) for topic, messages in ahead]
 
     def _check_open(self) -> None:
         if not self._open:
             raise FailedPreconditionError(
                 f'The streamer of {self._sequence_name} is closed', remedy='Make a new one.'
             )
-
-
-def _runner_up(
-    heap: list[tuple[int, int, str, list[Message], int, TopicDataStreamer]],
-) -> tuple[int, int] | None:
-    """Return time and order of the second smallest entry."""
-    if len(heap) == 1:
-        return None
-    second = heap[1] if len(heap) == 2 or heap[1][:2] < heap[2][:2] else heap[2]
-    return second[0], second[1]
