@@ -116,6 +116,7 @@ class Writer:
             written = Written(
                 TopicLocator(sequence, f'w{self.number}/t{tries}'), 0 if doomed else self.next_row
             )
+            self.fleet.insist(self.rng, partial(self._sequence, name=sequence))
             write = self._by_flight if self.number % 4 else self._by_sdk
             try:
                 write(written)
@@ -156,7 +157,6 @@ class Writer:
             self._upload(remote, written)
 
     def _upload(self, remote: Any, written: Written) -> None:
-        self._sequence(remote, written.locator.sequence)
         session = remote.act('session_create', locator=written.locator.sequence)
         remote.sequence = written.locator.sequence
         command = json.loads(remote.topic(written.locator.path, session).command)
@@ -183,8 +183,6 @@ class Writer:
 
     def _by_sdk(self, written: Written) -> None:
         daemon = self.rng.choice(self.fleet.daemons)
-        with closing(self.fleet.connect(daemon)) as remote:
-            self._sequence(remote, written.locator.sequence)
         with MosaicoClient.connect(daemon.host, daemon.port) as client:
             topic = None
             try:
