@@ -53,6 +53,9 @@ def _json_object(
 @click.option('--update-if-exists', is_flag=True, help='Add the topics to an existing sequence.')
 @click.option('--ros-distro', help='Type set for messages without definition, such as humble.')
 @click.option('--dry-run', is_flag=True, help='Say what would be loaded; connect to nothing.')
+@click.option(
+    '--keep-raw', is_flag=True, help='Keep padding bytes too, for exports equal to the last bit.'
+)
 @click.option('--no-checksum', is_flag=True, help='Do not store the SHA-256 of the bag.')
 @addressed
 @click.option(
@@ -67,6 +70,7 @@ def command(
     update_if_exists: bool,
     ros_distro: str | None,
     dry_run: bool,
+    keep_raw: bool,
     no_checksum: bool,
     host: str,
     port: int,
@@ -107,6 +111,7 @@ def command(
             dry_run=dry_run,
             ros_distro=ros_distro,
             topics=list(topics) or None,
+            keep_raw=keep_raw,
             checksum=not no_checksum,
         )
         with _progress(path, hidden=as_json) as advance:

@@ -28,6 +28,7 @@ from mosaico_ros.protocol.errors import (
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
 from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
+from mosaico_ros.ros_bridge.residual import Fidelity
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 
@@ -90,6 +91,9 @@ class ROSInjectionConfig:
         Patterns; see `TopicFilter`.
     adapter_overrides : dict, optional
         Topic name to the per-message adapter to use for it.
+    keep_raw : bool
+        Keep what padding and encapsulation hold too, so that an export gives the recorded bytes;
+        without it an export gives the recorded values.
     checksum : bool
         Store the bag's SHA-256 in the sequence metadata (reads the bag once more).
     """
@@ -116,6 +120,7 @@ class ROSInjectionConfig:
     registry: ROSTypeRegistry | None = None
     topics: list[str] | None = None
     adapter_overrides: dict[str, type[ROSAdapterBase[Any]]] | None = None
+    keep_raw: bool = False
     checksum: bool = True
 
 
@@ -282,6 +287,7 @@ class RosbagInjector:
                 extra=self._extra,
                 serialization_format=(self._config.serialization_formats or {}).get(topic.msgtype),
                 topic=topic.name,
+                fidelity=Fidelity.BYTES if self._config.keep_raw else Fidelity.VALUES,
             )
         except (NotFoundError, InvalidArgumentError) as error:
             lane.report.skipped = str(error)
@@ -357,7 +363,8 @@ class RosbagInjector:
         if lane.writer is not None and lane.writer.is_active:
             with lane.writer as writer:
                 batch = lane.decoder.decode(group.timestamps, group.payloads)
-                writer.push_batch(batch)
+                # Daemons without sidecars take none.
+                writer.push_batch(batch.select(writer.schema.names))
                 self._note_times(report, group)
             report.stored = writer.rows_pushed - writer.dropped_record_count
         if self._progress is not None:
@@ -382,9 +389,11 @@ class RosbagInjector:
         path = topic_path(name)
         if path != name.strip('/'):
             lane.metadata['_ros_']['topic'] = name
-        ontology_type = lane.decoder.ontology_type
+        decoder = lane.decoder
         try:
-            lane.writer = session.topic_create(path, lane.metadata, ontology_type, policy)
+            lane.writer = session.topic_create(
+                path, lane.metadata, decoder.ontology_type, policy, schema=decoder.schema
+            )
         except (AlreadyExistsError, InvalidArgumentError) as refused:
             if policy is TopicLevelErrorPolicy.Raise:
                 raise

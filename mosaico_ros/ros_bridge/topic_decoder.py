@@ -140,6 +140,7 @@ class TopicDecoder:
             'msgtype': self.msgtype,
             'enums': self.definition.constants,
             'msgdef': self.definition.text,
+            'serialization': 'ros1' if self.definition.ros1 else 'cdr',
         }
         if self.definition.type_hash is not None:
             described['type_hash'] = self.definition.type_hash
