@@ -152,7 +152,9 @@ def test_look(recorded: str, workspace: Path, environment: dict[str, str]) -> No
     assert len(re.findall(r'\[\d+, \d+\]', found)) == 2
 
 
-def test_ingest(served: None, workspace: Path, environment: dict[str, str]) -> None:
+@pytest.fixture(scope='module')
+def ingested(served: None, workspace: Path, environment: dict[str, str]) -> str:
+    """What `mosaico ingest` said of a bag with 25 texts."""
     from mcap_ros2.writer import Writer
 
     bag = workspace / 'recordings' / 'drive.mcap'
@@ -165,10 +167,24 @@ def test_ingest(served: None, workspace: Path, environment: dict[str, str]) -> N
                 '/talk', schema, {'data': f'word {i}'}, log_time=i, publish_time=i
             )
         writer.finish()
-    assert '25' in shell(BLOCKS['ingest'], workspace, environment)
+    return shell(BLOCKS['ingest'], workspace, environment)
+
+
+def test_ingest(ingested: str, workspace: Path, environment: dict[str, str]) -> None:
+    assert '25' in ingested
     lines = shell('mosaico cat drive/talk', workspace, environment).splitlines()
     assert len(lines) == 25
     assert '"word 24"' in lines[-1]
+    assert 'may be deleted' in shell(BLOCKS['verify'], workspace, environment)
+
+
+def test_export(
+    ingested: str, recorded: str, workspace: Path, environment: dict[str, str]
+) -> None:
+    shell(BLOCKS['export'], workspace, environment)
+    assert (workspace / 'drive' / 'metadata.yaml').is_file()
+    assert (workspace / 'tables' / 'drive' / 'talk.parquet').is_file()
+    assert len(list((workspace / 'spikes').iterdir())) == 2
 
 
 def test_python(served: None, workspace: Path, environment: dict[str, str]) -> None:

@@ -17,6 +17,8 @@ VERBS = {
     'demo': 'Record a synthetic robot live, then query what was stored: the main job in one go.',
     'record': 'Record live ROS 2 topics until Ctrl-C.',
     'ingest': 'Load ROS bags (.mcap, .db3, .bag) into the archive.',
+    'verify': 'Say whether an ingested bag can be had back, so that the file may be deleted.',
+    'export': 'Write a sequence as a rosbag2 recording, a ROS 1 bag, Parquet or CSV.',
     'ls': 'List the sequences of an archive.',
     'info': 'Describe one sequence and its topics.',
     'cat': 'Print the messages of a topic as JSON lines.',

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
         ROSAdapterBase as ROSAdapterBase,
         register_default_adapter as register_default_adapter,
     )
+    from mosaico_ros.ros_bridge.bags.writing import BagFormat as BagFormat
+    from mosaico_ros.ros_bridge.extractor import (
+        ExtractionReport as ExtractionReport,
+        ROSExtractorConfig as ROSExtractorConfig,
+        ROSSequenceExtractor as ROSSequenceExtractor,
+    )
     from mosaico_ros.ros_bridge.injector import (
         InjectionReport as InjectionReport,
         InjectionStatus as InjectionStatus,
@@ -34,6 +40,10 @@ _MODULES = {
     ),
     'ROSAdapterBase': '.adapter_base',
     'register_default_adapter': '.adapter_base',
+    'BagFormat': '.bags.writing',
+    'ExtractionReport': '.extractor',
+    'ROSExtractorConfig': '.extractor',
+    'ROSSequenceExtractor': '.extractor',
     'InjectionReport': '.injector',
     'InjectionStatus': '.injector',
     'ROSInjectionConfig': '.injector',

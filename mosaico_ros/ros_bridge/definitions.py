@@ -59,6 +59,29 @@ class Definition:
         """Canonical ``.msg`` text followed by that of every nested type (MCAP's ``ros2msg``)."""
         return self._typestore().generate_msgdef(self.msgtype, ros_version=1 + (not self.ros1))[0]
 
+    @property
+    def md5(self) -> str:
+        """ROS 1 type hash."""
+        return self._typestore().generate_msgdef(self.msgtype, ros_version=1)[1]
+
+    def for_ros(self, version: int) -> Definition:
+        """The same message in ROS 1 or ROS 2, where types that both have differ in members.
+
+        ROS 1 headers have a ``seq``, for example, and matrices of a camera are spelled in
+        capitals. Types that the other version does not have stay as they are.
+        """
+        if self.ros1 == (version == 1):
+            return self
+        known = typestore('noetic' if version == 1 else None).fielddefs
+        types: Types = {}
+        wanted = [self.msgtype]
+        while wanted:
+            name = wanted.pop()
+            if name not in types:
+                types[name] = known.get(name) or self.types[name]
+                wanted += _references(types[name][1])
+        return Definition(self.msgtype, types, ros1=version == 1)
+
     @cached_property
     def type_hash(self) -> str | None:
         """REP-2016 type hash (``RIHS01_...``); None for ROS 1 and for types without one."""

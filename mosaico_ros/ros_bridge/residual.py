@@ -3,7 +3,8 @@
 A payload is encoded again from its columns. Where that gives other bytes - values that the
 ontology has no place for, garbage that a middleware left in padding, an encapsulation of its own -
 the difference is kept in a sidecar column: a checksum of the payload, how many bytes at its
-beginning and end are those of the encoded one, and the bytes in between.
+beginning and end are those of the encoded one, and the bytes in between. Where all that differs is
+zeros at the end, as some middlewares fill up the last word, their number is kept, in one byte.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Fidelity(Enum):
 RESIDUAL = pa.field('ros_residual', pa.binary(), metadata={SIDECAR: SIDECAR_TRUE})
 #: CRC-32 of the payload, equal bytes at its beginning, equal bytes at its end.
 _HEAD = struct.Struct('<III')
+#: Zeros at the end that fill up a word are less than this.
+_MOST_PADDING = 8
 
 
 def differing(left: Column, right: Column) -> np.ndarray:
@@ -91,7 +94,24 @@ def residuals(encoded: Payloads, recorded: Sequence[Buffer]) -> list[bytes | Non
     return found
 
 
+def padding(lengths: np.ndarray, recorded: Sequence[Buffer]) -> list[bytes | None]:
+    """What makes payloads of those lengths the recorded ones, where that is zeros at their end."""
+    extra = np.fromiter(map(len, recorded), np.int64, len(recorded)) - lengths
+    kept: list[bytes | None] = [None] * len(recorded)
+    for row in np.flatnonzero((extra > 0) & (extra < _MOST_PADDING)).tolist():
+        if not any(recorded[row][-extra[row] :]):
+            kept[row] = bytes([extra[row]])
+    return kept
+
+
 def _residual(ours: np.ndarray, theirs: np.ndarray) -> bytes:
+    more = len(theirs) - len(ours)
+    if (
+        0 < more < _MOST_PADDING
+        and np.array_equal(ours, theirs[:-more])
+        and not theirs[-more:].any()
+    ):
+        return bytes([more])
     common = min(len(ours), len(theirs))
     unequal = ours[:common] != theirs[:common]
     head = int(unequal.argmax()) if unequal.any() else common
@@ -123,12 +143,8 @@ def restored(encoded: Payloads, kept: pa.Array) -> Payloads:
     pieces = [encoded.buffer]
     end = len(encoded.buffer)
     for row in np.flatnonzero(kept.is_valid().to_numpy(zero_copy_only=False)).tolist():
-        residual = kept[row].as_py()
-        checksum, head, tail = _HEAD.unpack_from(residual)
-        ours = encoded.buffer[offsets[row] : offsets[row] + lengths[row]]
-        middle = np.frombuffer(residual, np.uint8, offset=_HEAD.size)
-        payload = np.concatenate([ours[:head], middle, ours[len(ours) - tail :]])
-        if zlib.crc32(payload.data) != checksum:
+        payload = _restored(np.frombuffer(encoded[row], np.uint8), kept[row].as_py())
+        if payload is None:
             raise DataLossError(
                 f'message {row} of the batch is not the one that was recorded',
                 remedy='Export it with the release that recorded it.',
@@ -137,3 +153,12 @@ def restored(encoded: Payloads, kept: pa.Array) -> Payloads:
         offsets[row], lengths[row] = end, len(payload)
         end += len(payload)
     return Payloads(np.concatenate(pieces), offsets, lengths)
+
+
+def _restored(ours: np.ndarray, residual: bytes) -> np.ndarray | None:
+    if len(residual) == 1:
+        return np.concatenate([ours, np.zeros(residual[0], np.uint8)])
+    checksum, head, tail = _HEAD.unpack_from(residual)
+    middle = np.frombuffer(residual, np.uint8, offset=_HEAD.size)
+    payload = np.concatenate([ours[:head], middle, ours[len(ours) - tail :]])
+    return payload if zlib.crc32(payload.data) == checksum else None

@@ -27,7 +27,7 @@ from mosaico_ros.ros_bridge.cdr.columns import (
 )
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
-from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, residuals
+from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, padding, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 
@@ -211,21 +211,25 @@ class TopicDecoder:
         payloads: Sequence[Buffer] | Payloads,
     ) -> pa.Array:
         """The sidecar column; ``index`` says which payload each row was."""
+        recorded = [payloads[i] for i in index.tolist()]
+        if self._adapter is not None:  # which has no way back
+            kept: list[bytes | None] = [None] * len(recorded)
+            if self._fidelity is Fidelity.BYTES:
+                kept = residuals(Payloads.join([b''] * len(recorded)), recorded)
+            return pa.array(kept, RESIDUAL.type)
         if self._fidelity is Fidelity.BYTES:
             rows = np.arange(batch.num_rows)
-        elif self._map is not None:
-            rows = np.flatnonzero(differing(part.column, self._encoder.columns(batch)))
+            kept = [None] * len(recorded)
         else:
             rows = np.empty(0, np.int64)
-        kept: list[bytes | None] = [None] * batch.num_rows
+            if self._map is not None:
+                rows = np.flatnonzero(differing(part.column, self._encoder.columns(batch)))
+            kept = padding(self._encoder.lengths(part.column), recorded)
         if len(rows):
-            recorded = [payloads[i] for i in index[rows].tolist()]
-            if self._adapter is not None:  # which has no way back
-                encoded = Payloads.join([b''] * len(rows))
-            else:
-                some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
-                _, encoded = self._encoder.encode(some)
-            for row, residual in zip(rows.tolist(), residuals(encoded, recorded), strict=True):
+            some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
+            _, encoded = self._encoder.encode(some)
+            found = residuals(encoded, [recorded[row] for row in rows.tolist()])
+            for row, residual in zip(rows.tolist(), found, strict=True):
                 kept[row] = residual
         return pa.array(kept, RESIDUAL.type)
 

@@ -29,11 +29,16 @@ class TopicEncoder:
         The message type.
     column_map : ColumnMap, optional
         The map that made the rows; None for a type derived from the definition.
+    recorded : bool
+        The definition is the one under which the rows were recorded, so that residuals apply.
     """
 
-    def __init__(self, definition: Definition, column_map: ColumnMap | None) -> None:
+    def __init__(
+        self, definition: Definition, column_map: ColumnMap | None, *, recorded: bool = True
+    ) -> None:
         self._definition = definition
         self._map = column_map
+        self._recorded = recorded
         self._payloads = PayloadEncoder(definition.tree, ROS1 if definition.ros1 else CDR_LE)
 
     def columns(self, rows: pa.RecordBatch) -> Column:
@@ -71,6 +76,10 @@ class TopicEncoder:
         values = pa.StructArray.from_arrays(arrays, fields=fields)
         return column_of(self._definition.tree, values, rows.num_rows)
 
+    def lengths(self, columns: Column) -> np.ndarray:
+        """Bytes of each payload, shape (n,), int64, if it is encoded from these columns."""
+        return self._payloads.lengths(columns)
+
     def encode(self, rows: pa.RecordBatch) -> tuple[np.ndarray, Payloads]:
         """Times and payloads of the rows, in their order.
 
@@ -93,7 +102,7 @@ class TopicEncoder:
             If the residuals belong to other payloads.
         """
         payloads = self._payloads.encode(self.columns(rows))
-        if RESIDUAL.name in rows.schema.names:
+        if self._recorded and RESIDUAL.name in rows.schema.names:
             payloads = restored(payloads, rows.column(RESIDUAL.name))
         times = rows.column(TIMESTAMP_COLUMN).to_numpy(zero_copy_only=False)
         return times, payloads

@@ -130,6 +130,8 @@ class TopicHandler:
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
         columns: Sequence[str] | None = None,
+        *,
+        sidecars: bool = False,
     ) -> TopicDataStreamer:
         """Stream the topic's messages.
 
@@ -143,6 +145,8 @@ class TopicHandler:
             Columns, or paths into structs such as ``acceleration.x``, for a streamer that gives
             batches of those only, and no messages. They come in the order of the schema. Our
             daemon reads nothing else then.
+        sidecars
+            Have the batches carry the topic's sidecar columns too, if it has any.
 
         Raises
         ------
@@ -155,7 +159,9 @@ class TopicHandler:
 
         """
         columns = [columns] if isinstance(columns, str) else columns
-        (entry,) = self._entries(start_timestamp_ns, end_timestamp_ns, columns=columns)
+        (entry,) = self._entries(
+            start_timestamp_ns, end_timestamp_ns, columns=columns, sidecars=sidecars
+        )
         streamer = TopicDataStreamer(self._connection, entry, self._meter(entry), columns)
         self._streamers.add(streamer)
         return streamer
@@ -245,9 +251,10 @@ class TopicHandler:
         *,
         stripes: int = 1,
         columns: Sequence[str] | None = None,
+        sidecars: bool = False,
     ) -> list[TopicEntry]:
         info = self._connection.flight_info(
-            self._locator, start_ns, end_ns, stripes=stripes, columns=columns
+            self._locator, start_ns, end_ns, sidecars=sidecars, stripes=stripes, columns=columns
         )
         entries = read_topics(info)
         if not entries:

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.adapters.vocabulary import Nest, Word
 
 if TYPE_CHECKING:
@@ -70,6 +71,21 @@ def column_map(msgtype: str) -> ColumnMap | None:
     """Map of a message type, or None if it has none (then its model is derived)."""
     package = msgtype.split('/')[0]
     return _declared(package).get(msgtype)
+
+
+def default_map(tag: str) -> ColumnMap | None:
+    """Map by which rows that no ROS message made become messages; None if there is none.
+
+    Of several for one ontology class the stamped one: rows of the archive have headers.
+    """
+    fitting = [
+        found
+        for name in mapped_types()
+        if (found := column_map(name)) is not None and same_tag(found.ontology, tag)
+    ]
+    stamped = [found for found in fitting if found.msgtype.endswith('Stamped')]
+    plain = [found for found in stamped if 'WithCovariance' not in found.msgtype]
+    return next(iter(plain or stamped or fitting), None)
 
 
 def mapped_types() -> list[str]:

@@ -65,3 +65,91 @@ def _information(text: str) -> Any:
 def _distro(info: dict[str, Any]) -> str | None:
     name = info.get('ros_distro')
     return str(name) if name and name != 'unknown' else None
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def parse_qos(text: str) -> list[Any]:
+    """QoS profiles (rosbags' form) from their YAML, names or numbers; none if it is not that."""
+    from rosbags.rosbag2.errors import ReaderError
+    from rosbags.rosbag2.metadata import parse_qos as parse
+
+    try:
+        return parse(text)
+    except (ReaderError, KeyError, TypeError):
+        return []
+
+
+def rosbag2_information(
+    storage: str,
+    file: str,
+    topics: list[tuple[str, str, str, str]],
+    counts: list[int],
+    first_ns: int,
+    last_ns: int,
+    distro: str | None,
+) -> dict[str, Any]:
+    """What rosbag2 says of a recording with one file.
+
+    Parameters
+    ----------
+    storage
+        ``mcap`` or ``sqlite3``.
+    file
+        Name of the file.
+    topics
+        Name, type, QoS profiles (YAML) and type hash of each topic.
+    counts
+        Number of messages by topic.
+    first_ns, last_ns
+        Record times.
+    distro
+        ROS distribution; versions of the format before 9 for those that read no other.
+    """
+    from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
+
+    version = 8 if distro in ('foxy', 'galactic', 'humble', 'iron') else 9
+    dump: Any = dump_qos_v8 if version == 8 else dump_qos_v9
+    times = {
+        'starting_time': {'nanoseconds_since_epoch': first_ns},
+        'duration': {'nanoseconds': max(last_ns - first_ns, 0)},
+        'message_count': sum(counts),
+    }
+    return {
+        'version': version,
+        'storage_identifier': storage,
+        'relative_file_paths': [file],
+        **times,
+        'topics_with_message_count': [
+            {
+                'topic_metadata': {
+                    'name': name,
+                    'type': msgtype,
+                    'serialization_format': 'cdr',
+                    'offered_qos_profiles': dump(parse_qos(qos)),
+                    'type_description_hash': type_hash,
+                },
+                'message_count': count,
+            }
+            for (name, msgtype, qos, type_hash), count in zip(topics, counts, strict=True)
+        ],
+        'compression_format': '',
+        'compression_mode': '',
+        'files': [{'path': file, **times}],
+        'custom_data': None,
+        'ros_distro': distro or 'unknown',
+    }
+
+
+def yaml_text(document: Any) -> str:
+    """A document as block YAML."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ='safe')
+    yaml.default_flow_style = False
+    stream = StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()

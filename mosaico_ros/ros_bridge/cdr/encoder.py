@@ -74,14 +74,19 @@ class PayloadEncoder:
         if n == 0:
             return Payloads.join([])
         slots = _spread(self._program, column)
-        end = _run(self._program, slots, n, 0, None)
-        lengths = np.broadcast_to(np.asarray(end + wire.header, np.int64), n)
+        lengths = self.lengths(column)
         offsets = running(lengths)
         target = _Target(np.zeros(int(offsets[-1]), np.uint8), offsets[:-1] + wire.header)
         if wire.header:
             target.put(-wire.header + 1, np.full((n, 1), _KINDS[wire], np.uint8))
         _run(self._program, slots, n, 0, target)
-        return Payloads(target.buffer, offsets[:-1], np.ascontiguousarray(lengths))
+        return Payloads(target.buffer, offsets[:-1], lengths)
+
+    def lengths(self, column: Column) -> np.ndarray:
+        """Bytes that each row takes, encapsulation header included, shape (n,), int64."""
+        n = len(column)
+        end = _run(self._program, _spread(self._program, column), n, 0, None)
+        return np.array(np.broadcast_to(end + self._program.wire.header, n), np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,211 @@
+"""``mosaico export``: a sequence, or parts of it, as files of other tools."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mosaico_ros.cli import rendering
+from mosaico_ros.cli.connection import addressed
+from mosaico_ros.protocol.sizes import size_text
+
+if TYPE_CHECKING:
+    from mosaico_ros.ros_bridge.extractor import ExtractionReport, ROSExtractorConfig
+
+_TABLES = ('parquet', 'csv')
+_PARTLY = 3
+#: A window of time in ns: from (inclusive), to (exclusive); None is open.
+_Window = tuple[int | None, int | None]
+
+
+@click.command('export')
+@click.argument('sequence')
+@click.option(
+    '--format',
+    'form',
+    type=click.Choice(['mcap', 'sqlite3', 'ros1', *_TABLES]),
+    default='mcap',
+    show_default=True,
+    help='rosbag2 folder (mcap, sqlite3), ROS 1 .bag, or one table file per topic.',
+)
+@click.option(
+    '--output',
+    '-o',
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help='Folder to write into; the current one by default.',
+)
+@click.option('--topics', multiple=True, metavar='GLOB', help='Topics to write; !GLOB removes.')
+@click.option('--start', 'start_ns', type=int, help='First time wanted (ns since the epoch).')
+@click.option('--end', 'end_ns', type=int, help='Last time wanted (ns, included).')
+@click.option(
+    '--where', metavar='EXPRESSION', help='Only the windows where this holds, each by itself.'
+)
+@click.option(
+    '--around',
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help='Seconds before and after each window of --where.',
+)
+@click.option('--overwrite', is_flag=True, help='Replace what is there.')
+@click.option('--json', 'as_json', is_flag=True, help='One JSON object per recording, no table.')
+@addressed
+def command(
+    sequence: str,
+    form: str,
+    output: Path,
+    topics: tuple[str, ...],
+    start_ns: int | None,
+    end_ns: int | None,
+    where: str | None,
+    around: float,
+    overwrite: bool,
+    as_json: bool,
+    host: str,
+    port: int,
+    api_key: str | None,
+    tls: bool,
+    tls_cert: str | None,
+) -> int:
+    """Write SEQUENCE as a recording that ROS tools play, or as tables.
+
+    \b
+    mosaico export first_drive
+    mosaico export first_drive --format parquet --topics /imu
+    mosaico export first_drive --where 'IMU.acceleration.y > 8' --around 2
+
+    Exit code: 0 all of it is written, 1 failed, 2 wrong use, 3 topics were left out (the table
+    says which, and why).
+    """
+    from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig
+
+    config = ROSExtractorConfig(
+        output,
+        sequence,
+        host,
+        port,
+        list(topics) or None,
+        'ERROR',
+        api_key,
+        tls_cert,
+        tls,
+        start_ns,
+        None if end_ns is None else end_ns + 1,
+        overwrite,
+    )
+    whole = (config.start_timestamp_ns, config.end_timestamp_ns)
+    windows = [whole] if where is None else _windows(config, where, round(around * 1e9))
+    if not windows:
+        click.echo(f'mosaico: {where!r} holds nowhere in {sequence}', err=True)
+        return 0
+    complete = True
+    for number, (start, end) in enumerate(windows):
+        part = replace(config, start_timestamp_ns=start, end_timestamp_ns=end)
+        if where is not None:
+            part = replace(part, recording_name=f'{sequence}_{number:04}')
+        report = _tables(part, form) if form in _TABLES else _recording(part, form)
+        _show(report, as_json=as_json)
+        complete = complete and report.complete
+    return 0 if complete else _PARTLY
+
+
+def _recording(config: ROSExtractorConfig, form: str) -> ExtractionReport:
+    from mosaico_ros.ros_bridge.extractor import ROSSequenceExtractor
+
+    return ROSSequenceExtractor(replace(config, storage_plugin=form)).run()
+
+
+def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
+    from mosaico_ros.client.table_files import TableFormat, write_table_file
+    from mosaico_ros.protocol.errors import AlreadyExistsError, NotFoundError
+    from mosaico_ros.ros_bridge.extractor import ExtractedTopic, ExtractionReport, connect
+    from mosaico_ros.ros_bridge.topic_filter import TopicFilter
+
+    folder = config.saving_path / (config.recording_name or config.sequence_name)
+    if folder.exists() and not config.overwrite:
+        raise AlreadyExistsError(f'{folder} is there already', remedy='--overwrite replaces it.')
+    report = ExtractionReport(folder)
+    chosen = TopicFilter(config.topics)
+    with connect(config) as client:
+        handler = client.sequence_handler(config.sequence_name)
+        if handler is None:
+            raise NotFoundError(
+                f'There is no sequence {config.sequence_name!r}',
+                remedy='`mosaico ls` lists those that are there.',
+            )
+        for name in filter(chosen, handler.topics):
+            topic = handler.get_topic_handler(name)
+            path = folder / f'{name.strip("/")}.{form}'
+            rows = write_table_file(
+                topic,
+                path,
+                TableFormat(form),
+                config.start_timestamp_ns,
+                config.end_timestamp_ns,
+            )
+            done = ExtractedTopic(name, topic.ontology_tag, '', rows, path.stat().st_size)
+            report.topics[name] = done
+    return report
+
+
+def _windows(config: ROSExtractorConfig, where: str, around_ns: int) -> list[_Window]:
+    """Windows of the sequence in which a condition holds on some topic, widened and joined."""
+    from mosaico_ros.client.query.text import parse
+    from mosaico_ros.ros_bridge.extractor import connect
+
+    low = config.start_timestamp_ns
+    high = config.end_timestamp_ns
+    spans: list[tuple[int, int]] = []
+    with connect(config) as client:
+        query = parse(f"({where}) and sequence.name == '{config.sequence_name}'")
+        for item in client.query(query=query):
+            for topic in item.topics:
+                for window in topic.clusterize(max(2 * around_ns, 1)):
+                    start = window.timerange.start - around_ns
+                    end = window.timerange.end + around_ns + 1
+                    start = start if low is None else max(start, low)
+                    end = end if high is None else min(end, high)
+                    if start < end:
+                        spans.append((start, end))
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return list(joined)
+
+
+def _show(report: ExtractionReport, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(_facts(report)))
+        return
+    header = ('topic', 'type', 'messages', 'size')
+    rows = [
+        (t.name, t.msgtype or t.ontology, f'{t.messages:,}', size_text(t.nbytes))
+        for t in report.topics.values()
+        if not t.skipped
+    ]
+    console = rendering.console()
+    console.print(rendering.table(header, rows, right=header[2:]))
+    for topic in report.topics.values():
+        if topic.skipped:
+            click.echo(f'mosaico: {topic.name}: left out, {topic.skipped}', err=True)
+    console.print(
+        f'[bold]{report.path}[/bold]: {report.messages:,} messages, {size_text(report.nbytes)}'
+    )
+
+
+def _facts(report: ExtractionReport) -> dict[str, Any]:
+    return {
+        'path': str(report.path),
+        'messages': report.messages,
+        'bytes': report.nbytes,
+        'complete': report.complete,
+        'topics': [vars(topic) for topic in report.topics.values()],
+    }

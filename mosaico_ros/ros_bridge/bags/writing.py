@@ -1,0 +1,274 @@
+"""Recordings written: rosbag2 folders with MCAP or SQLite storage, ROS 1 ``.bag`` files.
+
+What is under way has another name: a recording is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from typing_extensions import Self
+
+from mosaico_ros.protocol.errors import AlreadyExistsError
+from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter
+from mosaico_ros.ros_bridge.bags.metadata import parse_qos, rosbag2_information, yaml_text
+from mosaico_ros.ros_bridge.cdr.decoder import Buffer
+from mosaico_ros.ros_bridge.definitions import Definition
+
+
+class BagFormat(str, Enum):
+    """Kinds of recordings that can be written."""
+
+    MCAP = 'mcap'
+    SQLITE3 = 'sqlite3'
+    ROS1 = 'ros1'
+
+
+@dataclass(frozen=True)
+class WrittenTopic:
+    """A topic of a recording.
+
+    Attributes
+    ----------
+    name : str
+        ROS name, with its leading slash.
+    definition : Definition
+        Its message type.
+    qos : str
+        Offered QoS profiles as YAML; empty if unknown.
+    """
+
+    name: str
+    definition: Definition
+    qos: str = ''
+
+    @property
+    def type_hash(self) -> str:
+        """REP-2016 hash; none for types with a ``char``, which readers hash in different ways."""
+        descriptions = (fields for _, fields in self.definition.types.values())
+        if any("'char'" in repr(fields) for fields in descriptions):
+            return ''
+        return self.definition.type_hash or ''
+
+
+class BagWriter(ABC):
+    """A recording that is being written; complete with the exit of its ``with`` block.
+
+    Parameters
+    ----------
+    path
+        Folder, or file for ROS 1.
+    topics
+        All topics that it will hold, their definitions of the format's ROS version.
+    distro
+        ROS distribution that made the messages, if known.
+
+    Raises
+    ------
+    AlreadyExistsError
+        If something is at the path.
+    """
+
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
+        if path.exists():
+            raise AlreadyExistsError(
+                f'{path} is there already', remedy='Remove it, or overwrite it explicitly.'
+            )
+        self.path = path
+        self.topics = list(topics)
+        self.distro = distro
+        self.partial = path.with_name(f'.{path.name}.partial')
+        self._remove_partial()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.counts = np.zeros(len(self.topics), np.int64)
+        self.first, self.last = 2**63 - 1, 0
+
+    def write(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+        """Append messages in the order given.
+
+        Parameters
+        ----------
+        topics
+            Place of each message's topic in the list given, shape (n,).
+        times
+            Record times, shape (n,), int64, in ns.
+        payloads
+            The messages, n of them.
+        """
+        if not len(times):
+            return
+        self._append(topics, times, payloads)
+        self.counts += np.bincount(topics, minlength=len(self.topics))
+        self.first = min(self.first, int(times.min()))
+        self.last = max(self.last, int(times.max()))
+
+    @abstractmethod
+    def _append(
+        self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]
+    ) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Complete what is at `partial`."""
+
+    @abstractmethod
+    def _abandon(self) -> None:
+        """Close what is at `partial`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._finish()
+            self.partial.rename(self.path)
+            return
+        with suppress(Exception):
+            self._abandon()
+        self._remove_partial()
+
+    def _remove_partial(self) -> None:
+        if self.partial.is_dir():
+            shutil.rmtree(self.partial)
+        else:
+            self.partial.unlink(missing_ok=True)
+
+    def _information(self, storage: str, file: str) -> dict[str, Any]:
+        return rosbag2_information(
+            storage,
+            file,
+            [(t.name, t.definition.msgtype, t.qos, t.type_hash) for t in self.topics],
+            self.counts.tolist(),
+            self.first if self.counts.any() else 0,
+            self.last,
+            self.distro,
+        )
+
+    def _write_metadata(self, information: dict[str, Any]) -> None:
+        text = yaml_text({'rosbag2_bagfile_information': information})
+        (self.partial / 'metadata.yaml').write_text(text, encoding='utf-8')
+
+
+class McapBagWriter(BagWriter):
+    """A rosbag2 folder with one ``.mcap`` file."""
+
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
+        super().__init__(path, topics, distro)
+        self.partial.mkdir()
+        self._name = f'{path.name}_0.mcap'
+        self._file = McapWriter(self.partial / self._name)
+        channels = [
+            self._file.add_channel(
+                topic.name,
+                'cdr',
+                (topic.definition.msgtype, 'ros2msg', topic.definition.text.encode()),
+                {'offered_qos_profiles': topic.qos, 'topic_type_hash': topic.type_hash},
+            )
+            for topic in self.topics
+        ]
+        self._channels = np.array(channels, np.int64)
+
+    def _append(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+        self._file.write(self._channels[topics], times, payloads)
+
+    def _finish(self) -> None:
+        information = self._information('mcap', self._name)
+        self._file.add_metadata('rosbag2', {'serialized_metadata': yaml_text(information)})
+        self._file.close()
+        self._write_metadata(information)
+
+    def _abandon(self) -> None:
+        self._file.close()
+
+
+class SqliteBagWriter(BagWriter):
+    """A rosbag2 folder with one ``.db3`` file."""
+
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
+        super().__init__(path, topics, distro)
+        from rosbags.rosbag2 import StoragePlugin, Writer
+
+        self._writer = Writer(self.partial, version=9, storage_plugin=StoragePlugin.SQLITE3)
+        self._writer.open()
+        self._connections = [
+            self._writer.add_connection(
+                topic.name,
+                topic.definition.msgtype,
+                msgdef=topic.definition.text,
+                rihs01=topic.type_hash or 'unknown',
+                offered_qos_profiles=parse_qos(topic.qos),
+            )
+            for topic in topics
+        ]
+
+    def _append(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+        for topic, time, payload in zip(topics.tolist(), times.tolist(), payloads, strict=True):
+            self._writer.write(self._connections[topic], time, payload)
+
+    def _finish(self) -> None:
+        self._writer.close()
+        name = f'{self.path.name}_0.db3'
+        (file,) = self.partial.glob('*.db3')
+        file.rename(self.partial / name)
+        self._write_metadata(self._information('sqlite3', name))
+
+    def _abandon(self) -> None:
+        self._writer.close()
+
+
+class Ros1BagWriter(BagWriter):
+    """A ROS 1 ``.bag`` file."""
+
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
+        super().__init__(path, topics, distro)
+        from rosbags.rosbag1 import Writer
+
+        self._writer = Writer(self.partial)
+        self._writer.open()
+        self._connections = [
+            self._writer.add_connection(
+                topic.name,
+                topic.definition.msgtype,
+                msgdef=topic.definition.text,
+                md5sum=topic.definition.md5,
+            )
+            for topic in topics
+        ]
+
+    def _append(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+        for topic, time, payload in zip(topics.tolist(), times.tolist(), payloads, strict=True):
+            self._writer.write(self._connections[topic], time, bytes(payload))
+
+    def _finish(self) -> None:
+        self._writer.close()
+
+    def _abandon(self) -> None:
+        self._writer.close()
+
+
+_WRITERS: dict[BagFormat, type[BagWriter]] = {
+    BagFormat.MCAP: McapBagWriter,
+    BagFormat.SQLITE3: SqliteBagWriter,
+    BagFormat.ROS1: Ros1BagWriter,
+}
+
+
+def bag_writer(
+    form: BagFormat, path: Path, topics: Sequence[WrittenTopic], distro: str | None = None
+) -> BagWriter:
+    """Begin a recording; see `BagWriter`."""
+    return _WRITERS[form](path, topics, distro)

@@ -1,0 +1,373 @@
+"""Sequences out of the archive as recordings that ROS tools play."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+from mosaico_ros.client.logging_config import get_logger
+from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError, NotFoundError
+from mosaico_ros.protocol.fingerprint import fingerprint
+from mosaico_ros.protocol.tags import same_tag
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map, default_map
+from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
+from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
+from mosaico_ros.ros_bridge.definitions import Definition, find_definition
+from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
+from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
+from mosaico_ros.ros_bridge.topic_filter import TopicFilter
+
+if TYPE_CHECKING:
+    from rosbags.typesys import Stores
+
+    from mosaico_ros.client.handlers.topic_handler import TopicHandler
+
+_log = get_logger(__name__)
+
+#: Topics whose last message late subscribers expect, where nothing was recorded about it.
+_LATCHED = ('/tf_static', '/robot_description')
+_NONE = {'sec': 0, 'nsec': 0}
+
+
+@dataclass
+class ROSExtractorConfig:
+    """What to take out, and where to.
+
+    Attributes
+    ----------
+    saving_path : Path
+        Folder in which the recording is made.
+    recording_name : str, optional
+        Name of the recording; that of the sequence by default.
+    sequence_name : str
+        The sequence.
+    host, port, mosaico_api_key, tls_cert_path, enable_tls
+        As in `MosaicoClient.connect`.
+    topics : list of str, optional
+        Patterns; see `TopicFilter`.
+    log_level : str
+        Verbosity of ``mosaico_ros``'s loggers while the extraction runs.
+    start_timestamp_ns, end_timestamp_ns : int, optional
+        Record times from (inclusive) and to (exclusive).
+    overwrite : bool
+        Replace a recording of that name.
+    dry_run : bool
+        Choose topics and message types, but write nothing; see `ROSSequenceExtractor.report`.
+    ros_distro : rosbags.typesys.Stores or str, optional
+        Type set for topics that were not made by ROS; default is that of the recording.
+    storage_plugin : BagFormat or str
+        ``mcap`` or ``sqlite3`` (rosbag2 folders), or ``ros1`` (a ``.bag`` file). Messages of the
+        other ROS version are translated.
+    custom_msgs : list, optional
+        ``(package, folder or .msg file, distribution or None)`` to register.
+    registry : ROSTypeRegistry, optional
+        Definitions shared with other extractions.
+    """
+
+    saving_path: Path
+    sequence_name: str
+    host: str = 'localhost'
+    port: int = 6726
+    topics: list[str] | None = None
+    log_level: str = 'INFO'
+    mosaico_api_key: str | None = field(default=None, repr=False)
+    tls_cert_path: str | None = None
+    enable_tls: bool = False
+    start_timestamp_ns: int | None = None
+    end_timestamp_ns: int | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    ros_distro: Stores | str | None = None
+    storage_plugin: BagFormat | str = BagFormat.MCAP
+    custom_msgs: list[tuple[str, str | Path, Stores | str | None]] | None = None
+    registry: ROSTypeRegistry | None = None
+    recording_name: str | None = None
+
+
+def connect(config: ROSExtractorConfig) -> MosaicoClient:
+    """Connect to the daemon that a configuration names; see `MosaicoClient.connect`."""
+    return MosaicoClient.connect(
+        config.host,
+        config.port,
+        enable_tls=config.enable_tls,
+        tls_cert_path=config.tls_cert_path,
+        api_key=config.mosaico_api_key,
+    )
+
+
+@dataclass
+class ExtractedTopic:
+    """What became of one topic; ``skipped`` says why nothing of it was written."""
+
+    name: str
+    ontology: str
+    msgtype: str = ''
+    messages: int = 0
+    nbytes: int = 0
+    skipped: str | None = None
+
+
+@dataclass
+class ExtractionReport:
+    """What was written: ``path``, and topics by their name in the archive."""
+
+    path: Path
+    topics: dict[str, ExtractedTopic] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> int:
+        return sum(topic.messages for topic in self.topics.values())
+
+    @property
+    def nbytes(self) -> int:
+        return sum(topic.nbytes for topic in self.topics.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was skipped."""
+        return not any(topic.skipped for topic in self.topics.values())
+
+
+@dataclass
+class ExtractedSource:
+    """A topic that can be written.
+
+    Attributes
+    ----------
+    written : WrittenTopic
+        As what.
+    """
+
+    written: WrittenTopic
+    _report: ExtractedTopic
+    _handler: TopicHandler
+    _encoder: TopicEncoder
+    _window: tuple[int | None, int | None]
+
+    def messages(self) -> Iterator[tuple[np.ndarray, Payloads]]:
+        """Yield record times (ns) and payloads in time order, a batch at a time."""
+        with self._handler.get_data_streamer(*self._window, sidecars=True) as streamer:
+            for batch in streamer.batches():
+                times, payloads = self._encoder.encode(batch)
+                self._report.messages += len(payloads)
+                self._report.nbytes += int(payloads.lengths.sum())
+                yield times, payloads
+
+
+class ROSSequenceExtractor:
+    """Takes one sequence out of the archive.
+
+    Parameters
+    ----------
+    config : ROSExtractorConfig
+        What and where to.
+    progress : callable, optional
+        Called with `report` from time to time.
+
+    Attributes
+    ----------
+    report : ExtractionReport
+        What is written so far.
+    """
+
+    def __init__(
+        self,
+        config: ROSExtractorConfig,
+        progress: Callable[[ExtractionReport], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._progress = progress
+        self._format = BagFormat(
+            getattr(config.storage_plugin, 'name', str(config.storage_plugin)).lower()
+        )
+        self._registry = config.registry or ROSTypeRegistry()
+        for package, path, store in config.custom_msgs or []:
+            self._registry.register_directory(package, path, store)
+        suffix = '.bag' if self._format is BagFormat.ROS1 else ''
+        name = config.recording_name or config.sequence_name.strip('/')
+        self._distro: str | None = None
+        self.report = ExtractionReport(Path(config.saving_path) / f'{name}{suffix}')
+
+    def run(self) -> ExtractionReport:
+        """Write the recording.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such sequence.
+        InvalidArgumentError
+            If no topic of it can be written.
+        AlreadyExistsError
+            If something is at the path, and ``overwrite`` is not set.
+        """
+        with self.opened() as sources:
+            if self._config.dry_run:
+                return self.report
+            if self._config.overwrite:
+                _remove(self.report.path)
+            written = [source.written for source in sources]
+            with bag_writer(self._format, self.report.path, written, self._distro) as bag:
+                for topics, times, payloads in _merged(sources):
+                    bag.write(topics, times, payloads)
+                    if self._progress is not None:
+                        self._progress(self.report)
+        return self.report
+
+    @contextmanager
+    def opened(self) -> Iterator[list[ExtractedSource]]:
+        """Connect, and yield the topics that can be written; errors as in :meth:`run`."""
+        config = self._config
+        logger = get_logger()
+        level = logger.level
+        logger.setLevel(config.log_level.upper())
+        try:
+            with connect(config) as client:
+                yield self._sources(client)
+        finally:
+            logger.setLevel(level)
+
+    def _sources(self, client: MosaicoClient) -> list[ExtractedSource]:
+        name = self._config.sequence_name
+        handler = client.sequence_handler(name)
+        if handler is None:
+            raise NotFoundError(
+                f'There is no sequence {name!r}', remedy='`mosaico ls` lists those that are there.'
+            )
+        recorded = handler.user_metadata.get('_bag_', {}).get('ros_distro')
+        distro = self._config.ros_distro or recorded
+        self._distro = None if distro is None else _plain(distro)
+        chosen = TopicFilter(self._config.topics)
+        sources = [
+            source
+            for topic in handler.topics
+            if chosen(topic)
+            and (source := self._source(handler.get_topic_handler(topic), distro)) is not None
+        ]
+        if not sources:
+            reasons = ''.join(f'\n  {t.name}: {t.skipped}' for t in self.report.topics.values())
+            raise InvalidArgumentError(f'{name} holds no topic that can be written{reasons}')
+        return sources
+
+    # --- what the topics are --------------------------------------------------------------------
+
+    def _source(self, handler: TopicHandler, distro: Any) -> ExtractedSource | None:
+        report = ExtractedTopic(handler.name, handler.ontology_tag)
+        self.report.topics[handler.name] = report
+        about = handler.user_metadata.get('_ros_', {})
+        try:
+            definition, chosen = self._definition(handler, about, distro)
+            target = definition.for_ros(1 if self._format is BagFormat.ROS1 else 2)
+        except (MosaicoError, KeyError) as error:
+            report.skipped = str(error)
+            _log.warning('topic %s is skipped: %s', handler.name, error)
+            return None
+        report.msgtype = target.msgtype
+        name = about.get('topic', handler.name)
+        qos = about.get('offered_qos_profiles') or _default_qos(name)
+        encoder = TopicEncoder(target, chosen, recorded=target is definition)
+        window = (self._config.start_timestamp_ns, self._config.end_timestamp_ns)
+        return ExtractedSource(WrittenTopic(name, target, qos), report, handler, encoder, window)
+
+    def _definition(
+        self, handler: TopicHandler, about: dict[str, Any], distro: Any
+    ) -> tuple[Definition, ColumnMap | None]:
+        """Message type of a topic, and the map that made its rows of messages."""
+        msgtype = about.get('msgtype')
+        if msgtype is None:
+            found = default_map(handler.ontology_tag)
+            if found is None:
+                raise InvalidArgumentError(
+                    f'no message type is known for {handler.ontology_tag}',
+                    remedy='it was not made by ROS; export it as parquet',
+                )
+            return find_definition(found.msgtype, distro=distro), found
+        definition = find_definition(
+            msgtype,
+            about.get('msgdef'),
+            distro=distro,
+            ros1=about.get('serialization') == 'ros1',
+            extra=self._registry.definitions(distro),
+        )
+        found = column_map(definition.msgtype)
+        if found is not None:
+            ontology = found.ontology_type
+            stored = handler.ontology_schema
+            if not (
+                same_tag(ontology.ontology_tag(), handler.ontology_tag)
+                and ontology.fingerprint() == fingerprint(stored)
+            ):
+                found = None
+        return definition, found
+
+
+def _merged(
+    sources: list[ExtractedSource],
+) -> Iterator[tuple[np.ndarray, np.ndarray, list[Buffer]]]:
+    """Messages of all topics in time order, as many at a time as are sure to be next."""
+    streams = [source.messages() for source in sources]
+    heads: dict[int, tuple[np.ndarray, Payloads, int]] = {}
+    waiting = set(range(len(sources)))
+    while True:
+        for i in sorted(waiting):
+            batch = next(streams[i], None)
+            if batch is not None:
+                heads[i] = (*batch, 0)
+        waiting = set()
+        if not heads:
+            return
+        limit = min(int(times[-1]) for times, _, _ in heads.values())
+        stamps: list[np.ndarray] = []
+        topics: list[np.ndarray] = []
+        pieces: list[Buffer] = []
+        for i, (times, payloads, begin) in sorted(heads.items()):
+            end = int(np.searchsorted(times, limit, 'right'))
+            stamps.append(times[begin:end])
+            topics.append(np.full(end - begin, i))
+            pieces += [payloads[row] for row in range(begin, end)]
+            if end == len(times):
+                del heads[i]
+                waiting.add(i)
+            else:
+                heads[i] = times, payloads, end
+        joined = np.concatenate(stamps)
+        order = np.argsort(joined, kind='stable')
+        yield np.concatenate(topics)[order], joined[order], [pieces[row] for row in order.tolist()]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _plain(distro: Stores | str) -> str:
+    """Plain name of a distribution, such as ``jazzy``."""
+    return str(getattr(distro, 'value', distro)).rsplit('_', 1)[-1]
+
+
+def _default_qos(topic: str) -> str:
+    """QoS profiles (YAML) of topics that are useless without them; else nothing."""
+    if not topic.endswith(_LATCHED):
+        return ''
+    from mosaico_ros.ros_bridge.bags.metadata import yaml_text
+
+    profile = {
+        'history': 'keep_last',
+        'depth': 1,
+        'reliability': 'reliable',
+        'durability': 'transient_local',
+        'deadline': _NONE,
+        'lifespan': _NONE,
+        'liveliness': 'system_default',
+        'liveliness_lease_duration': _NONE,
+        'avoid_ros_namespace_conventions': False,
+    }
+    return yaml_text([profile])

@@ -1,0 +1,134 @@
+"""`mosaico export` and `mosaico verify`, as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from mosaico_ros import IMU, Message, MosaicoClient, RobotJoint, Vector3d
+
+ROOT = Path(__file__).resolve().parents[2]
+SECOND = 1_000_000_000
+
+
+@pytest.fixture(scope='module')
+def daemon(start_shared):
+    daemon = start_shared()
+    with (
+        MosaicoClient.connect(daemon.host, daemon.port) as client,
+        client.sequence_create('drive') as sequence,
+    ):
+        imu = sequence.topic_create('imu', {}, IMU)
+        joints = sequence.topic_create('arm/joints', {}, RobotJoint)
+        for i in range(100):
+            shaken = 9.0 if i in (20, 21, 70) else 0.1
+            vector = Vector3d(x=shaken, y=0.0, z=9.81)
+            data = IMU(acceleration=vector, angular_velocity=vector)
+            imu.push(Message(timestamp_ns=i * SECOND // 10, data=data))
+            state = RobotJoint(names=['a'], positions=[i * 1.0], velocities=[], efforts=[])
+            joints.push(Message(timestamp_ns=i * SECOND // 10, data=state))
+    return daemon
+
+
+@pytest.fixture
+def mosaico(daemon, tmp_path):
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, '-m', 'mosaico_ros.cli.mosaico', *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHONPATH': str(ROOT), 'MOSAICO_PORT': str(daemon.port)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def counts(path: Path) -> dict[str, int]:
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([path]) as reader:
+        return {topic: info.msgcount for topic, info in reader.topics.items()}
+
+
+@pytest.mark.parametrize('form', ['mcap', 'sqlite3'])
+def test_a_recording(mosaico, tmp_path, form):
+    done = mosaico('export', 'drive', '--format', form)
+    assert done.returncode == 0, done.stderr
+    assert 'sensor_msgs/msg/JointState' in done.stdout
+    assert '200 messages' in done.stdout
+    assert counts(tmp_path / 'drive') == {'/imu': 100, '/arm/joints': 100}
+
+
+def test_ros1(mosaico, tmp_path):
+    done = mosaico('export', 'drive', '--format', 'ros1', '--topics', '/imu', '--json')
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts['messages'], facts['complete']) == (100, True)
+    assert counts(tmp_path / 'drive.bag') == {'/imu': 100}
+
+
+def test_windows_where_a_condition_holds(mosaico, tmp_path):
+    where = ('--where', 'IMU.acceleration.x > 8', '--around', '0.5')
+    done = mosaico('export', 'drive', '-o', 'events', *where)
+    assert done.returncode == 0, done.stderr
+    found = sorted((tmp_path / 'events').iterdir())
+    assert [path.name for path in found] == ['drive_0000', 'drive_0001']
+    assert counts(found[0]) == {'/imu': 12, '/arm/joints': 12}
+    assert counts(found[1]) == {'/imu': 11, '/arm/joints': 11}
+    nowhere = mosaico('export', 'drive', '--where', 'IMU.acceleration.x > 80')
+    assert nowhere.returncode == 0
+    assert 'holds nowhere' in nowhere.stderr
+
+
+def test_tables(mosaico, tmp_path):
+    done = mosaico(
+        'export', 'drive', '--format', 'parquet', '--start', SECOND, '--end', 2 * SECOND
+    )
+    assert done.returncode == 0, done.stderr
+    table = pq.read_table(tmp_path / 'drive' / 'imu.parquet')
+    assert table.num_rows == 11
+    assert table['acceleration'][0].as_py()['z'] == 9.81
+    done = mosaico('export', 'drive', '--format', 'csv', '--overwrite')
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / 'drive' / 'arm' / 'joints.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100
+    assert json.loads(rows[7]['positions']) == [7.0]
+    with (tmp_path / 'drive' / 'imu.csv').open() as file:
+        assert next(csv.DictReader(file))['acceleration.z'] == '9.81'
+
+
+def test_bad_use(mosaico, tmp_path):
+    missing = mosaico('export', 'nowhere')
+    assert missing.returncode == 1
+    assert "no sequence 'nowhere'" in missing.stderr
+    mosaico('export', 'drive')
+    again = mosaico('export', 'drive')
+    assert again.returncode == 1
+    assert 'is there already' in again.stderr
+    assert mosaico('export', 'drive', '--where', 'IMU.acceleration.x >').returncode == 1
+
+
+def test_verify(mosaico, tmp_path):
+    mosaico('export', 'drive', '--topics', '/imu')
+    bag = tmp_path / 'drive'
+    mosaico('ingest', bag, '--name', 'again')
+    exact = mosaico('verify', bag, 'again')
+    assert exact.returncode == 0, exact.stdout + exact.stderr
+    assert exact.stdout.startswith('drive: all 100 messages on 1 topics come back bit for bit')
+    other = mosaico('verify', bag, 'drive', '--json')
+    assert other.returncode == 0
+    partly = mosaico('ingest', bag, '--name', 'none', '--topics', '!/imu')
+    assert partly.returncode == 1
+    missing = mosaico('verify', bag, 'none')
+    assert missing.returncode == 1
+    assert 'none' in missing.stderr

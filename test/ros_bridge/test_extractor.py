@@ -1,0 +1,269 @@
+"""Recordings into the archive and out again: equal topics, types, times and bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mosaico_ros import IMU, Message, MosaicoClient, Vector3d
+from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from mosaico_ros.ros_bridge import (
+    BagFormat,
+    RosbagInjector,
+    ROSExtractorConfig,
+    ROSInjectionConfig,
+    ROSSequenceExtractor,
+)
+from mosaico_ros.ros_bridge.bags import open_bag
+from mosaico_ros.ros_bridge.cdr.decoder import Payloads
+from mosaico_ros.ros_bridge.verification import verify
+
+SAMPLES = Path(__file__).parents[2] / '..' / 'shared' / 'samples' / 'bags'
+RECORDINGS = [
+    'cdr_test_mcap',
+    'fake_joint_state',
+    'rosbag2_test_sqlite3',
+    'service_events_mcap',
+    'split_mcap',
+    'talker_mcap',
+    'talker_sqlite3',
+]
+#: Their writer left garbage in padding.
+PADDED = {'talker_mcap', 'talker_sqlite3'}
+#: Its definition cannot be parsed: the request of a service without a response.
+UNREADABLE = '/_service_event'
+
+
+@pytest.fixture(scope='module')
+def daemon(start_shared):
+    return start_shared()
+
+
+def ingest(daemon, path: Path, name: str, **options) -> None:
+    config = ROSInjectionConfig(
+        path, name, host=daemon.host, port=daemon.port, log_level='ERROR', **options
+    )
+    RosbagInjector(config).run()
+
+
+def extraction(daemon, folder: Path, name: str, **options) -> ROSSequenceExtractor:
+    config = ROSExtractorConfig(
+        folder, name, daemon.host, daemon.port, log_level='ERROR', **options
+    )
+    return ROSSequenceExtractor(config)
+
+
+def messages(path: Path) -> dict[tuple[str, str], list[tuple[int, bytes]]]:
+    """All messages by topic and type, in recorded order."""
+    found: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
+    with open_bag(path) as bag:
+        for group in bag.groups(lambda topic: True):
+            key = group.topic, bag.topics[group.topic].msgtype
+            payloads = group.payloads
+            if isinstance(payloads, Payloads):
+                payloads = [payloads[i] for i in range(len(payloads))]
+            times = group.timestamps.tolist()
+            found.setdefault(key, []).extend(zip(times, map(bytes, payloads), strict=True))
+    return found
+
+
+def by_rosbags(path: Path) -> dict[tuple[str, str], list[tuple[int, bytes]]]:
+    from rosbags.highlevel import AnyReader
+
+    found: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
+    with AnyReader([path]) as reader:
+        for connection, time, data in reader.messages():
+            key = connection.topic, connection.msgtype
+            found.setdefault(key, []).append((time, bytes(data)))
+    return found
+
+
+def sample(name: str) -> Path:
+    folder = SAMPLES / name
+    if not folder.is_dir():
+        pytest.skip(f'the sample recordings are not at {SAMPLES}')
+    return next(folder.glob('*.bag'), folder)
+
+
+@pytest.mark.parametrize('name', RECORDINGS)
+def test_samples_come_back_bit_for_bit(daemon, tmp_path, name):
+    source = sample(name)
+    ingest(daemon, source, name, keep_raw=name in PADDED)
+    form = BagFormat.ROS1 if source.suffix == '.bag' else BagFormat.MCAP
+    report = extraction(daemon, tmp_path, name, storage_plugin=form).run()
+    assert report.complete
+    expected = messages(source)
+    for topic, msgtype in list(expected):
+        if topic.endswith(UNREADABLE):
+            del expected[topic, msgtype]
+    assert by_rosbags(report.path) == expected
+    assert messages(report.path) == expected
+
+
+@pytest.mark.parametrize('form', [BagFormat.SQLITE3, BagFormat.MCAP])
+def test_the_storage_makes_no_difference(daemon, tmp_path, form):
+    source = sample('cdr_test_mcap')
+    name = f'storage_{form.value}'
+    ingest(daemon, source, name)
+    path = extraction(daemon, tmp_path, name, storage_plugin=form).run().path
+    assert by_rosbags(path) == messages(source)
+    with open_bag(source) as recorded, open_bag(path) as restored:
+        assert {t.name: t.count for t in restored.topics.values()} == {
+            t.name: t.count for t in recorded.topics.values()
+        }
+
+
+def write_bag(path: Path, payloads: dict[str, list[bytes]], msgtype: str, text: str) -> Path:
+    from mcap.writer import Writer
+
+    with path.open('wb') as file:
+        writer = Writer(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema(msgtype, 'ros2msg', text.encode())
+        for topic, items in payloads.items():
+            channel = writer.register_channel(topic, 'cdr', schema)
+            for i, payload in enumerate(items):
+                writer.add_message(channel, 1000 + i, payload, 1000 + i)
+        writer.finish()
+    return path
+
+
+GARBAGE = [b'\0\1\7\7\x05\0\0\0word\0' + bytes([i, 255 - i, 3]) for i in range(50)]
+
+
+def test_garbage_in_padding_needs_keep_raw(daemon, tmp_path):
+    bag = write_bag(tmp_path / 'g.mcap', {'/talk': GARBAGE}, 'std_msgs/msg/String', 'string data')
+    ingest(daemon, bag, 'plain')
+    ingest(daemon, bag, 'kept', keep_raw=True)
+    plain = messages(extraction(daemon, tmp_path, 'plain').run().path)
+    kept = messages(extraction(daemon, tmp_path, 'kept').run().path)
+    assert kept == messages(bag)
+    assert [p[:13] for _, p in plain['/talk', 'std_msgs/msg/String']] == [
+        b'\0\1\0\0\x05\0\0\0word\0'
+    ] * 50
+
+
+def test_the_verdict_of_a_verification(daemon, tmp_path):
+    bag = write_bag(tmp_path / 'v.mcap', {'/talk': GARBAGE}, 'std_msgs/msg/String', 'string data')
+    more = write_bag(
+        tmp_path / 'w.mcap',
+        {'/talk': [*GARBAGE, GARBAGE[0]]},
+        'std_msgs/msg/String',
+        'string data',
+    )
+    ingest(daemon, bag, 'v_plain')
+    ingest(daemon, bag, 'v_kept', keep_raw=True)
+
+    def verdict(path: Path, name: str):
+        return verify(path, ROSExtractorConfig(tmp_path, name, daemon.host, daemon.port))
+
+    exact, equal, missing = (
+        verdict(bag, 'v_kept'),
+        verdict(bag, 'v_plain'),
+        verdict(more, 'v_kept'),
+    )
+    assert (exact.equal_bytes, equal.equal_bytes, equal.equal_values) == (True, False, True)
+    assert 'all 50 messages on 1 topics come back bit for bit; the file may be deleted' in str(
+        exact
+    )
+    assert 'equal values' in str(equal)
+    assert not missing.equal_values
+    assert 'NOT all of it comes back; keep the file (/talk)' in str(missing)
+
+
+def test_topics_and_times_are_chosen(daemon, tmp_path):
+    source = sample('rosbag2_test_sqlite3')
+    ingest(daemon, source, 'choice')
+    everything = messages(source)
+    times = sorted(t for t, _ in everything['/imu', 'sensor_msgs/msg/Imu'])
+    start, end = times[100], times[200]
+    path = (
+        extraction(
+            daemon,
+            tmp_path,
+            'choice',
+            topics=['/imu', '/pose'],
+            start_timestamp_ns=start,
+            end_timestamp_ns=end,
+        )
+        .run()
+        .path
+    )
+    got = messages(path)
+    assert {topic for topic, _ in got} == {'/imu', '/pose'}
+    for key, found in got.items():
+        assert found == [(t, p) for t, p in everything[key] if start <= t < end]
+    in_file = [t for group in by_rosbags(path).values() for t, _ in group]
+    assert min(in_file) == start
+
+
+def test_messages_are_in_time_order_over_all_topics(daemon, tmp_path):
+    from mcap.stream_reader import StreamReader
+
+    source = sample('rosbag2_test_sqlite3')
+    ingest(daemon, source, 'order')
+    path = extraction(daemon, tmp_path, 'order').run().path
+    with next(path.glob('*.mcap')).open('rb') as file:
+        records = StreamReader(file, validate_crcs=True).records
+        times = [r.log_time for r in records if type(r).__name__ == 'Message']
+    assert len(times) == 4695
+    assert times == sorted(times)
+
+
+def test_rows_that_no_ros_message_made(daemon, tmp_path):
+    with (
+        MosaicoClient.connect(daemon.host, daemon.port) as client,
+        client.sequence_create('by_hand') as sequence,
+    ):
+        imu = sequence.topic_create('imu', {}, IMU)
+        vector = Vector3d(x=1.0, y=2.0, z=3.0)
+        imu.push(Message(timestamp_ns=5, data=IMU(acceleration=vector, angular_velocity=vector)))
+    path = extraction(daemon, tmp_path, 'by_hand').run().path
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([path]) as reader:
+        ((connection, time, data),) = reader.messages()
+        message = reader.deserialize(data, connection.msgtype)
+    assert (connection.topic, connection.msgtype, time) == ('/imu', 'sensor_msgs/msg/Imu', 5)
+    assert message.linear_acceleration.y == 2.0
+    assert message.orientation_covariance[0] == -1  # no orientation is known
+
+
+def test_ros1_and_ros2_are_translated(daemon, tmp_path):
+    source = sample('fake_joint_state')
+    ingest(daemon, source, 'joints')
+    path = extraction(daemon, tmp_path, 'joints', storage_plugin='mcap').run().path
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([source]) as one, AnyReader([path]) as two:
+        pairs = zip(one.messages(), two.messages(), strict=True)
+        for (old, old_time, before), (new, new_time, after) in pairs:
+            a, b = one.deserialize(before, old.msgtype), two.deserialize(after, new.msgtype)
+            assert (old.topic, old_time) == (new.topic, new_time)
+            assert a.name == b.name
+            assert np.array_equal(a.position, b.position)
+            assert a.header.stamp == b.header.stamp
+    back = extraction(daemon, tmp_path, 'joints', storage_plugin='ros1').run().path
+    assert messages(back) == messages(source)
+
+
+def test_what_is_there_is_not_overwritten_unasked(daemon, tmp_path):
+    bag = write_bag(tmp_path / 'o.mcap', {'/talk': GARBAGE}, 'std_msgs/msg/String', 'string data')
+    ingest(daemon, bag, 'once')
+    path = extraction(daemon, tmp_path, 'once').run().path
+    with pytest.raises(AlreadyExistsError, match='once'):
+        extraction(daemon, tmp_path, 'once').run()
+    assert extraction(daemon, tmp_path, 'once', overwrite=True).run().path == path
+    assert {p.name for p in tmp_path.iterdir()} == {'o.mcap', 'once'}
+
+
+def test_what_cannot_be_written_is_told(daemon, tmp_path):
+    with pytest.raises(NotFoundError, match='nowhere'):
+        extraction(daemon, tmp_path, 'nowhere').run()
+    bag = write_bag(tmp_path / 'n.mcap', {'/talk': GARBAGE}, 'std_msgs/msg/String', 'string data')
+    ingest(daemon, bag, 'nothing')
+    with pytest.raises(InvalidArgumentError, match='no topic that can be written'):
+        extraction(daemon, tmp_path, 'nothing', topics=['/other']).run()
+    assert not (tmp_path / 'nothing').exists()
