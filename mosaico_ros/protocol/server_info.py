@@ -23,6 +23,9 @@ EXTENSION_TOKENS = 'tokens'
 EXTENSION_NOTIFICATIONS = 'notifications'
 #: Rows narrowed to some columns: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
 EXTENSION_COLUMNS = 'columns'
+#: Tickets that clients may cut, to go on where a read stream broke off: see
+#: :mod:`mosaico_ros.protocol.ticket`.
+EXTENSION_TICKETS = 'tickets'
 #: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
 EXTENSION_QUERY = 'query'
 
@@ -81,6 +84,7 @@ class ServerInfo:
             EXTENSION_TOKENS,
             EXTENSION_NOTIFICATIONS,
             EXTENSION_COLUMNS,
+            EXTENSION_TICKETS,
             EXTENSION_QUERY,
         ]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)

@@ -14,7 +14,8 @@ field  type     meaning
 6      string   a column wanted, repeated; absent for all columns
 =====  =======  =====================================================
 
-Tickets are stateless: they stay valid for as long as the topic exists, across restarts.
+Tickets are stateless: they stay valid for as long as the topic exists, across restarts. A client
+whose stream broke off narrows the window to go on (the extension ``tickets``).
 """
 
 from __future__ import annotations

@@ -69,6 +69,9 @@ class MosaicoClient:
         compression: (GRPCCompressionAlgorithm | GRPCCompression) = GRPCCompressionAlgorithm.Null,
         tls_cert_path: str | os.PathLike[str] | None = None,
         api_key: str | None = None,
+        *,
+        call_timeout: float = 60,
+        silence_timeout: float = 60,
     ) -> MosaicoClient:
         """Connect to a daemon.
 
@@ -86,6 +89,14 @@ class MosaicoClient:
             PEM file with the certificate authorities to trust; implies `enable_tls`.
         api_key
             Token that the daemon checks at every call.
+        call_timeout
+            Seconds after which a call is given up with :class:`DeadlineExceededError`. If the
+            daemon is away, calls that are safe to repeat are repeated for so long, and streams
+            that are read go on where they broke off if it is back by then.
+        silence_timeout
+            Seconds without a sign of life after which the daemon, or the line to it, counts as
+            lost while something is read or written. A daemon that is only slow gives signs; on a
+            slow line they queue behind megabytes of rows.
 
         Raises
         ------
@@ -94,7 +105,7 @@ class MosaicoClient:
         PermissionDeniedError
             The daemon refuses the key (at once).
         InvalidArgumentError
-            The certificate file cannot be used, or the key cannot be sent.
+            The certificate file cannot be used, the key cannot be sent, or a time is too short.
 
         """
         if isinstance(compression, GRPCCompressionAlgorithm):
@@ -106,15 +117,25 @@ class MosaicoClient:
             root_certificates=_read_certificate(tls_cert_path),
             api_key=api_key,
             compression=compression,
+            call_timeout=call_timeout,
+            silence_timeout=silence_timeout,
         )
         return cls(connection=connect(endpoint, timeout), guard=cls._guard)
 
     @classmethod
-    def from_env(cls, host: str, port: int = DEFAULT_PORT, timeout: float = 5) -> MosaicoClient:
+    def from_env(
+        cls,
+        host: str,
+        port: int = DEFAULT_PORT,
+        timeout: float = 5,
+        *,
+        call_timeout: float = 60,
+        silence_timeout: float = 60,
+    ) -> MosaicoClient:
         """Connect with the credentials in the environment.
 
         ``MOSAICO_API_KEY`` holds the key; ``MOSAICO_TLS_CERT_FILE`` (or ``MOSAICO_CERT_PATH``)
-        names the file of certificate authorities. Each may be missing. Errors as in
+        names the file of certificate authorities. Each may be missing. Everything else is as in
         :meth:`connect`.
         """
         certificate = os.environ.get('MOSAICO_TLS_CERT_FILE') or os.environ.get(
@@ -126,6 +147,8 @@ class MosaicoClient:
             timeout,
             tls_cert_path=certificate or None,
             api_key=os.environ.get('MOSAICO_API_KEY') or None,
+            call_timeout=call_timeout,
+            silence_timeout=silence_timeout,
         )
 
     def info(self) -> ServerInfo:

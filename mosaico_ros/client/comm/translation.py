@@ -25,6 +25,13 @@ _NAMED = re.compile(
 )
 # Arrow appends this to the status of a stream; it only repeats what precedes it.
 _DEBUG_TAIL = re.compile(r'\. gRPC client debug context: .*', re.DOTALL)
+# gRPC's way of saying that there is one address and that it has just been tried.
+_ADDRESSES = re.compile(r'failed to connect to all addresses; last error: \w+: \S+ ')
+# What it says when the other end answers no ping, takes no byte or does not even greet.
+_SILENCE = re.compile(
+    r'\(ping timeout\)|keepalive watchdog|(sendmsg|recvmsg): ?Connection timed out'
+    r'|connection attempt timed out'
+)
 
 _CODES = {
     'invalid argument': ErrorCode.INVALID_ARGUMENT,
@@ -76,9 +83,12 @@ def translate(error: BaseException, place: str = '', peer: str = '') -> MosaicoE
         text = text[named.end() :]
     else:
         code = next((code for kind, code in _TYPES if isinstance(error, kind)), ErrorCode.INTERNAL)
-    text = _DEBUG_TAIL.sub('', text)
+    text = _ADDRESSES.sub('', _DEBUG_TAIL.sub('', text))
     if peer and code is ErrorCode.UNAVAILABLE:
-        text = f'The daemon at {peer} cannot be reached: {text}'
+        silent = _SILENCE.search(text)
+        text = f'The daemon at {peer} ' + (
+            'gives no sign of life' if silent else f'cannot be reached: {text}'
+        )
     return error_for_code(code)(f'{place}: {text}' if place else text)
 
 

@@ -16,6 +16,7 @@ from mosaico_ros.client.enums import (
     SessionStatus,
     TopicLevelErrorPolicy,
 )
+from mosaico_ros.client.handlers.app_metadata import read_sequence, read_topics
 from mosaico_ros.client.handlers.topic_writer import TopicWriter
 from mosaico_ros.client.handlers.upload import Upload
 from mosaico_ros.client.logging_config import get_logger
@@ -23,6 +24,7 @@ from mosaico_ros.client.progress import Meter
 from mosaico_ros.protocol import codec, metadata
 from mosaico_ros.protocol.errors import (
     AlreadyExistsError,
+    DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
     InvalidArgumentError,
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 __all__ = ['BaseSessionWriter', 'check_user_metadata']
 
 logger = get_logger(__name__)
+
+# How long a notification waits for a daemon that is away: one that restarts is back by then, and
+# the failure that it tells of should not be raised much later.
+_NOTIFY_S = 5.0
 
 
 def check_user_metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -314,10 +320,27 @@ class BaseSessionWriter(ABC):
         else:
             self._quietly('delete the session', self._delete_session)
             self._quietly('delete the sequence', self._remove_sequence)
+        if self._lost:
+            logger.error(
+                '%s: the daemon is away, so the session %s stays open',
+                self._sequence,
+                self._session_locator,
+            )
         self._status = SessionStatus.Error
 
     def _finalize(self) -> None:
-        self._connection.action('session_finalize', {'session_uuid': self._session_uuid})
+        request = {'session_uuid': self._session_uuid}
+        try:
+            self._connection.action('session_finalize', request)
+        except UnavailableError:
+            if not self._finalized():  # it may be only the answer that was lost
+                self._connection.action('session_finalize', request)
+
+    def _finalized(self) -> bool:
+        info = self._connection.flight_info(self._sequence)
+        own = self._session_locator or self._session_uuid
+        sessions = read_sequence(info, read_topics(info)).sessions
+        return any(session.locator == own and session.locked for session in sessions)
 
     def _delete_session(self) -> None:
         # Daemons before 0.5 name sessions by their uuid alone.
@@ -336,16 +359,17 @@ class BaseSessionWriter(ABC):
         self._connection.create(
             f'{kind}_notification_create',
             {'locator': locator, 'notification_type': 'error', 'msg': text},
+            timeout=_NOTIFY_S,
         )
 
     def _quietly(self, what: str, call: Callable[[], object]) -> None:
         """Call the daemon for the clean-up; a failure there must not hide what caused it."""
-        if self._lost:  # said once; a hundred topics need not each find out
+        if self._lost:  # a hundred topics need not each find out
             return
         try:
             call()
         except Exception as error:
-            self._lost = isinstance(error, UnavailableError)
+            self._lost = isinstance(error, (UnavailableError, DeadlineExceededError))
             logger.error('%s: could not %s: %s', self._sequence, what, error)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
 from mosaico_ros.client.handlers.topic_reader import TopicDataStreamer
-from mosaico_ros.protocol.errors import FailedPreconditionError
+from mosaico_ros.protocol.errors import FailedPreconditionError, MosaicoError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,8 @@ class SequenceDataStreamer:
     """Messages of several topics merged by time.
 
     Iterating yields ``(topic name, message)``; equal times come in the daemon's order of topics.
-    Not safe for several threads.
+    Not safe for several threads; only :meth:`close` may be called from any, and ends what another
+    one is waiting for.
     """
 
     def __init__(self, sequence_name: str, topics: list[TopicDataStreamer]) -> None:
@@ -39,6 +40,7 @@ class SequenceDataStreamer:
         self._merged = self._merge()
         self._ahead: tuple[str, Message] | None = None
         self._started = False
+        self._failure: MosaicoError | None = None
         self._open = True
 
     @property
@@ -71,13 +73,17 @@ class SequenceDataStreamer:
             item, self._ahead = self._ahead, None
             return item
         self._check_open()
-        return next(self._merged)
+        try:
+            return next(self._merged)
+        except MosaicoError as error:
+            self._failure = error  # the generator has ended, which must not pass for the end
+            raise
 
     def next_timestamp(self) -> int | None:
         """Return the time of the next message without taking it; `None` at the end."""
         if self._ahead is None:
             self._check_open()
-            self._ahead = next(self._merged, None)
+            self._ahead = next(self, None)
         return None if self._ahead is None else self._ahead[1].timestamp_ns
 
     def to_arrow(self) -> dict[str, pa.Table]:
@@ -163,3 +169,5 @@ class SequenceDataStreamer:
             raise FailedPreconditionError(
                 f'The streamer of {self._sequence_name} is closed', remedy='Make a new one.'
             )
+        if self._failure is not None:
+            raise self._failure

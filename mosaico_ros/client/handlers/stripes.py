@@ -51,9 +51,11 @@ def read_stripes(
     with ExitStack() as opened, ThreadPoolExecutor(len(tickets), 'mosaico-stripe') as threads:
         sources = []
         for ticket in tickets:
-            own = Connection(connection.endpoint)
+            own = Connection(connection.endpoint, connection.server)
             opened.callback(own.close)
-            sources.append(BatchSource(own, locator, ticket, columns))
+            source = BatchSource(own, locator, ticket, columns)
+            connection.cancel_on_close(source)
+            sources.append(source)
         running = [threads.submit(_read, source, meter) for source in sources]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
@@ -61,7 +63,7 @@ def read_stripes(
                 future.result()  # the one to blame, before the others fail as cancelled
         finally:
             for source in sources:
-                source.close()
+                source.cancel()
         return pa.concat_tables([future.result() for future in running])
 
 

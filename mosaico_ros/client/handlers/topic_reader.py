@@ -35,7 +35,8 @@ class TopicDataStreamer:
     """Rows of one topic in time order: as messages, or as columns.
 
     Iterating yields messages; :meth:`batches`, :meth:`to_arrow`, :meth:`to_pandas` and
-    :meth:`to_numpy` give what is left as columns. Not safe for several threads.
+    :meth:`to_numpy` give what is left as columns. Not safe for several threads; only
+    :meth:`close` may be called from any, and ends what another one is waiting for.
     """
 
     def __init__(
@@ -118,19 +119,18 @@ class TopicDataStreamer:
         return self
 
     def __next__(self) -> Message:
-        position = self._position
-        if position >= len(self._messages):
-            if not self._decode_more():
+        messages, position = self._messages, self._position
+        if position >= len(messages):
+            messages, position = self._at_hand()
+            if not messages:
                 raise StopIteration
-            position = 0
         self._position = position + 1
-        return self._messages[position]
+        return messages[position]
 
     def next_timestamp(self) -> int | None:
         """Return the time of the next message without taking it; `None` at the end."""
-        if self._position >= len(self._messages) and not self._decode_more():
-            return None
-        return self._messages[self._position].timestamp_ns
+        messages, position = self._at_hand()
+        return messages[position].timestamp_ns if messages else None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that are left as columns, in batches as the daemon sends them."""
@@ -162,7 +162,7 @@ class TopicDataStreamer:
         if self._open:
             self._open = False
             self._forget_batch()
-            self._source.close()
+            self._source.cancel()
             self._meter.close()
 
     def __enter__(self) -> Self:
@@ -181,11 +181,20 @@ class TopicDataStreamer:
 
         What merging streamers work on, so that one message costs them no call.
         """
-        if self._position >= len(self._messages) and not self._decode_more():
-            return []
-        taken = self._messages[self._position :] if self._position else self._messages
+        messages, position = self._at_hand()
         self._messages, self._position = [], 0
-        return taken
+        return messages[position:] if position else messages
+
+    def _at_hand(self) -> tuple[list[Message], int]:
+        """Return decoded messages and the place of the next one in them; empty at the end."""
+        # Another thread that closes the streamer replaces the list: each is looked at once, and
+        # an empty one is the end only if nothing can be decoded any more.
+        messages, position = self._messages, self._position
+        while position >= len(messages):
+            if not self._decode_more():
+                return [], 0
+            messages, position = self._messages, 0
+        return messages, position
 
     def _decode_more(self) -> bool:
         self._check_open()
@@ -194,17 +203,18 @@ class TopicDataStreamer:
                 f'The streamer of {self._entry.locator} reads some columns, messages need all',
                 remedy='Use batches(), to_arrow() and their like, or stream without columns.',
             )
-        if self._batch is None or self._decoded >= self._batch.num_rows:
+        batch, decoded = self._batch, self._decoded
+        if batch is None or decoded >= batch.num_rows:
             self._forget_batch()
-            self._batch = self._next_batch()
-            if self._batch is None:
+            batch, decoded = self._next_batch(), 0
+            if batch is None:
                 return False
         from mosaico_ros.models.core import columns
 
-        part = self._batch.slice(self._decoded, _DECODED_ROWS)
-        self._messages = columns.decode(self.ontology_type, part)
-        self._position = 0
-        self._decoded += part.num_rows
+        part = batch.slice(decoded, _DECODED_ROWS)
+        messages = columns.decode(self.ontology_type, part)
+        self._batch, self._decoded = batch, decoded + part.num_rows
+        self._messages, self._position = messages, 0
         return True
 
     def _next_batch(self) -> pa.RecordBatch | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import pyarrow as pa
+from pyarrow import flight
 
 from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.comm.translation import translate
@@ -16,6 +19,7 @@ from mosaico_ros.protocol.errors import (
     AbortedError,
     CancelledError,
     DeadlineExceededError,
+    FailedPreconditionError,
     MosaicoError,
     UnavailableError,
     UnimplementedError,
@@ -32,6 +36,8 @@ _PREFERRED_BYTES = 16 * 1024 * 1024
 
 class Upload:
     """One open DoPut stream. Not safe for several writing threads; the writer's lock guards it.
+
+    Only :meth:`cancel` may be called from any thread, and :meth:`wait_durable`.
 
     Parameters
     ----------
@@ -56,8 +62,11 @@ class Upload:
         if connection.server is not None:
             self._limit = connection.server.config.grpc_max_decode_message_size
         self._limit = int(self._limit * _SAFE_SHARE)
+        self._peer = str(connection.endpoint)
         command = PutCommand(locator, UUID(uuid), self._acks)
-        self._writer, self._reader = connection.open_put(command, schema)
+        self._writer, reader = connection.open_put(command, schema)
+        # gRPC does not bear one thread that writes and another that closes.
+        self._writing = threading.RLock()
         self._progress = threading.Condition()
         self._durable_rows = 0
         self._ended = False
@@ -66,9 +75,14 @@ class Upload:
         self._listener: threading.Thread | None = None
         if self._acks:
             self._listener = threading.Thread(
-                target=self._listen, name=f'mosaico-acks {locator}', daemon=True
+                target=self._listen, args=(reader,), name=f'mosaico-acks {locator}', daemon=True
             )
             self._listener.start()
+        try:
+            connection.cancel_on_close(self)
+        except MosaicoError:
+            self.abandon()
+            raise
 
     @property
     def broken(self) -> bool:
@@ -101,17 +115,14 @@ class Upload:
             Rows left out because a single one exceeds the daemon's message size.
 
         """
-        self.check()
         slices, dropped = self._slices(batch)
         for index, part in enumerate(slices):
             last = commit and index == len(slices) - 1
-            try:
+            with self._unbroken():
                 if last and self._acks:
                     self._writer.write_with_metadata(part, _mark(PutMark(commit=True)))
                 else:
                     self._writer.write_batch(part)
-            except (pa.ArrowException, OSError) as error:
-                raise self._break(error) from error
             self.rows_sent += part.num_rows
         if commit and not slices:
             self.ask_commit()
@@ -120,13 +131,9 @@ class Upload:
 
     def ask_commit(self) -> None:
         """Ask the daemon to make everything sent so far durable now."""
-        self.check()
-        if not self._acks:
-            return
-        try:
-            self._writer.write_metadata(_mark(PutMark(commit=True)))
-        except (pa.ArrowException, OSError) as error:
-            raise self._break(error) from error
+        with self._unbroken():
+            if self._acks:
+                self._writer.write_metadata(_mark(PutMark(commit=True)))
 
     def wait_durable(self, rows: int, timeout: float | None) -> None:
         """Wait until the daemon has acknowledged this many rows, or the stream has ended.
@@ -159,47 +166,62 @@ class Upload:
 
     def check(self) -> None:
         """Raise if the stream has broken since the last call."""
-        if self.broken:
-            raise self._break(None)
+        with self._unbroken():
+            pass
 
     def end(self) -> None:
         """Mark the end of the upload; nothing can be sent afterwards."""
-        self.check()
-        try:
+        with self._unbroken():
             if self._acks:
                 self._writer.write_metadata(_mark(PutMark(end=True, rows=self.rows_sent)))
             self._closed = True
             self._writer.done_writing()
-        except (pa.ArrowException, OSError) as error:
-            raise self._break(error) from error
 
     def finish(self) -> None:
         """Wait until the daemon has stored and locked what :meth:`end` marked."""
         self.check()
-        try:
-            if self._listener is not None:
-                self._listener.join()
-            self._writer.close()
-        except (pa.ArrowException, OSError) as error:
-            raise self._break(error) from error
+        if self._listener is not None:
+            self._listener.join()
+        with self._unbroken():
+            self._let_go()
 
     def abandon(self) -> None:
         """Close the stream without its end mark: the daemon does not lock the topic."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self._writer.done_writing()
-            if self._listener is not None:
-                self._listener.join()
-            self._writer.close()
-        except (pa.ArrowException, OSError):
-            pass  # the upload is given up, its status concerns nobody
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._writer.done_writing()
+                if self._listener is not None:
+                    self._listener.join()
+                self._let_go()
+            except (pa.ArrowException, OSError):
+                pass  # the upload is given up, its status concerns nobody
 
-    def _listen(self) -> None:
+    def cancel(self) -> None:
+        """Give the upload up, as its client is being closed; one that was ended is waited for."""
+        with self._writing:
+            if not self._closed:
+                self._failure = FailedPreconditionError(
+                    f'The upload of {self.locator} was given up ({self._progress_text()}): its '
+                    'client was closed',
+                    remedy='Close the client after the block of the session.',
+                )
+                self.abandon()
+        if self._listener is not None:
+            self._listener.join()
+
+    def _let_go(self) -> None:
+        """Close the stream. It is not kept: a call, even an ended one, holds the socket open."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _listen(self, reader: flight.FlightMetadataReader) -> None:
         try:
             while True:
-                answer = self._reader.read()
+                answer = reader.read()
                 if answer is None:
                     return
                 body = codec.decode_object(answer.to_pybytes(), 'an acknowledgement')
@@ -214,25 +236,40 @@ class Upload:
                 self._ended = True
                 self._progress.notify_all()
 
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Do something with the stream, alone; raises what broke it, now or before."""
+        with self._writing:
+            if self.broken:
+                raise self._break(None)
+            try:
+                yield
+            except (pa.ArrowException, OSError) as error:
+                raise self._break(error) from error
+
+    def _progress_text(self) -> str:
+        if not self._acks:
+            return f'{self.rows_sent} rows were sent'
+        return f'{self._durable_rows} of {self.rows_sent} rows sent were acknowledged as durable'
+
     def _break(self, error: BaseException | None) -> MosaicoError:
         """Return what ended the stream, with how far the upload came."""
         if self._failure is None:
             self._closed = True
             try:
-                self._writer.close()  # says why, where a write only says that it failed
+                self._let_go()  # says why, where a write only says that it failed
             except (pa.ArrowException, OSError) as status:
                 error = status
             cause = (
-                translate(error)
+                translate(error, peer=self._peer)
                 if error is not None
                 else AbortedError('the daemon ended the stream early')
             )
             # Nobody on this side cancelled: the daemon was stopped in the middle of the call.
             kind = UnavailableError if isinstance(cause, CancelledError) else type(cause)
-            known = f'{self._durable_rows} of {self.rows_sent} rows sent are durable'
-            if not self._acks:
-                known = f'{self.rows_sent} rows were sent'
-            self._failure = kind(f'The upload of {self.locator} broke off ({known}): {cause}')
+            self._failure = kind(
+                f'The upload of {self.locator} broke off ({self._progress_text()}): {cause}'
+            )
             self._failure.__cause__ = error
         return self._failure
 

@@ -103,6 +103,9 @@ class FlightServer:
                 # Else gRPC, on a quick network, receives megabytes of each upload ahead of the
                 # message that is asked for. That message is received whole either way.
                 ('grpc.http2.bdp_probe', 0),
+                # Clients ask in the same way whether the daemon is alive; gRPC takes that for an
+                # attack if it happens more than once in five minutes.
+                ('grpc.http2.min_ping_interval_without_data_ms', 500),
             ],
         )
         self.port = 0

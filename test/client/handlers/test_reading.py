@@ -325,7 +325,7 @@ def test_a_running_upload_is_left_out_of_everything_and_refused_by_name(
 
 def test_a_daemon_that_dies_ends_a_stream_with_an_error(daemon, name):
     rows = 500_000
-    with MosaicoClient.connect(daemon.host, daemon.port) as client:
+    with MosaicoClient.connect(daemon.host, daemon.port, call_timeout=1) as client:
         with client.sequence_create(name) as sequence:
             sequence.topic_create('n', ontology_type=Integer64).push_batch(
                 pa.record_batch(
