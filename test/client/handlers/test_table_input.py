@@ -212,13 +212,13 @@ def test_lists_blobs_and_missing_values(client, name):
     assert [s.count for s in shapes] == [1, None, 3, None, 65535]
 
 
-class Stamped(Serializable):
+class SometimesStamped(Serializable):
     pose: Header | None = None
 
 
 def test_a_struct_that_is_missing_in_some_rows_keeps_its_strict_members(client, name):
     """Header.timestamp.seconds must not be null, even below a null header."""
-    layout = Stamped.arrow_struct().field('pose').type
+    layout = SometimesStamped.arrow_struct().field('pose').type
     stamps = pa.StructArray.from_arrays(
         [pa.array([1, None], pa.int32()), pa.array([2, None], pa.uint32())],
         ['seconds', 'nanoseconds'],
@@ -228,7 +228,7 @@ def test_a_struct_that_is_missing_in_some_rows_keeps_its_strict_members(client, 
     )
     assert layout.field('timestamp').type.field('seconds').nullable is False
     with client.sequence_create(name) as sequence:
-        writer = sequence.topic_create('s', ontology_type=Stamped)
+        writer = sequence.topic_create('s', ontology_type=SometimesStamped)
         writer.push_batch({'timestamp_ns': [0, 1], 'pose': whole})
         with pytest.raises(InvalidArgumentError, match=r"'pose.timestamp.seconds' .* row 1"):
             writer.push_batch(
