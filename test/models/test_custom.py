@@ -16,6 +16,7 @@ from mosaico_ros import (
     MosaicoField,
     MosaicoType,
     QueryOntologyCatalog,
+    QuerySequence,
     Serializable,
     Vector2d,
     Vector3d,
@@ -131,9 +132,10 @@ def test_what_was_pushed_comes_back(stored: Any, data: Serializable) -> None:
     ],
 )
 def test_its_fields_are_asked_for(stored: Any, condition: Any, tag: str) -> None:
-    answer = stored.query(QueryOntologyCatalog(condition))
+    here = QuerySequence().with_name('custom_types')
+    answer = stored.query(here, QueryOntologyCatalog(condition))
     assert [topic.name for item in answer for topic in item.topics] == [f'/{tag}']
-    assert len(stored.query(QueryOntologyCatalog(IMU.Q.acceleration.x.eq(0)))) == 0
+    assert len(stored.query(here, QueryOntologyCatalog(IMU.Q.acceleration.x.eq(0)))) == 0
 
 
 @pytest.mark.parametrize(
