@@ -86,7 +86,6 @@ def test_every_encapsulation_is_read_row_by_row(case, data):
 @given(cases())
 def test_ros1_serialization(case):
     _, tree, values = case
-    # A ROS 1 structure without members takes no byte at all; ours takes one.
     rows, decoder = decode(tree, [wire.serialize(tree, v, ROS1) for v in values], ros1=True)
     assert rows == values
     assert not decoder.problems
@@ -347,3 +346,21 @@ def test_recursive_and_unknown_types_are_refused():
         build_tree({'t/msg/A': loop['t/msg/A']}, 't/msg/A')
     with pytest.raises(InvalidArgumentError, match='float128'):
         build_tree({'t/msg/A': ([], [('x', (1, ('float128', 0)))])}, 't/msg/A')
+
+
+def test_messages_without_members():
+    """``std_msgs/Empty`` is one byte in ROS 2 and nothing at all in ROS 1."""
+    tree = build_tree({'std_msgs/msg/Empty': ([], [])}, 'std_msgs/msg/Empty')
+    row = {'structure_needs_at_least_one_member': 0}
+    assert decode(tree, [b'', b''], ros1=True)[0] == [row, row]
+    assert decode(tree, [b'\0\1\0\0\0'])[0] == [row]
+
+
+def test_endless_lists_of_nothing_are_malformed():
+    types = {'t/msg/E': ([], []), 't/msg/T': ([], [('items', (4, ((2, 't/msg/E'), 0)))])}
+    rows, decoder = decode(
+        build_tree(types, 't/msg/T'), [b'\xff\xff\xff\xff', b'\2\0\0\0'], ros1=True
+    )
+    assert rows[0] is None
+    assert len(rows[1]['items']) == 2
+    assert sum(decoder.problems.values()) == 1

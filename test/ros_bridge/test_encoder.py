@@ -119,7 +119,7 @@ def test_what_is_null_or_missing_is_zero():
     ('row', 'kind', 'told'),
     [
         ({'count': 40_000}, {'count': pa.int32()}, 'do not fit int16'),
-        ({'count': 1.5}, {'count': pa.float64()}, 'where the definition has int16'),
+        ({'count': 1.5}, {'count': pa.float64()}, 'values from 1.5 to 1.5 do not fit int16'),
         ({'text': [3]}, {'text': pa.list_(pa.int8())}, 'where the definition has string'),
         ({'list': 3}, {'list': pa.int8()}, 'where the definition has list'),
         ({'fixed': [1.0]}, {'fixed': pa.list_(pa.float64())}, '1 items .* has 3'),

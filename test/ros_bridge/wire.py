@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mosaico_ros.ros_bridge.cdr.layout import (
+    EMPTY_STRUCT_MEMBER,
     PRIMITIVES,
     Array,
     Primitive,
@@ -56,7 +57,8 @@ def serialize(node, value, wire: Wire) -> bytes:
             out.extend(raw)
         elif isinstance(node, Struct):
             for name, member in node.members:
-                write(member, value[name])
+                if name != EMPTY_STRUCT_MEMBER or wire.header:
+                    write(member, value[name])
         else:
             items = Array(node.item, 0) if isinstance(node, Array) else node
             at = None
@@ -98,7 +100,10 @@ def definitions(draw) -> dict:
 def values(draw, node):
     """Random value of a node, in the form that Arrow's ``to_pylist`` gives back."""
     if isinstance(node, Struct):
-        return {name: values(draw, member) for name, member in node.members}
+        return {
+            name: 0 if name == EMPTY_STRUCT_MEMBER else values(draw, member)
+            for name, member in node.members
+        }
     if isinstance(node, Text):
         return draw(st.text(st.characters(exclude_characters='\0', codec='utf-8'), max_size=6))
     if isinstance(node, Primitive):

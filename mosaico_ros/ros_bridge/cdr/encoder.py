@@ -302,6 +302,8 @@ def _locate(
 
 def _entry_align(program: Program) -> int:
     """Alignment of a structure's first byte."""
+    if not program.steps:
+        return 1
     first = program.steps[0]
     if isinstance(first, Block):
         return first.align

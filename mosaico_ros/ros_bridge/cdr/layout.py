@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
-#: Member that IDL gives to a structure without members; one byte on the wire.
+#: Member that IDL gives to a structure without members; one byte on the wire, none in ROS 1.
 EMPTY_STRUCT_MEMBER = 'structure_needs_at_least_one_member'
+#: Items that take no byte may be this many; no payload's length bounds them.
+MOST_EMPTY_ITEMS = 1 << 16
 
 #: rosbags' base names to numpy type codes (without byte order).
 PRIMITIVES = {
@@ -232,7 +234,7 @@ class Program:
                 total += step.size
             elif isinstance(step, ItemsStep) and step.count is not None:
                 total += step.count * step.min_size
-        return max(total, 1)
+        return total
 
     @property
     def block(self) -> Block | None:
@@ -275,7 +277,7 @@ class _Compiler:
 
     def add(self, node: Node) -> Shape:
         if isinstance(node, Struct):
-            return tuple((name, self.add(member)) for name, member in node.members)
+            return tuple((name, self.member(name, member)) for name, member in node.members)
         slot = self.slot()
         if isinstance(node, Primitive):
             self.put(node.code, None, slot=slot)
@@ -287,6 +289,11 @@ class _Compiler:
         else:
             self.items(node, slot)
         return slot
+
+    def member(self, name: str, node: Node) -> Shape:
+        if name == EMPTY_STRUCT_MEMBER and self.wire.header == 0:
+            return self.slot()
+        return self.add(node)
 
     def items(self, node: Array | Sequence, slot: int) -> None:
         count = node.count if isinstance(node, Array) else None

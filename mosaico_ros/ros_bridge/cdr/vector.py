@@ -21,6 +21,7 @@ from mosaico_ros.ros_bridge.cdr.cursor import (
     running,
 )
 from mosaico_ros.ros_bridge.cdr.layout import (
+    MOST_EMPTY_ITEMS,
     Block,
     ItemsStep,
     Leaf as BlockLeaf,
@@ -166,6 +167,10 @@ class VectorDecoder:
             return stop
         # Counts are untrusted: before anything is allocated, the bytes must be there.
         rows.require(rel + counts * step.min_size)
+        if step.min_size == 0:
+            endless = np.broadcast_to(np.asarray(counts) > MOST_EMPTY_ITEMS, len(rows))
+            if endless.any():
+                raise rows.reject(endless, 'too many items that take no byte')
         if step.program is None:
             return self._primitives(step, rows, rel, counts, slots, order)
         at: np.ndarray
@@ -358,7 +363,7 @@ def _wide_text(offsets: np.ndarray, units: np.ndarray) -> Bytes:
 def _assemble(shape: Shape, slots: list[Column | None], length: int) -> Column:
     if isinstance(shape, int):
         column = slots[shape]
-        assert column is not None
-        return column
+        # No step fills the only slot of a structure that takes no byte.
+        return Leaf(np.zeros(length, np.uint8)) if column is None else column
     members = {name: _assemble(inner, slots, length) for name, inner in shape}
     return Group(members, length)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from mosaico_ros.ros_bridge.cdr.layout import Block, Program, TextStep
+from mosaico_ros.ros_bridge.cdr.layout import MOST_EMPTY_ITEMS, Block, Program, TextStep
 
 _WORDS = {False: struct.Struct('<I').unpack_from, True: struct.Struct('>I').unpack_from}
 
@@ -79,6 +79,8 @@ class Walker:
             else:
                 count = value if step.count is None else step.count
                 self._require(rel + count * step.min_size)
+                if step.min_size == 0 and count > MOST_EMPTY_ITEMS:
+                    raise WalkError
                 if step.program is None:
                     if blobs is not None and step.is_blob:
                         blobs[step.slot] = rel, count
