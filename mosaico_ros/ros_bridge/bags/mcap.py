@@ -42,8 +42,10 @@ _MESSAGE_DTYPE = np.dtype(
 )
 #: Bytes of a message record's content that are not payload.
 _MESSAGE_HEAD = 22
-#: Larger records than this are taken for damage.
-_LARGEST = 4 << 30
+#: Larger chunks than this are taken for damage; up to the other, what a chunk says of its size is
+#: believed before it is unpacked.
+_LARGEST_CHUNK = 4 << 30
+_BELIEVED_CHUNK = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class McapBag(Bag):
             self.problems.append('the file was not finished: it has no end of data')
             return None, b''
         opcode, length = _RECORD.unpack(head)
-        content = b'' if length > _LARGEST else file.read(length)
+        # Not more than there is: reading makes room for all that is asked for.
+        content = file.read(min(length, self._size - file.tell()))
         if len(content) < length:
             self.problems.append(
                 f'the file ends inside a record of {length} bytes at byte '
@@ -219,12 +222,12 @@ class McapBag(Bag):
         packed = np.frombuffer(content, np.uint8)[view.at :]
         if not compression:
             records = packed
-        elif compression not in ('zstd', 'lz4') or size > _LARGEST:
+        elif compression not in ('zstd', 'lz4') or size > _LARGEST_CHUNK:
             self.problems.append(f'a chunk compressed with {compression!r} cannot be unpacked')
             return nothing
         else:
             try:
-                unpacked = pa.Codec(compression).decompress(pa.py_buffer(packed), size)
+                unpacked = _decompressed(pa.py_buffer(packed), compression, size)
             except (OSError, pa.ArrowException) as error:
                 self.problems.append(
                     f'a chunk cannot be unpacked ({error}): its messages are lost'
@@ -364,3 +367,13 @@ class _Fields:
             key = inner.text()
             pairs[key] = inner.text()
         return pairs
+
+
+def _decompressed(packed: pa.Buffer, compression: str, size: int) -> bytes | pa.Buffer:
+    if size <= _BELIEVED_CHUNK:
+        return pa.Codec(compression).decompress(packed, size)
+    pieces: list[bytes] = []
+    stream = pa.CompressedInputStream(pa.BufferReader(packed), compression)
+    while (piece := stream.read(_BELIEVED_CHUNK // 4)) and sum(map(len, pieces)) < size:
+        pieces.append(piece)
+    return b''.join(pieces)

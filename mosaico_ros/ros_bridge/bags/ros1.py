@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +34,13 @@ class Ros1Bag(Bag):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        from rosbags.rosbag1 import Reader, ReaderError
+        from rosbags.rosbag1 import Reader
 
         self.distro = 'noetic'
         self._reader = Reader(path)
         try:
             self._reader.open()
-        except ReaderError as error:
+        except Exception as error:  # whatever rosbags stumbles over in a damaged file
             raise InvalidArgumentError(
                 f'{path} cannot be read as a ROS 1 bag ({error})',
                 remedy='if it was not closed properly, run `rosbag reindex` on it',
@@ -68,7 +69,7 @@ class Ros1Bag(Bag):
         collector = Collector()
         batch: dict[str, tuple[list[int], list[bytes]]] = {}
         count = nbytes = 0
-        for connection, time, data in self._reader.messages(connections):
+        for connection, time, data in self._messages(connections):
             times, payloads = batch.setdefault(connection.topic, ([], []))
             times.append(time)
             payloads.append(data)
@@ -80,6 +81,12 @@ class Ros1Bag(Bag):
                 count = nbytes = 0
         yield from _collected(batch, collector)
         yield from collector.rest()
+
+    def _messages(self, connections: list[Any]) -> Iterator[tuple[Any, int, bytes]]:
+        try:
+            yield from self._reader.messages(connections)
+        except Exception as error:  # rosbags reads on in no damaged file
+            self.problems.append(f'the bag is damaged ({error}); what was read is kept')
 
     def close(self) -> None:
         self._reader.close()

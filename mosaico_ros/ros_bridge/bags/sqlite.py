@@ -56,30 +56,33 @@ class SqliteBag(Bag):
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         keys = [key for key, name in self._keys.items() if wanted(self.topics[name])]
         collector = Collector()
-        marks = ','.join('?' * len(keys))
-        # Row order is recording order, and the only one that reads the file front to back.
-        rows = self._database.execute(
-            f'SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({marks}) '
-            'ORDER BY id',
-            keys,
-        )
         batch: dict[int, tuple[list[int], list[bytes]]] = {key: ([], []) for key in keys}
         count = nbytes = 0
-        try:
-            for key, time, data in rows:
-                times, payloads = batch[key]
-                times.append(time)
-                payloads.append(data)
-                count += 1
-                nbytes += len(data)
-                if count >= GROUP_MESSAGES or nbytes >= GROUP_BYTES:
-                    yield from self._collected(batch, collector)
-                    batch = {key: ([], []) for key in keys}
-                    count = nbytes = 0
-        except sqlite3.DatabaseError as error:
-            self.problems.append(f'the database is damaged ({error}); what was read is kept')
+        for key, time, data in self._messages(keys):
+            times, payloads = batch[key]
+            times.append(time)
+            payloads.append(data)
+            count += 1
+            nbytes += len(data)
+            if count >= GROUP_MESSAGES or nbytes >= GROUP_BYTES:
+                yield from self._collected(batch, collector)
+                batch = {key: ([], []) for key in keys}
+                count = nbytes = 0
         yield from self._collected(batch, collector)
         yield from collector.rest()
+
+    def _messages(self, keys: list[int]) -> Iterator[tuple[int, int, bytes]]:
+        marks = ','.join('?' * len(keys))
+        # Row order is recording order, and the only one that reads the file front to back. The
+        # columns of a damaged file may hold anything.
+        query = (
+            f'SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({marks}) '
+            "AND typeof(timestamp) = 'integer' AND typeof(data) = 'blob' ORDER BY id"
+        )
+        try:
+            yield from self._database.execute(query, keys)
+        except sqlite3.DatabaseError as error:
+            self.problems.append(f'the database is damaged ({error}); what was read is kept')
 
     def close(self) -> None:
         self._database.close()
@@ -90,13 +93,20 @@ class SqliteBag(Bag):
         for key, (times, payloads) in batch.items():
             if payloads:
                 if self._compression:
-                    payloads = [self._unpacked(payload) for payload in payloads]
+                    unpacked = [self._unpacked(payload) for payload in payloads]
+                    times = [t for t, data in zip(times, unpacked, strict=True) if data]
+                    payloads = [data for data in unpacked if data]
                 stamps = np.array(times, np.int64)
                 yield from collector.add(self._keys[key], stamps, Payloads.join(payloads))
 
     def _unpacked(self, payload: bytes) -> bytes:
-        stream = pa.CompressedInputStream(pa.BufferReader(payload), self._compression)
-        return bytes(stream.read())
+        """The message; nothing, and a problem, if it is damaged."""
+        try:
+            stream = pa.CompressedInputStream(pa.BufferReader(payload), self._compression)
+            return bytes(stream.read())
+        except (OSError, pa.ArrowException) as error:
+            self.problems.append(f'a message cannot be unpacked ({error})')
+            return b''
 
     def _read_topics(self) -> None:
         database = self._database
