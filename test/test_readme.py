@@ -172,6 +172,11 @@ def ingested(served: None, workspace: Path, environment: dict[str, str]) -> str:
 
 def test_ingest(ingested: str, workspace: Path, environment: dict[str, str]) -> None:
     assert '25' in ingested
+    bags = workspace / 'recordings'
+    shutil.copy(bags / 'drive.mcap', bags / 'second.mcap')
+    said = shell(BLOCKS['ingest-tree'], workspace, environment)
+    assert '1 already there' in said
+    assert '1 stored' in said
     lines = shell('mosaico cat drive/talk', workspace, environment).splitlines()
     assert len(lines) == 25
     assert '"word 24"' in lines[-1]

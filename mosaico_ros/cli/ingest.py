@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import addressed
-from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
-    from mosaico_ros.ros_bridge.injector import InjectionReport
-
-_FAILED, _PARTLY, _INTERRUPTED = 1, 3, 130
+    from mosaico_ros.ros_bridge.ingest_jobs import Outcome
 
 
 def _json_object(
@@ -41,7 +34,15 @@ def _json_object(
 
 @click.command('ingest')
 @click.argument('paths', nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option('--name', '-n', help='Name of the sequence (one PATH only). Default: the file name.')
+@click.option('--name', '-n', help='Name of the sequence (one bag only). Default: the file name.')
+@click.option(
+    '--jobs',
+    '-j',
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help='Bags to load at once, each in a process of its own.',
+)
 @click.option('--topics', multiple=True, metavar='GLOB', help='Topics to load; !GLOB removes.')
 @click.option('--metadata', callback=_json_object, metavar='JSON', help='JSON object, or a file.')
 @click.option(
@@ -56,7 +57,11 @@ def _json_object(
 @click.option(
     '--keep-raw', is_flag=True, help='Keep padding bytes too, for exports equal to the last bit.'
 )
-@click.option('--no-checksum', is_flag=True, help='Do not store the SHA-256 of the bag.')
+@click.option(
+    '--no-checksum',
+    is_flag=True,
+    help='Neither store nor compare the SHA-256 of the bag: the size alone tells bags apart.',
+)
 @addressed
 @click.option(
     '--json', 'as_json', is_flag=True, help='Print one JSON object per bag, no progress.'
@@ -64,6 +69,7 @@ def _json_object(
 def command(
     paths: tuple[Path, ...],
     name: str | None,
+    jobs: int,
     topics: tuple[str, ...],
     metadata: dict[str, Any],
     topic_metadata: dict[str, Any],
@@ -81,29 +87,39 @@ def command(
 ) -> int:
     """Load ROS bags: .mcap, .db3, .bag files, or folders that rosbag2 wrote.
 
-    Each PATH becomes a sequence. Exit code: 0 everything is stored, 1 a bag failed, 2 wrong use,
-    3 stored with losses (topics or messages that could not be read; the table says which).
-    """
-    if name and len(paths) > 1:
-        raise click.UsageError('--name names one sequence; give one PATH with it')
-    from mosaico_ros.protocol.errors import MosaicoError
-    from mosaico_ros.ros_bridge.injector import (
-        InjectionStatus,
-        RosbagInjector,
-        ROSInjectionConfig,
-        sequence_name_for,
-    )
+    Any other folder is searched for them, links to folders and hidden names excepted. Each bag
+    becomes a sequence, named after the file or, in a folder that was searched, after its path
+    there (day1/run.mcap: day1-run).
 
-    worst = 0
-    for path in paths:
-        config = ROSInjectionConfig(
-            path,
-            name or sequence_name_for(path),
+    Run it again after an interruption or with further bags: what is there already is skipped, a
+    bag that was stored in part is stored anew. After a failure or Ctrl-C nothing is left of the
+    bag concerned.
+
+    Exit code over all bags: 0 everything is stored, 1 a bag failed, 2 wrong use (nothing was
+    sent), 3 stored with losses (topics or messages that could not be read), 130 interrupted.
+    """
+    from mosaico_ros.cli import ingest_report
+    from mosaico_ros.client.enums import SessionLevelErrorPolicy
+    from mosaico_ros.protocol.errors import InvalidArgumentError
+    from mosaico_ros.ros_bridge.ingest_jobs import ingest_all
+    from mosaico_ros.ros_bridge.ingest_plan import plan
+    from mosaico_ros.ros_bridge.injector import ROSInjectionConfig
+
+    try:
+        recordings = plan(paths, name)
+    except InvalidArgumentError as error:
+        raise click.UsageError(str(error)) from error
+    configs = [
+        ROSInjectionConfig(
+            recording.path,
+            recording.sequence_name,
             metadata,
             topic_metadata,
             update_if_exists,
             host,
             port,
+            # Half a bag cannot be told from a whole one by those who query it.
+            on_error=SessionLevelErrorPolicy.Delete,
             log_level='ERROR',  # the table below says what the log would
             mosaico_api_key=api_key,
             tls_cert_path=tls_cert,
@@ -113,107 +129,38 @@ def command(
             topics=list(topics) or None,
             keep_raw=keep_raw,
             checksum=not no_checksum,
+            resume=True,
         )
-        with _progress(path, hidden=as_json) as advance:
-            injector = RosbagInjector(config, advance)
-            try:
-                status = injector.run()
-            except MosaicoError as error:
-                worst = _FAILED
-                if as_json:
-                    failure = {'path': str(path), 'status': 'failed', 'error': str(error)}
-                    click.echo(json.dumps(failure))
-                else:
-                    click.echo(f'mosaico: {path}: {error}', err=True)
+        for recording in recordings
+    ]
+    outcomes: list[Outcome] = []
+    with ingest_report.Bars(len(configs), shown=not as_json and sys.stderr.isatty()) as bars:
+        for outcome in ingest_all(configs, min(jobs, len(configs)), bars.advance):
+            outcomes.append(outcome)
+            bars.finish(outcome)
+            if as_json:
+                click.echo(json.dumps(ingest_report.facts(outcome)))
                 continue
-        report = injector.report
-        if as_json:
-            click.echo(json.dumps({'path': str(path), 'status': status.value, **_facts(report)}))
+            for remark in ingest_report.remarks(outcome):
+                path = str(outcome.config.file_path)
+                place = '' if path in remark else f'{path}: '
+                click.echo(f'mosaico: {place}{remark}', err=True)
+    if not as_json:
+        if len(configs) == 1:
+            ingest_report.show_bag(outcomes[0])
         else:
-            _show(report, dry_run=dry_run)
-        if status is InjectionStatus.CANCELLED:
-            return _INTERRUPTED
-        if not dry_run and not report.complete and worst == 0:
-            worst = _PARTLY
-    return worst
+            ingest_report.show_bags(outcomes, len(configs))
+    return _exit_code(outcomes)
 
 
-@contextmanager
-def _progress(path: Path, *, hidden: bool) -> Iterator[Callable[[InjectionReport], None]]:
-    """Bar on stderr, if that is a terminal."""
-    if hidden or not sys.stderr.isatty():
-        yield lambda report: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _exit_code(outcomes: list[Outcome]) -> int:
+    from mosaico_ros.ros_bridge.injector import InjectionStatus
 
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        TextColumn('{task.fields[told]}'),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(path.name, total=None, told='')
-
-        def advance(report: InjectionReport) -> None:
-            told = f'{report.stored:,} messages, {size_text(report.nbytes)}'
-            bar.update(task, total=report.expected, completed=report.stored, told=told)
-
-        yield advance
-
-
-def _facts(report: InjectionReport) -> dict[str, Any]:
-    return {
-        'sequence': report.sequence_name,
-        'messages': report.stored,
-        'bytes': report.nbytes,
-        'seconds': round(report.seconds, 3),
-        'complete': report.complete,
-        'problems': report.problems,
-        'topics': [asdict(topic) for topic in report.topics.values()],
-    }
-
-
-def _show(report: InjectionReport, *, dry_run: bool) -> None:
-    rows = []
-    for topic in report.topics.values():
-        lost = topic.read - topic.stored
-        messages = topic.expected if dry_run else topic.stored
-        rows.append(
-            (
-                topic.name,
-                topic.msgtype,
-                topic.ontology or '-',
-                '?' if messages is None else f'{messages:,}',
-                f'{lost:,}' if lost else '',
-                rendering.rate(topic.stored, topic.start_ns, topic.end_ns),
-                '' if dry_run else size_text(topic.nbytes),
-            )
-        )
-    console = rendering.console()
-    header = ('topic', 'type', 'stored as', 'messages', 'lost', 'rate', 'size')
-    console.print(rendering.table(header, rows, right=header[3:]))
-    for remark in _remarks(report):
-        click.echo(f'mosaico: {remark}', err=True)
-    if dry_run:
-        console.print('Nothing was sent (--dry-run).')
-        return
-    per_second = report.stored / report.seconds if report.seconds else 0
-    console.print(
-        f'[bold]{report.sequence_name}[/bold]: {report.stored:,} messages, '
-        f'{size_text(report.nbytes)} in {report.seconds:.2f} s '
-        f'({per_second:,.0f} messages/s, '
-        f'{size_text(report.nbytes / max(report.seconds, 1e-9))}/s)'
-    )
-
-
-def _remarks(report: InjectionReport) -> Iterator[str]:
-    yield from report.problems
-    for topic in report.topics.values():
-        if topic.skipped:
-            yield f'{topic.name}: skipped, {topic.skipped}'
-        for reason, count in topic.malformed.items():
-            yield f'{topic.name}: {count:,} messages left out, {reason}'
-        if topic.invalid_text:
-            yield f'{topic.name}: {topic.invalid_text:,} texts were not UTF-8; U+FFFD marks them'
+    ends = {outcome.status for outcome in outcomes}
+    if InjectionStatus.CANCELLED in ends:
+        click.echo('interrupted; the same command goes on with what is missing', err=True)
+        return 130
+    if None in ends:
+        return 1
+    sent = [outcome for outcome in outcomes if outcome.status is not InjectionStatus.DRY_RUN]
+    return 0 if all(outcome.report.complete for outcome in sent) else 3

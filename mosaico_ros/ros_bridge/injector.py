@@ -26,6 +26,7 @@ from mosaico_ros.protocol.errors import (
     NotFoundError,
 )
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
+from mosaico_ros.ros_bridge.ingest_plan import is_stored
 from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
 from mosaico_ros.ros_bridge.residual import Fidelity
@@ -48,6 +49,8 @@ class InjectionStatus(Enum):
     COMPLETED = 'completed'
     CANCELLED = 'cancelled'
     DRY_RUN = 'dry_run'
+    #: With ``resume``: nothing was sent, the archive has the bag already.
+    PRESENT = 'present'
 
 
 @dataclass
@@ -66,6 +69,10 @@ class ROSInjectionConfig:
         Topic name to further metadata of that topic.
     update_if_exists : bool
         Add the topics to a sequence that exists, instead of failing.
+    resume : bool
+        Leave a sequence alone that holds this bag, and replace one that holds a part of it
+        because its injection was killed; see `mosaico_ros.ros_bridge.ingest_plan.is_stored`.
+        Without effect together with `update_if_exists`.
     host, port : str, int
         The daemon.
     on_error : SessionLevelErrorPolicy
@@ -122,6 +129,7 @@ class ROSInjectionConfig:
     adapter_overrides: dict[str, type[ROSAdapterBase[Any]]] | None = None
     keep_raw: bool = False
     checksum: bool = True
+    resume: bool = False
 
 
 @dataclass
@@ -149,23 +157,28 @@ class TopicReport:
 
 @dataclass
 class InjectionReport:
-    """What became of a bag; ``problems`` concern the bag itself."""
+    """What became of a bag.
+
+    ``problems`` concern the bag itself; ``replaced`` says that a part of it, which a killed
+    injection had left, was deleted first.
+    """
 
     sequence_name: str
     topics: dict[str, TopicReport] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     expected: int | None = None
     seconds: float = 0.0
+    replaced: bool = False
 
     @property
     def stored(self) -> int:
         """Messages in the archive."""
-        return sum(topic.stored for topic in self.topics.values())
+        return sum(topic.stored for topic in list(self.topics.values()))
 
     @property
     def nbytes(self) -> int:
         """Payload bytes read."""
-        return sum(topic.nbytes for topic in self.topics.values())
+        return sum(topic.nbytes for topic in list(self.topics.values()))
 
     @property
     def complete(self) -> bool:
@@ -223,7 +236,7 @@ class RosbagInjector:
         InvalidArgumentError
             If it is not a bag, or no topic in it can be loaded.
         AlreadyExistsError
-            If the sequence exists.
+            If the sequence exists (with ``resume``: and is not this bag).
         UnavailableError
             If the daemon cannot be reached, or is lost on the way.
         """
@@ -241,13 +254,12 @@ class RosbagInjector:
                     return InjectionStatus.DRY_RUN
                 metadata = background.submit(self._sequence_metadata, bag)
                 self._prepare(bag)
-                self._load(bag, metadata)
+                return self._load(bag, metadata)
         except KeyboardInterrupt:
             return InjectionStatus.CANCELLED
         finally:
             self.report.seconds = time.monotonic() - begin
             logger.setLevel(level)
-        return InjectionStatus.COMPLETED
 
     # --- before the first message ---------------------------------------------------------------
 
@@ -319,11 +331,15 @@ class RosbagInjector:
             facts['sha256'] = _sha256(files)
         if bag.distro:
             facts['ros_distro'] = bag.distro
+        if self._config.topics:
+            facts['topics'] = self._config.topics
+        if self._config.keep_raw:
+            facts['keep_raw'] = True
         return {'rosbag_injection': bag.path.name, **self._config.metadata, '_bag_': facts}
 
     # --- the messages ---------------------------------------------------------------------------
 
-    def _load(self, bag: Bag, metadata: Future[dict[str, Any]]) -> None:
+    def _load(self, bag: Bag, metadata: Future[dict[str, Any]]) -> InjectionStatus:
         config = self._config
         with MosaicoClient.connect(
             config.host,
@@ -337,6 +353,8 @@ class RosbagInjector:
                     config.sequence_name, on_error=config.on_error
                 )
             else:
+                if config.resume and self._is_present(client, metadata):
+                    return InjectionStatus.PRESENT
                 session = client.sequence_create(
                     config.sequence_name, metadata.result(), config.on_error
                 )
@@ -351,6 +369,26 @@ class RosbagInjector:
             finally:
                 self.report.problems += bag.problems[told:]
                 self._close_books()
+        return InjectionStatus.COMPLETED
+
+    def _is_present(self, client: MosaicoClient, metadata: Future[dict[str, Any]]) -> bool:
+        """Count what the archive has of the bag; make room if that is a part only."""
+        sequence = client.sequence_handler(self._config.sequence_name)
+        if sequence is None:
+            return False
+        if not is_stored(client, sequence, metadata.result()['_bag_']):
+            client.sequence_delete(sequence.name)
+            self.report.replaced = True
+            return False
+        for lane in self._lanes.values():
+            report, name = lane.report, '/' + topic_path(lane.report.name)
+            if name in sequence.topics:
+                topic = sequence.get_topic_handler(name)
+                report.stored = topic.message_count or 0
+                report.start_ns, report.end_ns = topic.timestamp_ns_min, topic.timestamp_ns_max
+            if lane.decoder is not None:
+                report.read = report.stored if report.expected is None else report.expected
+        return True
 
     def _store(self, session: BaseSessionWriter, group: MessageGroup) -> None:
         lane = self._lanes[group.topic]
@@ -435,14 +473,6 @@ class _Lane:
 def topic_path(name: str) -> str:
     """Topic name that the archive accepts: what it forbids becomes an underscore."""
     return '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', part) for part in name.split('/') if part)
-
-
-def sequence_name_for(path: Path) -> str:
-    """Sequence name made of a bag's file name."""
-    stem = path.name
-    for suffix in ('.zstd', '.mcap', '.db3', '.bag'):
-        stem = stem.removesuffix(suffix)
-    return re.sub(r'[^A-Za-z0-9_-]', '_', stem).lstrip('_-') or 'bag'
 
 
 def _sha256(files: list[Path]) -> str:

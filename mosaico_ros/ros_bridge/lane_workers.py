@@ -74,10 +74,18 @@ class LaneWorkers:
         self._given_up = error is not None
         for waiting in self._queues:
             waiting.put(None)
-        for thread in self._threads:
-            thread.join()
+        try:
+            self._join()
+        except BaseException:  # Ctrl-C, while the last groups are sent
+            self._given_up = True
+            self._join()
+            raise
         if error is None and self._error is not None:
             raise self._error
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
 
     def _start(self) -> None:
         number = len(self._threads)

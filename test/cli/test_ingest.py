@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -225,6 +229,131 @@ def test_update_adds_topics_to_a_sequence(tmp_path, ingest, client):
     sequence = client.sequence_handler('both')
     assert sequence is not None
     assert sorted(name.strip('/') for name in sequence.topics) == ['a', 'b']
+
+
+def write_tree(folder: Path, bags: int, messages: int = 3) -> Path:
+    for i in range(bags):
+        path = folder / f'day{i % 2}' / f'run{i}.mcap'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bag(path, {'/talk': [text(f'{i}')] * messages})
+    return folder
+
+
+def test_a_tree_of_bags_can_be_loaded_again_and_again(tmp_path, ingest, client):
+    tree = write_tree(tmp_path / 'tree', 3)
+    (tree / 'broken.mcap').write_text('no bag')
+    done = ingest(tree, '--jobs', '2')
+    assert done.returncode == 1
+    assert done.stderr.count('broken.mcap') == 1
+    assert '4 bags:' in done.stdout
+    assert '3 stored' in done.stdout
+    assert sorted(client.list_sequences()) == ['day0-run0', 'day0-run2', 'day1-run1']
+
+    (tree / 'broken.mcap').unlink()
+    write_bag(tree / 'new.mcap', {'/talk': [text('a'), b'\0\1\0\0\xff']})
+    told = [json.loads(line) for line in ingest(tree, '--json').stdout.splitlines()]
+    assert {t['sequence']: (t['status'], t['messages']) for t in told} == {
+        'day0-run0': ('present', 3),
+        'day0-run2': ('present', 3),
+        'day1-run1': ('present', 3),
+        'new': ('completed', 1),
+    }
+    again = ingest(tree)
+    assert again.returncode == 3, 'the message that is missing is still missing'
+    assert '4 bags: 4 already there' in again.stdout
+    alone = ingest(tree / 'day0' / 'run0.mcap', '--name', 'day0-run0')
+    assert alone.returncode == 0
+    assert 'in the archive already, with 3 messages' in alone.stdout
+
+
+def test_clashing_names_are_refused_before_anything_is_sent(tmp_path, ingest, client):
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        write_bag(tmp_path / folder / 'run.mcap', {'/talk': [text('x')]})
+    done = ingest(tmp_path / 'a' / 'run.mcap', tmp_path / 'b' / 'run.mcap')
+    assert done.returncode == 2
+    assert "'run'" in done.stderr
+    assert 'b/run.mcap' in done.stderr
+    assert client.list_sequences() == []
+
+
+def alive(group: int) -> list[str]:
+    """Command lines of the processes of a group, but for those that nobody has buried yet."""
+    found = []
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            state, _, their_group = (folder / 'stat').read_text().rpartition(')')[2].split()[:3]
+            if int(their_group) == group and state != 'Z':
+                found.append((folder / 'cmdline').read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_ctrl_c_and_the_same_command_again(tmp_path, ingest, daemon, client, jobs):
+    """As a terminal sends it: to every process of the command."""
+    tree = write_tree(tmp_path / 'tree', 24, messages=3000)
+    command = (sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest', str(tree), '--json')
+    connection = ('--host', daemon.host, '--port', str(daemon.port), '--jobs', str(jobs))
+    with subprocess.Popen(
+        [*command, *connection],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())['status'] == 'completed'
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert 'Traceback' not in said
+    assert 'goes on with what is missing' in said
+    deadline = time.monotonic() + 10
+    while alive(process.pid):
+        assert time.monotonic() < deadline, alive(process.pid)
+    kept = client.list_sequences()
+    assert 0 < len(kept) < 24
+    assert all(len(rows(client, name, 'talk')) == 3000 for name in kept)
+
+    told = [json.loads(line) for line in ingest(tree, '--json').stdout.splitlines()]
+    assert {t['sequence'] for t in told if t['status'] == 'present'} == set(kept)
+    assert sum(t['messages'] for t in told) == 24 * 3000
+
+
+def test_a_terminal_shows_a_bar_per_bag(tmp_path, daemon):
+    tree = write_tree(tmp_path / 'tree', 2, messages=3000)
+    terminal, theirs = pty.openpty()
+    connection = ('--host', daemon.host, '--port', str(daemon.port))
+    subprocess.run(
+        [sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest', str(tree), *connection],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={**os.environ, 'TERM': 'xterm', 'COLUMNS': '120'},
+        timeout=60,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    for name in ('day0-run0', 'day1-run1'):
+        assert re.search(rf'{name} .*3,000 messages, .*[kM]B/s', shown)
+    assert '2 of 2' in shown
+
+
+def test_the_ros_command_is_the_same(tmp_path, daemon):
+    """With its exit code, and with processes that import a script."""
+    tree = write_tree(tmp_path / 'tree', 3)
+    (tree / 'broken.mcap').write_text('no bag')
+    script = Path(__file__).parents[2] / 'scripts' / 'ingest'
+    connection = ('--host', daemon.host, '--port', str(daemon.port), '--jobs', '2')
+    done = subprocess.run(
+        [sys.executable, script, tree, *connection], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1, done.stderr
+    assert '3 stored' in done.stdout
 
 
 @pytest.mark.parametrize(

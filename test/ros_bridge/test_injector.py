@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -105,6 +110,77 @@ def test_an_existing_sequence_is_not_touched(config, client):
     with pytest.raises(AlreadyExistsError, match=setup.sequence_name):
         RosbagInjector(setup).run()
     assert len(stored(client, setup.sequence_name, '/a')) == 3
+
+
+def test_resuming_leaves_alone_what_is_there(config, client):
+    setup = config({'/a': 3, '/b': 4}, resume=True)
+    assert RosbagInjector(setup).run() is InjectionStatus.COMPLETED
+    before = client.sequence_handler(setup.sequence_name)
+    assert before is not None
+    injector = RosbagInjector(setup)
+    assert injector.run() is InjectionStatus.PRESENT
+    assert injector.report.complete
+    assert injector.report.stored == 7
+    assert injector.report.topics['/b'].stored == 4
+    created = before.created_timestamp
+    assert before.reload()
+    assert before.created_timestamp == created
+
+
+def test_resuming_tells_what_is_missing(config, client):
+    """Kept by the session's policy, and finalized: a user's decision, not half an injection."""
+
+    def interrupt(report: Any) -> None:
+        raise KeyboardInterrupt
+
+    setup = config({'/a': 20_000}, resume=True)
+    assert RosbagInjector(setup, interrupt).run() is InjectionStatus.CANCELLED
+    injector = RosbagInjector(setup)
+    assert injector.run() is InjectionStatus.PRESENT
+    assert not injector.report.complete
+    assert injector.report.topics['/a'].read == 20_000
+    assert injector.report.stored == len(stored(client, setup.sequence_name, '/a')) < 20_000
+
+
+@pytest.mark.parametrize('checksum', [True, False])
+def test_resuming_refuses_what_is_another_bag(config, client, checksum):
+    first = config({'/a': 30}, resume=True, checksum=checksum)
+    RosbagInjector(first).run()
+    other = {'/b': 30} if checksum else {'/b': 31}  # of one size, and not
+    second = config(other, resume=True, checksum=checksum)
+    chosen = replace(first, topics=['/a'])
+    for setup in (replace(second, sequence_name=first.sequence_name), chosen):
+        with pytest.raises(AlreadyExistsError, match=f'{first.sequence_name} exists'):
+            RosbagInjector(setup).run()
+    assert len(stored(client, first.sequence_name, '/a')) == 30
+
+
+def test_half_an_injection_is_stored_anew_once_it_is_dead(config, client, tmp_path):
+    setup = config({'/a': 20_000, '/b': 20_000}, resume=True)
+    (tmp_path / 'setup').write_bytes(pickle.dumps(setup))
+    script = (
+        'import pickle, pathlib, sys, time; from mosaico_ros.ros_bridge import RosbagInjector; '
+        'setup = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()); '
+        'wait = lambda report: (print(report.stored, flush=True), time.sleep(60)); '
+        'RosbagInjector(setup, wait).run()'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', script, tmp_path / 'setup'], stdout=subprocess.PIPE
+    ) as half:
+        assert half.stdout is not None
+        assert int(half.stdout.readline()) > 0
+        with pytest.raises(AlreadyExistsError, match='is being loaded'):
+            RosbagInjector(setup).run()
+        half.kill()
+    deadline = time.monotonic() + 60
+    while not client.list_sequence_notifications(setup.sequence_name, include_topics=True):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    injector = RosbagInjector(setup)
+    assert injector.run() is InjectionStatus.COMPLETED
+    assert injector.report.replaced
+    for name in ('/a', '/b'):
+        assert len(stored(client, setup.sequence_name, name)) == 20_000
 
 
 def test_a_failing_topic_follows_its_policy(config, client):

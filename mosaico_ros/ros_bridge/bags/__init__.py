@@ -17,7 +17,7 @@ from mosaico_ros.ros_bridge.bags.records import (
     MessageGroup as MessageGroup,
 )
 
-_SUFFIXES = ('.mcap', '.db3', '.bag')
+_BAG_FILE = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 
 
 def open_bag(path: str | Path) -> Bag:
@@ -57,9 +57,17 @@ def bag_files(path: Path) -> list[Path]:
         if missing:
             raise NotFoundError(f'{metadata} names {missing[0]}, which is not there')
         return [path / name for name in names]
-    pattern = re.compile(rf'({"|".join(map(re.escape, _SUFFIXES))})(\.zstd)?$')
-    files = [file for file in path.iterdir() if pattern.search(file.name) and file.is_file()]
-    return sorted(files, key=_natural)
+    return loose_files(path)
+
+
+def loose_files(folder: Path) -> list[Path]:
+    """Bag files that lie in a folder, in the order of their numbers."""
+    return sorted(filter(is_bag_file, folder.iterdir()), key=_natural)
+
+
+def is_bag_file(path: Path) -> bool:
+    """Whether there is a file that is named as bags are."""
+    return _BAG_FILE.search(path.name) is not None and path.is_file()
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
