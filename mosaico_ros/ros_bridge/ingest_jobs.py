@@ -60,7 +60,7 @@ def ingest_all(
     jobs : int
         Number of processes; one recording at a time is loaded in this process.
     progress : callable
-        Called after every group of messages.
+        Called when a recording is begun, and after every group of messages.
 
     Yields
     ------
@@ -89,7 +89,10 @@ def _ingest(config: ROSInjectionConfig, progress: Callable[[Advance], None]) -> 
     try:
         injector = RosbagInjector(config, advance)
         report = injector.report
+        advance(report)
         return Outcome(config, report, injector.run())
+    except KeyboardInterrupt:
+        return Outcome(config, report, InjectionStatus.CANCELLED)
     except (MosaicoError, OSError) as error:
         return Outcome(config, report, error=str(error))
     except Exception as error:

@@ -252,9 +252,13 @@ class RosbagInjector:
                 if self._config.dry_run:
                     self._prepare(bag)
                     return InjectionStatus.DRY_RUN
-                metadata = background.submit(self._sequence_metadata, bag)
-                self._prepare(bag)
-                return self._load(bag, metadata)
+                ended = threading.Event()
+                metadata = background.submit(self._sequence_metadata, bag, ended)
+                try:
+                    self._prepare(bag)
+                    return self._load(bag, metadata)
+                finally:
+                    ended.set()
         except KeyboardInterrupt:
             return InjectionStatus.CANCELLED
         finally:
@@ -321,14 +325,14 @@ class RosbagInjector:
             metadata['_ros_']['offered_qos_profiles'] = topic.qos
         return {**(self._config.topic_metadata or {}).get(topic.name, {}), **metadata}
 
-    def _sequence_metadata(self, bag: Bag) -> dict[str, Any]:
+    def _sequence_metadata(self, bag: Bag, ended: threading.Event) -> dict[str, Any]:
         files = bag_files(bag.path)
         facts: dict[str, Any] = {
             'name': bag.path.name,
             'size_bytes': sum(path.stat().st_size for path in files),
         }
         if self._config.checksum:
-            facts['sha256'] = _sha256(files)
+            facts['sha256'] = _sha256(files, ended)
         if bag.distro:
             facts['ros_distro'] = bag.distro
         if self._config.topics:
@@ -475,12 +479,12 @@ def topic_path(name: str) -> str:
     return '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', part) for part in name.split('/') if part)
 
 
-def _sha256(files: list[Path]) -> str:
-    """Digest of the files end to end, as hexadecimal text."""
+def _sha256(files: list[Path], ended: threading.Event) -> str:
+    """Digest of the files end to end, as hexadecimal text; cut short when nobody waits for it."""
     digest = hashlib.sha256()
     block = bytearray(1 << 22)
     for path in files:
         with path.open('rb', buffering=0) as file:
-            while count := file.readinto(block):
+            while (count := file.readinto(block)) and not ended.is_set():
                 digest.update(memoryview(block)[:count])
     return digest.hexdigest()

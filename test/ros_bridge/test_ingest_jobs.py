@@ -77,7 +77,7 @@ def test_a_process_that_dies_costs_its_own_bag(configs, client):
     victims: list[int] = []
 
     def kill(advance: Advance) -> None:
-        if not victims:
+        if advance.stored and not victims:
             victim = multiprocessing.active_children()[0]
             victims.append(victim.pid or 0)
             os.kill(victims[0], signal.SIGKILL)
@@ -93,7 +93,7 @@ def test_a_process_that_dies_costs_its_own_bag(configs, client):
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_ctrl_c_ends_all_and_leaves_no_halves(configs, client, jobs):
     def interrupt(advance: Advance) -> None:
-        if not interrupted:
+        if advance.stored and not interrupted:
             interrupted.append(advance)
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,6 +104,24 @@ def test_interrupted(config, client, policy):
     assert RosbagInjector(setup, interrupt).run() is InjectionStatus.CANCELLED
     kept = policy is SessionLevelErrorPolicy.Report
     assert client.sequence_exists(setup.sequence_name) is kept
+
+
+def test_ctrl_c_while_the_last_groups_are_sent(config, client):
+    """The main thread waits for those that send by then."""
+
+    def interrupt(report: Any) -> None:
+        if not told:
+            time.sleep(2)  # the bag is read meanwhile
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(2)
+        told.append(report.stored)
+
+    told: list[int] = []
+    setup = config({f'/t{i}': 12_000 for i in range(8)}, on_error=SessionLevelErrorPolicy.Delete)
+    assert RosbagInjector(setup, interrupt).run() is InjectionStatus.CANCELLED
+    assert not [t for t in threading.enumerate() if t.name.startswith('bag-lane')]
+    assert len(told) < 8, 'what waited was sent all the same'
+    assert not client.sequence_exists(setup.sequence_name)
 
 
 def test_an_existing_sequence_is_not_touched(config, client):
