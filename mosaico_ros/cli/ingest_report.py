@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from mosaico_ros.cli import rendering
 from mosaico_ros.protocol.sizes import size_text
 from mosaico_ros.ros_bridge.ingest_jobs import Advance, Outcome
-from mosaico_ros.ros_bridge.injector import InjectionReport, InjectionStatus
+from mosaico_ros.ros_bridge.injector import InjectionStatus
 
 _RESULTS = {
     InjectionStatus.COMPLETED: 'stored',
@@ -151,7 +151,8 @@ def show_bag(outcome: Outcome) -> None:
         console.print(
             f'[bold]{report.sequence_name}[/bold]: {report.stored:,} messages, '
             f'{size_text(report.nbytes)} in {report.seconds:.2f} s '
-            f'({per_second:,.0f} messages/s, {_speed(report)})'
+            f'({per_second:,.0f} messages/s, '
+            f'{size_text(report.nbytes / max(report.seconds, 1e-9))}/s)'
         )
 
 
@@ -161,7 +162,9 @@ def show_bags(outcomes: Sequence[Outcome], bags: int) -> None:
     for outcome in sorted(outcomes, key=lambda outcome: outcome.config.file_path):
         report, status = outcome.report, outcome.status
         kept = status in (InjectionStatus.COMPLETED, InjectionStatus.PRESENT)
-        messages = report.stored if kept else report.expected
+        messages = report.stored if kept else None
+        if status is InjectionStatus.DRY_RUN:
+            messages = report.expected
         lost = sum(topic.read - topic.stored for topic in report.topics.values())
         rows.append(
             (
@@ -171,21 +174,17 @@ def show_bags(outcomes: Sequence[Outcome], bags: int) -> None:
                 f'{messages:,}' if messages is not None else '',
                 f'{lost:,}' if kept and lost else '',
                 *(
-                    (size_text(report.nbytes), f'{report.seconds:.1f} s', _speed(report))
+                    (size_text(report.nbytes), f'{report.seconds:.1f} s')
                     if status is InjectionStatus.COMPLETED
-                    else ('', '', '')
+                    else ('', '')
                 ),
             )
         )
     console = rendering.console()
-    header = ('bag', 'sequence', 'result', 'messages', 'lost', 'size', 'time', 'speed')
+    header = ('bag', 'sequence', 'result', 'messages', 'lost', 'size', 'time')
     console.print(rendering.table(header, rows, right=header[3:]))
     results = Counter(_RESULTS[outcome.status] for outcome in outcomes)
     if len(outcomes) < bags:
         results['not begun'] = bags - len(outcomes)
     counts = ', '.join(f'{count} {result}' for result, count in results.items())
     click.echo(f'{bags} bags: {counts}')
-
-
-def _speed(report: InjectionReport) -> str:
-    return f'{size_text(report.nbytes / max(report.seconds, 1e-9))}/s'

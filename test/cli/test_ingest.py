@@ -291,10 +291,9 @@ def alive(group: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize('jobs', [1, 2])
-def test_ctrl_c_and_the_same_command_again(tmp_path, ingest, daemon, client, jobs):
-    """As a terminal sends it: to every process of the command."""
-    tree = write_tree(tmp_path / 'tree', 24, messages=3000)
+@contextlib.contextmanager
+def ingesting(tree: Path, daemon: Any, jobs: int) -> Iterator[subprocess.Popen[str]]:
+    """The command, in a session of its own, with its first bag loaded."""
     command = (sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest', str(tree), '--json')
     connection = ('--host', daemon.host, '--port', str(daemon.port), '--jobs', str(jobs))
     with subprocess.Popen(
@@ -307,14 +306,27 @@ def test_ctrl_c_and_the_same_command_again(tmp_path, ingest, daemon, client, job
     ) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())['status'] == 'completed'
+        yield process
+
+
+def await_end(group: int) -> None:
+    deadline = time.monotonic() + 30
+    while alive(group):
+        assert time.monotonic() < deadline, alive(group)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_ctrl_c_and_the_same_command_again(tmp_path, ingest, daemon, client, jobs):
+    """As a terminal sends it: to every process of the command."""
+    tree = write_tree(tmp_path / 'tree', 24, messages=3000)
+    with ingesting(tree, daemon, jobs) as process:
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert 'Traceback' not in said
     assert 'goes on with what is missing' in said
-    deadline = time.monotonic() + 10
-    while alive(process.pid):
-        assert time.monotonic() < deadline, alive(process.pid)
+    await_end(process.pid)
     kept = client.list_sequences()
     assert 0 < len(kept) < 24
     assert all(len(rows(client, name, 'talk')) == 3000 for name in kept)
@@ -322,6 +334,16 @@ def test_ctrl_c_and_the_same_command_again(tmp_path, ingest, daemon, client, job
     told = [json.loads(line) for line in ingest(tree, '--json').stdout.splitlines()]
     assert {t['sequence'] for t in told if t['status'] == 'present'} == set(kept)
     assert sum(t['messages'] for t in told) == 24 * 3000
+
+
+def test_the_processes_of_a_killed_command_end_by_themselves(tmp_path, daemon, client):
+    tree = write_tree(tmp_path / 'tree', 24, messages=3000)
+    with ingesting(tree, daemon, jobs=2) as process:
+        process.kill()
+    await_end(process.pid)
+    kept = client.list_sequences()
+    assert 0 < len(kept) < 24
+    assert all(len(rows(client, name, 'talk')) == 3000 for name in kept)
 
 
 def test_a_terminal_shows_a_bar_per_bag(tmp_path, daemon):
