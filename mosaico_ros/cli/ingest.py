@@ -103,7 +103,7 @@ def command(
     from mosaico_ros.protocol.errors import InvalidArgumentError
     from mosaico_ros.ros_bridge.ingest_jobs import ingest_all
     from mosaico_ros.ros_bridge.ingest_plan import plan
-    from mosaico_ros.ros_bridge.injector import ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injector import InjectionStatus, ROSInjectionConfig
 
     try:
         recordings = plan(paths, name)
@@ -135,32 +135,35 @@ def command(
     ]
     outcomes: list[Outcome] = []
     with ingest_report.Bars(len(configs), shown=not as_json and sys.stderr.isatty()) as bars:
-        for outcome in ingest_all(configs, min(jobs, len(configs)), bars.advance):
-            outcomes.append(outcome)
-            bars.finish(outcome)
-            if as_json:
-                click.echo(json.dumps(ingest_report.facts(outcome)))
-                continue
-            for remark in ingest_report.remarks(outcome):
-                path = str(outcome.config.file_path)
-                place = '' if path in remark else f'{path}: '
-                click.echo(f'mosaico: {place}{remark}', err=True)
+        try:
+            for outcome in ingest_all(configs, min(jobs, len(configs)), bars.advance):
+                outcomes.append(outcome)
+                bars.finish(outcome)
+                _tell(outcome, as_json=as_json)
+            interrupted = any(o.status is InjectionStatus.CANCELLED for o in outcomes)
+        except KeyboardInterrupt:  # between two bags
+            interrupted = True
     if not as_json:
-        if len(configs) == 1:
-            ingest_report.show_bag(outcomes[0])
-        else:
+        if len(configs) > 1:
             ingest_report.show_bags(outcomes, len(configs))
-    return _exit_code(outcomes)
-
-
-def _exit_code(outcomes: list[Outcome]) -> int:
-    from mosaico_ros.ros_bridge.injector import InjectionStatus
-
-    ends = {outcome.status for outcome in outcomes}
-    if InjectionStatus.CANCELLED in ends:
+        elif outcomes:
+            ingest_report.show_bag(outcomes[0])
+    if interrupted:
         click.echo('interrupted; the same command goes on with what is missing', err=True)
         return 130
-    if None in ends:
+    if any(outcome.status is None for outcome in outcomes):
         return 1
     sent = [outcome for outcome in outcomes if outcome.status is not InjectionStatus.DRY_RUN]
     return 0 if all(outcome.report.complete for outcome in sent) else 3
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    from mosaico_ros.cli import ingest_report
+
+    if as_json:
+        click.echo(json.dumps(ingest_report.facts(outcome)))
+        return
+    path = str(outcome.config.file_path)
+    for remark in ingest_report.remarks(outcome):
+        place = '' if path in remark else f'{path}: '
+        click.echo(f'mosaico: {place}{remark}', err=True)
