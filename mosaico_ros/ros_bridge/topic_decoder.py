@@ -26,6 +26,7 @@ from mosaico_ros.ros_bridge.cdr.columns import (
     number_array,
 )
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
+from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, padding, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
@@ -217,7 +218,8 @@ class TopicDecoder:
             if self._fidelity is Fidelity.BYTES:
                 kept = residuals(Payloads.join([b''] * len(recorded)), recorded)
             return pa.array(kept, RESIDUAL.type)
-        if self._fidelity is Fidelity.BYTES:
+        # What is not laid out as the encoder does it comes back as bytes or not at all.
+        if self._fidelity is Fidelity.BYTES or part.wire not in (CDR_LE, ROS1):
             rows = np.arange(batch.num_rows)
             kept = [None] * len(recorded)
         else:

@@ -118,6 +118,16 @@ def test_garbage_and_foreign_encapsulations_come_back(name):
     check()
 
 
+@pytest.mark.parametrize('layout', [other for other in ENCAPSULATIONS.values() if other != CDR_LE])
+def test_clean_payloads_of_other_encapsulations_come_back(layout):
+    topic = decoder('sensor_msgs/msg/Imu', Fidelity.VALUES)
+    tree = topic.definition.tree
+    payloads = [wire.serialize(tree, wire_zeros(tree), each) for each in (layout, CDR_LE)]
+    batch = topic.decode(np.arange(2), payloads)
+    assert back(topic, batch) == payloads
+    assert batch.column(RESIDUAL.name)[1].as_py() is None
+
+
 def test_residuals_of_other_payloads_are_refused():
     topic = decoder('std_msgs/msg/String', Fidelity.BYTES)
     payloads = [

@@ -65,6 +65,7 @@ class Part:
 
     rows: np.ndarray | None
     column: Column
+    wire: Wire
 
 
 class PayloadDecoder:
@@ -184,7 +185,7 @@ class PayloadDecoder:
         restarts = 0
         while len(rows):
             try:
-                return [Part(chosen, decoder.decode(rows))]
+                return [Part(chosen, decoder.decode(rows), wire)]
             except MalformedRows as error:
                 bad, reason = np.unique(error.rows), error.reason
             if restarts == _RESTARTS:
