@@ -11,6 +11,8 @@ from mosaico_ros.ros_bridge.ros_message import ROSMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rosbags.typesys.store import Typestore
+
     from mosaico_ros.models import Message, Serializable
 
 OntologyT = TypeVar('OntologyT', bound='Serializable')
@@ -63,6 +65,26 @@ class ROSAdapterBase(Generic[OntologyT]):
                 f'{cls.__name__} cannot translate a message of {ros_msg.topic}: {error}'
             ) from error
         return Message(timestamp_ns=ros_msg.bag_timestamp_ns, data=data)
+
+    @classmethod
+    def to_ros(cls, data: OntologyT, typestore: Typestore, ros_msg_type: str | None = None) -> Any:
+        """Build the ROS message of an ontology object; exports of such topics need it.
+
+        Parameters
+        ----------
+        data
+            What `from_dict` returned.
+        typestore
+            Knows the message types: ``typestore.types['pkg/msg/Name'](...)`` makes one.
+        ros_msg_type
+            Which of `ros_msgtype` is wanted.
+        """
+        raise NotImplementedError(f'{cls.__name__} has no to_ros()')
+
+    @classmethod
+    def has_way_back(cls) -> bool:
+        """Whether `to_ros` is implemented."""
+        return cls.to_ros.__func__ is not ROSAdapterBase.to_ros.__func__  # type: ignore[attr-defined]
 
     @classmethod
     def ros_msg_types(cls) -> tuple[str, ...]:

@@ -64,6 +64,15 @@ class Definition:
         """ROS 1 type hash."""
         return self._typestore().generate_msgdef(self.msgtype, ros_version=1)[1]
 
+    @cached_property
+    def messages(self) -> Typestore:
+        """rosbags' type store of this type and the nested ones, to make messages with."""
+        from rosbags.typesys.store import Typestore
+
+        store = Typestore()
+        store.register(self.types)
+        return store
+
     def for_ros(self, version: int) -> Definition:
         """The same message in ROS 1 or ROS 2, where types that both have differ in members.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from mosaico_ros.models.core import columns
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 from mosaico_ros.ros_bridge.adapters.draft import Draft
 from mosaico_ros.ros_bridge.cdr.columns import Column, column_of
@@ -16,6 +17,7 @@ from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1
 from mosaico_ros.ros_bridge.residual import RESIDUAL, restored
 
 if TYPE_CHECKING:
+    from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase
     from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
     from mosaico_ros.ros_bridge.definitions import Definition
 
@@ -29,15 +31,23 @@ class TopicEncoder:
         The message type.
     column_map : ColumnMap, optional
         The map that made the rows; None for a type derived from the definition.
+    adapter : type, optional
+        The per-message adapter that made the rows, which has a way back.
     recorded : bool
         The definition is the one under which the rows were recorded, so that residuals apply.
     """
 
     def __init__(
-        self, definition: Definition, column_map: ColumnMap | None, *, recorded: bool = True
+        self,
+        definition: Definition,
+        column_map: ColumnMap | None,
+        *,
+        adapter: type[ROSAdapterBase[Any]] | None = None,
+        recorded: bool = True,
     ) -> None:
         self._definition = definition
         self._map = column_map
+        self._adapter = adapter
         self._recorded = recorded
         self._payloads = PayloadEncoder(definition.tree, ROS1 if definition.ros1 else CDR_LE)
 
@@ -76,9 +86,9 @@ class TopicEncoder:
         values = pa.StructArray.from_arrays(arrays, fields=fields)
         return column_of(self._definition.tree, values, rows.num_rows)
 
-    def lengths(self, columns: Column) -> np.ndarray:
+    def lengths(self, members: Column) -> np.ndarray:
         """Bytes of each payload, shape (n,), int64, if it is encoded from these columns."""
-        return self._payloads.lengths(columns)
+        return self._payloads.lengths(members)
 
     def encode(self, rows: pa.RecordBatch) -> tuple[np.ndarray, Payloads]:
         """Times and payloads of the rows, in their order.
@@ -101,8 +111,24 @@ class TopicEncoder:
         DataLossError
             If the residuals belong to other payloads.
         """
-        payloads = self._payloads.encode(self.columns(rows))
+        if self._adapter is not None:
+            payloads = self._translated(rows, self._adapter)
+        else:
+            payloads = self._payloads.encode(self.columns(rows))
         if self._recorded and RESIDUAL.name in rows.schema.names:
             payloads = restored(payloads, rows.column(RESIDUAL.name))
         times = rows.column(TIMESTAMP_COLUMN).to_numpy(zero_copy_only=False)
         return times, payloads
+
+    def _translated(self, rows: pa.RecordBatch, adapter: type[ROSAdapterBase[Any]]) -> Payloads:
+        """The per-message path: objects of the ontology become messages, and these bytes."""
+        store, name = self._definition.messages, self._definition.msgtype
+        serialize = store.serialize_ros1 if self._definition.ros1 else store.serialize_cdr
+        kept = [field.name for field in rows.schema if not is_sidecar(field.metadata)]
+        messages = columns.decode(adapter.ontology_data_type(), rows.select(kept))
+        return Payloads.join(
+            [
+                bytes(serialize(adapter.to_ros(message.data, store, name), name))
+                for message in messages
+            ]
+        )

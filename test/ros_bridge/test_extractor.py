@@ -7,14 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mosaico_ros import IMU, Message, MosaicoClient, Vector3d
+from mosaico_ros import (
+    IMU,
+    Message,
+    MosaicoClient,
+    MosaicoField,
+    MosaicoType,
+    Serializable,
+    Vector3d,
+)
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from mosaico_ros.ros_bridge import (
     BagFormat,
+    ROSAdapterBase,
     RosbagInjector,
     ROSExtractorConfig,
     ROSInjectionConfig,
     ROSSequenceExtractor,
+    register_default_adapter,
 )
 from mosaico_ros.ros_bridge.bags import open_bag
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
@@ -267,3 +277,46 @@ def test_what_cannot_be_written_is_told(daemon, tmp_path):
     with pytest.raises(InvalidArgumentError, match='no topic that can be written'):
         extraction(daemon, tmp_path, 'nothing', topics=['/other']).run()
     assert not (tmp_path / 'nothing').exists()
+
+
+class ExtractedTicks(Serializable):
+    left_ticks: MosaicoType.uint32 = MosaicoField(description='Of the left wheel.')
+
+
+class TicksAdapter(ROSAdapterBase[ExtractedTicks]):
+    """One way only."""
+
+    ros_msgtype = 'demo_msgs/msg/Ticks'
+    __mosaico_ontology_type__ = ExtractedTicks
+
+    @classmethod
+    def from_dict(cls, ros_data):
+        return ExtractedTicks(left_ticks=ros_data['left'])
+
+
+@register_default_adapter
+class TwoWayAdapter(TicksAdapter):
+    ros_msgtype = 'demo_msgs/msg/Wheel'
+
+    @classmethod
+    def to_ros(cls, data, typestore, ros_msg_type=None):
+        return typestore.types[ros_msg_type](left=data.left_ticks)
+
+
+def test_custom_adapters_have_a_way_back(daemon, tmp_path):
+    payloads = [b'\0\1\0\0' + i.to_bytes(4, 'little') for i in range(20)]
+    topics = {'/wheel': payloads}
+    bag = write_bag(tmp_path / 'a.mcap', topics, 'demo_msgs/msg/Wheel', 'uint32 left')
+    ingest(daemon, bag, 'wheels')
+    with MosaicoClient.connect(daemon.host, daemon.port) as client:
+        assert client.topic_handler('wheels', 'wheel').ontology_tag == 'ExtractedTicks'
+    assert messages(extraction(daemon, tmp_path, 'wheels').run().path) == messages(bag)
+
+
+def test_adapters_without_a_way_back_are_told(daemon, tmp_path):
+    """By-name matching would have written zeros."""
+    topics = {'/wheel': [b'\0\1\0\0\7\0\0\0']}
+    bag = write_bag(tmp_path / 'b.mcap', topics, 'demo_msgs/msg/Ticks', 'uint32 left')
+    ingest(daemon, bag, 'one_way', adapter_overrides={'/wheel': TicksAdapter})
+    with pytest.raises(InvalidArgumentError, match='by an adapter that is not registered'):
+        extraction(daemon, tmp_path, 'one_way').run()
