@@ -21,18 +21,7 @@ from mosaico_ros import (
     Vector2d,
     Vector3d,
 )
-
-
-class EncoderTicks(Serializable):
-    left_ticks: MosaicoType.uint32 = MosaicoField(
-        description='Cumulative counts from the left wheel encoder.'
-    )
-    right_ticks: MosaicoType.uint32 = MosaicoField(
-        description='Cumulative counts from the right wheel encoder.'
-    )
-    encoder_timestamp: MosaicoType.uint64 = MosaicoField(
-        description='Timestamp of the encoder ticks.'
-    )
+from mosaico_ros.examples.encoder_ticks import EncoderTicks
 
 
 class SimpleImageClassification(Serializable):
