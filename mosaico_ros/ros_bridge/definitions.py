@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
-from mosaico_ros.ros_bridge.cdr.layout import Struct, build_tree
+from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1, Struct, Wire, build_tree
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
@@ -58,6 +58,11 @@ class Definition:
     def text(self) -> str:
         """Canonical ``.msg`` text followed by that of every nested type (MCAP's ``ros2msg``)."""
         return self._typestore().generate_msgdef(self.msgtype, ros_version=1 + (not self.ros1))[0]
+
+    @property
+    def wire(self) -> Wire:
+        """How payloads are laid out where nothing else is said: as the encoder does it."""
+        return ROS1 if self.ros1 else CDR_LE
 
     @property
     def md5(self) -> str:

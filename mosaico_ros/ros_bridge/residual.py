@@ -94,12 +94,21 @@ def residuals(encoded: Payloads, recorded: Sequence[Buffer]) -> list[bytes | Non
     return found
 
 
-def padding(lengths: np.ndarray, recorded: Sequence[Buffer]) -> list[bytes | None]:
-    """What makes payloads of those lengths the recorded ones, where that is zeros at their end."""
-    extra = np.fromiter(map(len, recorded), np.int64, len(recorded)) - lengths
-    kept: list[bytes | None] = [None] * len(recorded)
+def padding(
+    lengths: np.ndarray, index: np.ndarray, payloads: Payloads | Sequence[Buffer]
+) -> list[bytes | None]:
+    """What makes payloads of those lengths the recorded ones, where that is zeros at their end.
+
+    ``index``, shape (n,), says which of the recorded payloads each row was.
+    """
+    if isinstance(payloads, Payloads):
+        sizes = payloads.lengths
+    else:
+        sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    extra = sizes[index] - lengths
+    kept: list[bytes | None] = [None] * len(index)
     for row in np.flatnonzero((extra > 0) & (extra < _MOST_PADDING)).tolist():
-        if not any(recorded[row][-extra[row] :]):
+        if not any(payloads[int(index[row])][-extra[row] :]):
             kept[row] = bytes([extra[row]])
     return kept
 

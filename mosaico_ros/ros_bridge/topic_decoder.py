@@ -26,7 +26,6 @@ from mosaico_ros.ros_bridge.cdr.columns import (
     number_array,
 )
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
-from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, padding, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
@@ -212,25 +211,24 @@ class TopicDecoder:
         payloads: Sequence[Buffer] | Payloads,
     ) -> pa.Array:
         """The sidecar column; ``index`` says which payload each row was."""
-        recorded = [payloads[i] for i in index.tolist()]
-        if self._adapter is not None:  # which has no way back
-            kept: list[bytes | None] = [None] * len(recorded)
+        kept: list[bytes | None] = [None] * len(index)
+        if self._adapter is not None:  # its way back may come later, or never
             if self._fidelity is Fidelity.BYTES:
+                recorded = [payloads[i] for i in index.tolist()]
                 kept = residuals(Payloads.join([b''] * len(recorded)), recorded)
             return pa.array(kept, RESIDUAL.type)
         # What is not laid out as the encoder does it comes back as bytes or not at all.
-        if self._fidelity is Fidelity.BYTES or part.wire not in (CDR_LE, ROS1):
+        if self._fidelity is Fidelity.BYTES or part.wire != self.definition.wire:
             rows = np.arange(batch.num_rows)
-            kept = [None] * len(recorded)
         else:
             rows = np.empty(0, np.int64)
             if self._map is not None:
                 rows = np.flatnonzero(differing(part.column, self._encoder.columns(batch)))
-            kept = padding(self._encoder.lengths(part.column), recorded)
+            kept = padding(self._encoder.lengths(part.column), index, payloads)
         if len(rows):
             some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
             _, encoded = self._encoder.encode(some)
-            found = residuals(encoded, [recorded[row] for row in rows.tolist()])
+            found = residuals(encoded, [payloads[i] for i in index[rows].tolist()])
             for row, residual in zip(rows.tolist(), found, strict=True):
                 kept[row] = residual
         return pa.array(kept, RESIDUAL.type)

@@ -13,7 +13,6 @@ from mosaico_ros.ros_bridge.adapters.draft import Draft
 from mosaico_ros.ros_bridge.cdr.columns import Column, column_of
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
-from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1
 from mosaico_ros.ros_bridge.residual import RESIDUAL, restored
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class TopicEncoder:
         self._map = column_map
         self._adapter = adapter
         self._recorded = recorded
-        self._payloads = PayloadEncoder(definition.tree, ROS1 if definition.ros1 else CDR_LE)
+        self._payloads = PayloadEncoder(definition.tree, definition.wire)
 
     def columns(self, rows: pa.RecordBatch) -> Column:
         """The members of the messages, as the decoder gives them.

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mosaico_ros.protocol.errors import MosaicoError
-from mosaico_ros.ros_bridge.bags import BagTopic, MessageGroup, open_bag
-from mosaico_ros.ros_bridge.cdr.decoder import PayloadDecoder, Payloads
+from mosaico_ros.ros_bridge.bags import BagTopic, open_bag
+from mosaico_ros.ros_bridge.cdr.decoder import PayloadDecoder
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
-from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1
 from mosaico_ros.ros_bridge.definitions import Definition, find_definition
 from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
 
@@ -44,12 +43,11 @@ class Digest:
         self.messages += len(payloads)
         stamps = times.tolist()
         self.raw = _sum(self.raw, stamps, payloads)
-        encoder = PayloadEncoder(definition.tree, ROS1 if definition.ros1 else CDR_LE)
+        encoder = PayloadEncoder(definition.tree, definition.wire)
         for part in PayloadDecoder(definition.tree, ros1=definition.ros1).decode(payloads):
             encoded = encoder.encode(part.column)
             rows = range(len(payloads)) if part.rows is None else part.rows.tolist()
-            pieces = [encoded[i] for i in range(len(encoded))]
-            self.canonical = _sum(self.canonical, [stamps[row] for row in rows], pieces)
+            self.canonical = _sum(self.canonical, [stamps[row] for row in rows], list(encoded))
 
 
 @dataclass
@@ -132,15 +130,14 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
 
         for group in bag.groups(known):
             digest = recorded.setdefault(group.topic, Digest())
-            digest.add(group.timestamps, _pieces(group), definitions[group.topic])
+            digest.add(group.timestamps, list(group.payloads), definitions[group.topic])
         verdict.problems += bag.problems
     restored: dict[str, Digest] = {}
     with ROSSequenceExtractor(config).opened() as sources:
         for source in sources:
             digest = restored.setdefault(source.written.name, Digest())
             for times, payloads in source.messages():
-                pieces = [payloads[i] for i in range(len(payloads))]
-                digest.add(times, pieces, source.written.definition)
+                digest.add(times, list(payloads), source.written.definition)
     for name, digest in recorded.items():
         back = restored.get(name, Digest())
         verdict.topics[name] = VerifiedTopic(
@@ -151,12 +148,6 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
             digest.canonical == back.canonical and digest.messages == back.messages,
         )
     return verdict
-
-
-def _pieces(group: MessageGroup) -> Sequence[memoryview]:
-    if isinstance(group.payloads, Payloads):
-        return [group.payloads[i] for i in range(len(group.payloads))]
-    return group.payloads
 
 
 def _sum(total: int, stamps: Sequence[int], payloads: Sequence[memoryview]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,9 @@ class Payloads:
     def __getitem__(self, i: int) -> memoryview:
         at = int(self.offsets[i])
         return self.buffer[at : at + int(self.lengths[i])].data
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return (self[i] for i in range(len(self)))
 
     @classmethod
     def join(cls, payloads: Sequence[Buffer]) -> Payloads:

@@ -74,7 +74,7 @@ class PayloadEncoder:
         if n == 0:
             return Payloads.join([])
         slots = _spread(self._program, column)
-        lengths = self.lengths(column)
+        lengths = self._lengths(slots, n)
         offsets = running(lengths)
         target = _Target(np.zeros(int(offsets[-1]), np.uint8), offsets[:-1] + wire.header)
         if wire.header:
@@ -84,8 +84,10 @@ class PayloadEncoder:
 
     def lengths(self, column: Column) -> np.ndarray:
         """Bytes that each row takes, encapsulation header included, shape (n,), int64."""
-        n = len(column)
-        end = _run(self._program, _spread(self._program, column), n, 0, None)
+        return self._lengths(_spread(self._program, column), len(column))
+
+    def _lengths(self, slots: list[Column], n: int) -> np.ndarray:
+        end = _run(self._program, slots, n, 0, None)
         return np.array(np.broadcast_to(end + self._program.wire.header, n), np.int64)
 
 
