@@ -122,8 +122,13 @@ def _recording(config: ROSExtractorConfig, form: str) -> ExtractionReport:
 
 def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
     from mosaico_ros.client.table_files import TableFormat, write_table_file
-    from mosaico_ros.protocol.errors import AlreadyExistsError, NotFoundError
-    from mosaico_ros.ros_bridge.extractor import ExtractedTopic, ExtractionReport, connect
+    from mosaico_ros.protocol.errors import AlreadyExistsError
+    from mosaico_ros.ros_bridge.extractor import (
+        ExtractedTopic,
+        ExtractionReport,
+        connect,
+        open_sequence,
+    )
     from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 
     folder = config.saving_path / (config.recording_name or config.sequence_name)
@@ -132,12 +137,7 @@ def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
     report = ExtractionReport(folder)
     chosen = TopicFilter(config.topics)
     with connect(config) as client:
-        handler = client.sequence_handler(config.sequence_name)
-        if handler is None:
-            raise NotFoundError(
-                f'There is no sequence {config.sequence_name!r}',
-                remedy='`mosaico ls` lists those that are there.',
-            )
+        handler = open_sequence(client, config.sequence_name)
         for name in filter(chosen, handler.topics):
             topic = handler.get_topic_handler(name)
             path = folder / f'{name.strip("/")}.{form}'

@@ -29,6 +29,7 @@ from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
 
+    from mosaico_ros.client.handlers.sequence_handler import SequenceHandler
     from mosaico_ros.client.handlers.topic_handler import TopicHandler
     from mosaico_ros.models import Serializable
 
@@ -103,6 +104,22 @@ def connect(config: ROSExtractorConfig) -> MosaicoClient:
         tls_cert_path=config.tls_cert_path,
         api_key=config.mosaico_api_key,
     )
+
+
+def open_sequence(client: MosaicoClient, name: str) -> SequenceHandler:
+    """Return the handler of a sequence.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    handler = client.sequence_handler(name)
+    if handler is None:
+        raise NotFoundError(
+            f'There is no sequence {name!r}', remedy='`mosaico ls` lists those that are there.'
+        )
+    return handler
 
 
 @dataclass
@@ -238,11 +255,7 @@ class ROSSequenceExtractor:
 
     def _sources(self, client: MosaicoClient) -> list[ExtractedSource]:
         name = self._config.sequence_name
-        handler = client.sequence_handler(name)
-        if handler is None:
-            raise NotFoundError(
-                f'There is no sequence {name!r}', remedy='`mosaico ls` lists those that are there.'
-            )
+        handler = open_sequence(client, name)
         recorded = handler.user_metadata.get('_bag_', {}).get('ros_distro')
         distro = self._config.ros_distro or recorded
         self._distro = None if distro is None else _plain(distro)
