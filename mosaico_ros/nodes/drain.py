@@ -25,6 +25,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReli
 from rclpy.subscription import Subscription
 
 from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.parcel import Parcel
 from mosaico_ros.nodes.qos_policy import QosChoice
 
 # A topic without news is asked at doubling intervals up to this (seconds): its queue holds more
@@ -37,27 +38,17 @@ _AGE_CHECK = 0.1
 
 @dataclass
 class Inbox:
-    """Messages of one topic on their way to the archive.
-
-    Attributes
-    ----------
-    stamps
-        Receive stamps of the middleware, ns since the epoch, one per payload; strictly
-        increasing, so that time order is the order of delivery.
-    payloads
-        CDR bytes with their 4-byte encapsulation header.
-    since
-        ``time.monotonic()`` when the oldest of them was taken, seconds.
-    """
+    """Messages of one topic since the last parcel; see `Parcel` for the lists."""
 
     account: TopicAccount
     stamps: list[int] = field(default_factory=list)
+    infos: list[dict[str, Any]] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     size: int = 0
     since: float = 0.0
     _floor: int = 0
 
-    def put(self, stamp: int, payload: bytes) -> None:
+    def put(self, stamp: int, payload: bytes, info: dict[str, Any]) -> None:
         """Add a message in the order of delivery.
 
         A sample that had to be sent again is delivered before its successors, yet stamped after
@@ -77,17 +68,18 @@ class Inbox:
             stamps[index] = later
         stamps.append(stamp)
         self.payloads.append(payload)
+        self.infos.append(info)
         self.size += len(payload)
 
-    def swap(self) -> tuple[list[int], list[bytes], int]:
+    def swap(self) -> Parcel:
         """Hand over what is there and start anew."""
-        taken = self.stamps, self.payloads, self.size
         account = self.account
+        parcel = Parcel(account, self.stamps, self.infos, self.payloads, self.size, self.since)
         if account.first_stamp_ns is None:
             account.first_stamp_ns = self.stamps[0]
         account.last_stamp_ns = self._floor = self.stamps[-1]
-        self.stamps, self.payloads, self.size = [], [], 0
-        return taken
+        self.stamps, self.infos, self.payloads, self.size = [], [], [], 0
+        return parcel
 
 
 @dataclass(frozen=True)
@@ -246,7 +238,7 @@ class Tap:
         if self._budget.full():
             account.dropped += 1
             return
-        self.inbox.put(info.get('received_timestamp') or time.time_ns(), payload)
+        self.inbox.put(info.get('received_timestamp') or time.time_ns(), payload, info)
         self._budget.taken += size
 
     def close(self) -> None:
@@ -260,8 +252,7 @@ class DrainLoop(threading.Thread):
     Parameters
     ----------
     hand_over
-        Called in this thread with an inbox that is due; must take its content by ``swap`` and
-        not block.
+        Called in this thread with the parcel of an inbox that is due; must not block.
     period
         Seconds between two rounds. A queue found more than a quarter full is asked again at
         once.
@@ -270,7 +261,7 @@ class DrainLoop(threading.Thread):
     def __init__(
         self,
         node: Node,
-        hand_over: Callable[[Inbox], None],
+        hand_over: Callable[[Parcel], None],
         policy: FlushPolicy,
         budget: Budget,
         period: float,
@@ -339,9 +330,9 @@ class DrainLoop(threading.Thread):
                 if taken:
                     crowded |= taken * 4 > tap.qos.depth
                     if policy.full(tap.inbox):
-                        self._hand_over(tap.inbox)
+                        self._hand_over(tap.inbox.swap())
             if ageing and policy.due(tap.inbox, now):
-                self._hand_over(tap.inbox)
+                self._hand_over(tap.inbox.swap())
         return crowded
 
     def finish(self, patience: float) -> None:
@@ -362,7 +353,7 @@ class DrainLoop(threading.Thread):
                     time.sleep(0.02)
             for tap in self._taps:
                 if tap.inbox.stamps:
-                    self._hand_over(tap.inbox)
+                    self._hand_over(tap.inbox.swap())
 
     def close(self) -> None:
         """Unsubscribe from everything."""

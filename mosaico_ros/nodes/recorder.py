@@ -26,6 +26,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+    from mosaico_ros.nodes.parcel import Parcel
     from mosaico_ros.nodes.reports import RecordingState, Reporter
 
 NODE_NAME = 'mosaico_recorder'
@@ -98,46 +99,25 @@ class Recorder:
     """
 
     def __init__(self, node: Any, settings: Mapping[str, Any], reporter: Reporter) -> None:
-        from mosaico_ros.nodes.discovery import Discovery
-        from mosaico_ros.nodes.drain import Budget, DrainLoop, FlushPolicy, supported
+        from mosaico_ros.nodes.capture import Capture
+        from mosaico_ros.nodes.drain import FlushPolicy
         from mosaico_ros.nodes.sink import ArchiveSink
 
         self._node = node
         self._settings = settings
         self._reporter = reporter
-        self._parked = settings['intake'] == 'drain' and supported()
-        if settings['intake'] == 'drain' and not self._parked:
-            reporter.event(
-                'this rclpy does not let messages be taken without an executor; using callbacks',
-                warning=True,
-            )
-        self._budget = Budget(int(settings['buffer_max_mb'] * _MB))
-        self._drain = DrainLoop(
-            node,
-            self._hand_over,
-            FlushPolicy(
-                settings['flush_rows'],
-                int(settings['flush_size_mb'] * _MB),
-                settings['commit_period_sec'],
-            ),
-            self._budget,
-            settings['drain_period_ms'] / 1000,
-            parked=self._parked,
+        policy = FlushPolicy(
+            settings['flush_rows'],
+            int(settings['flush_size_mb'] * _MB),
+            settings['commit_period_sec'],
         )
-        self._discovery = Discovery(
-            node,
-            _selection(node, settings),
-            self._drain,
-            settings['discovery_period_sec'],
-            info=reporter.event,
-            warn=lambda text: reporter.event(text, warning=True),
-        )
+        self._capture = Capture(node, settings, policy, self._hand_over, reporter.event)
         self._sink = ArchiveSink(
             self._connect,
             sequence_name(settings['sequence_name'], node.get_name(), datetime.now()),
             self._sequence_metadata(),
-            topic_metadata=self._discovery.topic_details,
-            released=self._release,
+            topic_metadata=self._capture.topic_details,
+            released=self._capture.release,
             commit_period=settings['commit_period_sec'],
         )
         self._began = time.monotonic()
@@ -171,14 +151,8 @@ class Recorder:
             **user_metadata(self._settings['metadata']),
         }
 
-    def _hand_over(self, inbox: Any) -> None:
-        from mosaico_ros.nodes.sink import Parcel
-
-        stamps, payloads, size = inbox.swap()
-        self._sink.put(Parcel(inbox.account, stamps, payloads, size, inbox.since))
-
-    def _release(self, size: int) -> None:
-        self._budget.released += size
+    def _hand_over(self, parcel: Parcel) -> None:
+        self._sink.put(parcel)
 
     def state(self, state: str) -> RecordingState:
         """Return where the recording stands."""
@@ -188,8 +162,8 @@ class Recorder:
             sequence=self._sink.sequence_name,
             state=state,
             elapsed=time.monotonic() - self._began,
-            pending_bytes=self._budget.pending,
-            topics=[account.report() for account in list(self._discovery.accounts.values())],
+            pending_bytes=self._capture.pending_bytes,
+            topics=self._capture.reports(),
         )
 
     def run(self, stop: StopSignals) -> int:
@@ -205,7 +179,7 @@ class Recorder:
         self._reporter.event(
             f'recording into {self._sink.sequence_name} at {settings["host"]}:{settings["port"]}'
         )
-        self._drain.start()
+        self._capture.start()
         self._record(stop)
         return self._close(stop)
 
@@ -220,25 +194,25 @@ class Recorder:
         self._began = now = time.monotonic()
         next_look, next_report, next_spin = now, now + report_period, now
         end = now + settings['duration_sec'] if settings['duration_sec'] else float('inf')
-        while not stop and self._sink.is_alive() and self._drain.is_alive():
+        while not stop and self._sink.is_alive() and self._capture.failure is None:
             now = time.monotonic()
             if now >= end:
                 stop.request(f'{settings["duration_sec"]:g} s are over')
                 break
             if now >= next_look:
-                self._discovery.look()
-                next_look = now + self._discovery.pause
+                self._capture.look()
+                next_look = now + self._capture.pause
             if now >= next_report:
                 self._reporter.progress(self.state('recording'))
                 next_report = now + report_period
-            if not self._parked:
+            if not self._capture.parked:
                 executor.spin_once(timeout_sec=_TICK)
                 continue
             if now >= next_spin:
                 executor.spin_once(timeout_sec=0)  # parameter services only
                 next_spin = now + _SPIN_PERIOD
             stop.wait(max(0.0, min(now + _TICK, next_look, next_report, end) - time.monotonic()))
-        if not self._parked:
+        if not self._capture.parked:
             deadline = time.monotonic() + _DRAIN_PATIENCE / 3
             while time.monotonic() < deadline:
                 executor.spin_once(timeout_sec=0.02)
@@ -248,12 +222,12 @@ class Recorder:
     def _close(self, stop: StopSignals) -> int:
         if stop:
             self._reporter.event(f'closing ({stop.received})')
-        self._drain.finish(_DRAIN_PATIENCE)
+        self._capture.finish(_DRAIN_PATIENCE)
         self._sink.finish()
         deadline = time.monotonic() + _CLOSE_PATIENCE
         while self._sink.is_alive() and time.monotonic() < deadline:
             self._sink.join(0.25)
-        self._drain.close()
+        self._capture.close()
         if self._sink.is_alive():
             self._reporter.final(
                 self.state('failed'),
@@ -262,9 +236,9 @@ class Recorder:
                 'itself when its lease runs out',
             )
             return FAILED
-        if self._sink.failure is not None or self._drain.failure is not None:
+        if self._sink.failure is not None or self._capture.failure is not None:
             return self._fail()
-        for name in self._discovery.never_seen():
+        for name in self._capture.never_seen():
             self._reporter.event(f'{name} was asked for, but nobody published it', warning=True)
         if self._sink.empty:
             self._reporter.event(
@@ -277,7 +251,7 @@ class Recorder:
 
     def _fail(self) -> int:
         state = self.state('failed')
-        error = self._sink.failure if self._sink.failure is not None else self._drain.failure
+        error = self._sink.failure if self._sink.failure is not None else self._capture.failure
         self._reporter.final(state, self._explain(state, error))
         return FAILED
 
@@ -303,23 +277,6 @@ class Recorder:
             f'topics with every durable row, and `mosaico info {state.sequence}` shows them; '
             'then start a new recording'
         )
-
-
-def _selection(node: Any, settings: Mapping[str, Any]) -> Any:
-    from mosaico_ros.nodes.topic_selection import TopicSelection, is_glob
-
-    def resolved(names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name if is_glob(name) else node.resolve_topic_name(name) for name in names)
-
-    return TopicSelection(
-        topics=resolved(settings['topics']),
-        regex=settings['regex'],
-        topic_types=settings['topic_types'],
-        exclude_topics=resolved(settings['exclude_topics']),
-        exclude_regex=settings['exclude_regex'],
-        exclude_topic_types=settings['exclude_topic_types'],
-        include_hidden_topics=settings['include_hidden_topics'],
-    )
 
 
 def _version() -> str:

@@ -10,13 +10,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pyarrow as pa
 
 from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.parcel import Parcel, payloads
 from mosaico_ros.protocol.errors import (
     AlreadyExistsError,
     CancelledError,
@@ -24,6 +25,8 @@ from mosaico_ros.protocol.errors import (
     MosaicoError,
     UnavailableError,
 )
+from mosaico_ros.ros_bridge.provenance import PROVENANCE
+from mosaico_ros.ros_bridge.residual import Fidelity
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 
 if TYPE_CHECKING:
@@ -35,20 +38,6 @@ _NAME_ATTEMPTS = 100
 _LOOK_PERIOD = 1.0
 
 
-@dataclass(frozen=True)
-class Parcel:
-    """Messages of one topic, in the order in which they were received.
-
-    `since` is ``time.monotonic()`` when the oldest was taken, seconds.
-    """
-
-    account: TopicAccount
-    stamps: Sequence[int]
-    payloads: Sequence[bytes]
-    size: int
-    since: float
-
-
 @dataclass
 class _Channel:
     account: TopicAccount
@@ -56,6 +45,11 @@ class _Channel:
     writer: Any
     committed: int = 0
     uncommitted_since: float = 0.0
+
+    def decode(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows as the topic's columns, where they came from beside them."""
+        stamps, *provenance = rows.columns[:-1]
+        return self.decoder.decode(stamps.to_numpy(), payloads(rows), provenance)
 
 
 class ArchiveSink(threading.Thread):
@@ -193,7 +187,7 @@ class ArchiveSink(threading.Thread):
                 account.problem = str(error)
                 return False
         before = channel.decoder.malformed
-        batch = channel.decoder.decode(np.array(parcel.stamps, np.int64), parcel.payloads)
+        batch = channel.decode(parcel.rows)
         account.malformed += channel.decoder.malformed - before
         if not batch.num_rows:
             return False
@@ -240,23 +234,16 @@ class ArchiveSink(threading.Thread):
         return True
 
     def _channel(self, session: Any, account: TopicAccount) -> _Channel:
-        decoder = TopicDecoder(account.type)
+        decoder = TopicDecoder(account.type, fidelity=Fidelity.VALUES, sidecars=PROVENANCE)
         metadata = dict(decoder.metadata())
         ros = {**metadata.get('_ros_', {}), **self._topic_metadata(account.name)}
         writer = session.topic_create(
-            account.name, {**metadata, '_ros_': ros}, decoder.ontology_type
+            account.name,
+            {**metadata, '_ros_': ros},
+            decoder.ontology_type,
+            schema=decoder.schema,
         )
         return _Channel(account, decoder, writer)
-
-    def _commit(self) -> bool:
-        committed = False
-        for channel in self._channels.values():
-            account = channel.account
-            if account.sent > channel.committed and not account.problem:
-                committed |= self._try(channel, channel.writer.commit)
-                channel.committed = account.sent
-            account.stored = channel.writer.durable_rows
-        return committed
 
     def _note_durable(self) -> None:
         for channel in self._channels.values():

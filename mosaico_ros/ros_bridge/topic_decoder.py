@@ -67,13 +67,15 @@ class TopicDecoder:
     fidelity : Fidelity
         What of a payload can be had back; beyond ``COLUMNS`` rows carry the sidecar column
         `residual.RESIDUAL`.
+    sidecars : sequence of pyarrow.Field
+        Columns that `decode` is given beside the payloads, such as those of `provenance`.
 
     Attributes
     ----------
     ontology_type : type
         The `Serializable` subclass.
     schema : pyarrow.Schema
-        What `decode` returns: ``timestamp_ns`` first.
+        What `decode` returns: ``timestamp_ns`` first, sidecars last.
     malformed : int
         Payloads left out so far; `problems` counts them by reason.
 
@@ -97,6 +99,7 @@ class TopicDecoder:
         serialization_format: SerializationFormat | None = None,
         topic: str = '',
         fidelity: Fidelity = Fidelity.COLUMNS,
+        sidecars: Sequence[pa.Field] = (),
     ) -> None:
         self.definition = find_definition(
             msgtype, definition, distro=distro, ros1=ros1, extra=extra
@@ -109,10 +112,13 @@ class TopicDecoder:
         self.ontology_type = self._choose_type(serialization_format)
         self._struct: pa.StructType = self.ontology_type.arrow_struct()
         self._fidelity = fidelity
+        self._sidecars = tuple(sidecars)
         self._encoder = TopicEncoder(self.definition, self._map)
         self.schema: pa.Schema = writer_schema(self.ontology_type)
         if fidelity is not Fidelity.COLUMNS:
             self.schema = self.schema.append(RESIDUAL)
+        for sidecar in self._sidecars:
+            self.schema = self.schema.append(sidecar)
 
     @property
     def msgtype(self) -> str:
@@ -147,7 +153,10 @@ class TopicDecoder:
         return {'_ros_': described}
 
     def decode(
-        self, timestamps_ns: np.ndarray, payloads: Sequence[Buffer] | Payloads
+        self,
+        timestamps_ns: np.ndarray,
+        payloads: Sequence[Buffer] | Payloads,
+        beside: Sequence[pa.Array] = (),
     ) -> pa.RecordBatch:
         """Rows of the payloads that could be decoded, in the order given.
 
@@ -157,6 +166,8 @@ class TopicDecoder:
             Record or receive times, shape (n,), int64.
         payloads : sequence of bytes, or Payloads
             The messages as serialized, encapsulation header included.
+        beside : sequence of pyarrow.Array
+            The sidecar columns, each of length n.
 
         Returns
         -------
@@ -176,7 +187,7 @@ class TopicDecoder:
             )
         times = np.ascontiguousarray(timestamps_ns, np.int64)
         parts = self._payloads.decode(payloads)
-        batches = [self._batch(times, part, payloads) for part in parts]
+        batches = [self._batch(times, part, payloads, beside) for part in parts]
         if len(batches) == 1:
             return batches[0]
         if not batches:
@@ -186,7 +197,11 @@ class TopicDecoder:
         return _concatenated(batches).take(pa.array(order))
 
     def _batch(
-        self, times: np.ndarray, part: Part, payloads: Sequence[Buffer] | Payloads
+        self,
+        times: np.ndarray,
+        part: Part,
+        payloads: Sequence[Buffer] | Payloads,
+        beside: Sequence[pa.Array],
     ) -> pa.RecordBatch:
         index = np.arange(len(times)) if part.rows is None else part.rows
         if self._adapter is not None:
@@ -199,9 +214,12 @@ class TopicDecoder:
             stamps = number_array(times[index], pa.int64())
             columns = [stamps, *(rows.field(i) for i in range(self._struct.num_fields))]
             batch = pa.RecordBatch.from_arrays(columns, schema=writer_schema(self.ontology_type))
-        if self._fidelity is Fidelity.COLUMNS:
-            return batch
-        return batch.append_column(RESIDUAL, self._residuals(batch, part, index, payloads))
+        if self._fidelity is not Fidelity.COLUMNS:
+            batch = batch.append_column(RESIDUAL, self._residuals(batch, part, index, payloads))
+        for sidecar, column in zip(self._sidecars, beside, strict=True):
+            whole = len(index) == len(column)
+            batch = batch.append_column(sidecar, column if whole else column.take(pa.array(index)))
+        return batch
 
     def _residuals(
         self,

@@ -17,7 +17,7 @@ from mosaico_ros.nodes.drain import Inbox
 def inbox_with(*stamps: int) -> Inbox:
     inbox = Inbox(TopicAccount('/imu', 'sensor_msgs/msg/Imu'))
     for number, stamp in enumerate(stamps):
-        inbox.put(stamp, bytes([number % 256]))
+        inbox.put(stamp, bytes([number % 256]), {})
     return inbox
 
 
@@ -35,10 +35,10 @@ def test_several_sent_again_keep_their_order() -> None:
 
 def test_what_was_handed_over_is_not_overtaken() -> None:
     inbox = inbox_with(10, 1300)
-    stamps, payloads, size = inbox.swap()
-    assert (stamps, payloads, size) == ([10, 1300], [b'\x00', b'\x01'], 2)
+    parcel = inbox.swap()
+    assert (parcel.stamps, parcel.payloads, parcel.size) == ([10, 1300], [b'\x00', b'\x01'], 2)
     for stamp in (20, 30, 1400):
-        inbox.put(stamp, b'x')
+        inbox.put(stamp, b'x', {})
     assert inbox.stamps == [1301, 1302, 1400]
     inbox.swap()
     assert (inbox.account.first_stamp_ns, inbox.account.last_stamp_ns) == (10, 1400)
@@ -50,7 +50,7 @@ def test_time_order_is_always_the_order_of_delivery(rounds: list[list[int]]) -> 
     out: list[int] = []
     for stamps in rounds:
         for stamp in stamps:
-            inbox.put(stamp, b'')
-        out += inbox.swap()[0]
+            inbox.put(stamp, b'', {})
+        out += inbox.swap().stamps
     assert all(before < after for before, after in itertools.pairwise(out))
     assert len(out) == sum(map(len, rounds))
