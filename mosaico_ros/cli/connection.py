@@ -83,15 +83,16 @@ def open_topic(client: MosaicoClient, locator: str) -> Any:
     NotFoundError
         There is no such topic.
     """
+    from mosaico_ros.client.handlers.recording_handler import open_recording
     from mosaico_ros.protocol.errors import NotFoundError
 
     sequence, _, topic = locator.strip('/').partition('/')
     if not topic:
         raise click.BadParameter(f'{locator!r} names no topic: write SEQUENCE/TOPIC')
-    handler = client.topic_handler(sequence, topic)
-    if handler is None:
+    recording = open_recording(client, sequence)
+    if f'/{topic}' not in recording.topics:
         raise NotFoundError(
             f'there is no topic {topic!r} in sequence {sequence!r}',
             remedy=f'`mosaico info {sequence}` lists its topics',
         )
-    return handler
+    return recording.get_topic_handler(topic)

@@ -121,13 +121,13 @@ def _recording(config: ROSExtractorConfig, form: str) -> ExtractionReport:
 
 
 def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
+    from mosaico_ros.client.handlers.recording_handler import open_recording
     from mosaico_ros.client.table_files import TableFormat, write_table_file
     from mosaico_ros.protocol.errors import AlreadyExistsError
     from mosaico_ros.ros_bridge.extractor import (
         ExtractedTopic,
         ExtractionReport,
         connect,
-        open_sequence,
     )
     from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 
@@ -137,7 +137,7 @@ def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
     report = ExtractionReport(folder)
     chosen = TopicFilter(config.topics)
     with connect(config) as client:
-        handler = open_sequence(client, config.sequence_name)
+        handler = open_recording(client, config.sequence_name)
         for name in filter(chosen, handler.topics):
             topic = handler.get_topic_handler(name)
             path = folder / f'{name.strip("/")}.{form}'
@@ -154,7 +154,8 @@ def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
 
 
 def _windows(config: ROSExtractorConfig, where: str, around_ns: int) -> list[_Window]:
-    """Windows of the sequence in which a condition holds on some topic, widened and joined."""
+    """Windows of the recording in which a condition holds on some topic, widened and joined."""
+    from mosaico_ros.client.handlers.recording_handler import RECORDING_ID, open_recording
     from mosaico_ros.client.query.text import parse
     from mosaico_ros.ros_bridge.extractor import connect
 
@@ -162,7 +163,12 @@ def _windows(config: ROSExtractorConfig, where: str, around_ns: int) -> list[_Wi
     high = config.end_timestamp_ns
     spans: list[tuple[int, int]] = []
     with connect(config) as client:
-        query = parse(f"({where}) and sequence.name == '{config.sequence_name}'")
+        recording = open_recording(client, config.sequence_name)
+        which = f"sequence.name == '{recording.name}'"
+        if len(recording.parts) > 1:
+            identity = recording.user_metadata[RECORDING_ID]
+            which = f"sequence.metadata.{RECORDING_ID} == '{identity}'"
+        query = parse(f'({where}) and {which}')
         for item in client.query(query=query):
             for topic in item.topics:
                 for window in topic.clusterize(max(2 * around_ns, 1)):

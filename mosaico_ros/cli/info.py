@@ -10,7 +10,6 @@ import click
 
 from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import connects
-from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
@@ -22,30 +21,34 @@ if TYPE_CHECKING:
 @click.option('--json', 'as_json', is_flag=True, help='Everything as one JSON object.')
 @connects
 def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
-    """Describe one sequence: its topics, sessions, metadata and notifications."""
-    handler = client.sequence_handler(sequence)
-    if handler is None:
-        raise NotFoundError(
-            f'there is no sequence {sequence!r}', remedy='`mosaico ls` lists what there is'
-        )
+    """Describe one sequence: its topics, sessions, metadata and notifications.
+
+    A recording in parts is described as a whole by the name of its first part.
+    """
+    from mosaico_ros.client.handlers.recording_handler import open_recording
+
+    handler = open_recording(client, sequence)
+    sessions = [session for part in handler.parts for session in part.sessions]
     topics = [describe(handler.get_topic_handler(name)) for name in handler.topics]
     notifications = [
         (note.topic_name, note.message)
-        for note in client.list_sequence_notifications(handler.name, include_topics=True)
+        for part in handler.parts
+        for note in client.list_sequence_notifications(part.name, include_topics=True)
     ]
     if as_json:
         click.echo(
             json.dumps(
                 {
                     'sequence': handler.name,
-                    'created_ns': handler.created_timestamp,
+                    'parts': [part.name for part in handler.parts],
+                    'created_ns': handler.parts[0].created_timestamp,
                     'bytes': handler.total_size_bytes,
                     'start_ns': handler.timestamp_ns_min,
                     'end_ns': handler.timestamp_ns_max,
                     'metadata': handler.user_metadata,
                     'sessions': [
                         {'locator': session.locator, 'finalized': session.locked}
-                        for session in handler.sessions
+                        for session in sessions
                     ],
                     'topics': topics,
                     'notifications': [
@@ -57,12 +60,13 @@ def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
         return
 
     console = rendering.console()
-    still_open = sum(not session.locked for session in handler.sessions)
+    still_open = sum(not session.locked for session in sessions)
     console.print(f'[bold]{handler.name}[/bold]')
     console.print(
         f'{rendering.moment(handler.timestamp_ns_min)} to '
         f'{rendering.moment(handler.timestamp_ns_max)} UTC, '
-        f'{size_text(handler.total_size_bytes)} stored, {len(handler.sessions)} session(s)'
+        f'{size_text(handler.total_size_bytes)} stored, {len(sessions)} session(s)'
+        + (f' in {len(handler.parts)} parts' if len(handler.parts) > 1 else '')
         + (f', {still_open} not finalized' if still_open else '')
     )
     console.print()

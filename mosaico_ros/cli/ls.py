@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.command('ls')
-@click.option('--json', 'as_json', is_flag=True, help='One JSON object per sequence and line.')
+@click.option(
+    '--json',
+    'as_json',
+    is_flag=True,
+    help='One JSON object per sequence and line, each part by itself.',
+)
 @connects
 def command(client: MosaicoClient, as_json: bool) -> None:
-    """List the sequences of an archive, oldest first."""
+    """List the sequences of an archive, oldest first; the parts of a recording as one."""
     found = []
     for name in client.list_sequences():
         sequence = client.sequence_handler(name)
@@ -46,20 +51,24 @@ def command(client: MosaicoClient, as_json: bool) -> None:
             'The archive is empty. `mosaico record --all` or `mosaico ingest BAG` fills it.'
         )
         return
+    from mosaico_ros.client.handlers.recording_handler import joined
+
+    recordings = joined(found)
     rendering.console().print(
         rendering.table(
-            ('sequence', 'topics', 'size', 'start (UTC)', 'duration'),
+            ('sequence', 'topics', 'size', 'start (UTC)', 'duration', ''),
             [
                 (
-                    sequence.name,
-                    str(len(sequence.topics)),
-                    size_text(sequence.total_size_bytes),
-                    rendering.moment(sequence.timestamp_ns_min),
+                    recording.name,
+                    str(len(recording.topics)),
+                    size_text(recording.total_size_bytes),
+                    rendering.moment(recording.timestamp_ns_min),
                     rendering.duration(
-                        _span(sequence.timestamp_ns_min, sequence.timestamp_ns_max)
+                        _span(recording.timestamp_ns_min, recording.timestamp_ns_max)
                     ),
+                    f'{len(recording.parts)} parts' if len(recording.parts) > 1 else '',
                 )
-                for sequence in found
+                for recording in recordings
             ],
             right=('topics', 'size', 'duration'),
         )

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mosaico_ros.client.handlers.table_output import flattened
 
 if TYPE_CHECKING:
+    from mosaico_ros.client.handlers.recording_handler import RecordedTopicHandler
     from mosaico_ros.client.handlers.topic_handler import TopicHandler
 
 __all__ = ['TableFormat', 'write_table_file']
@@ -30,7 +31,7 @@ class TableFormat(str, Enum):
 
 
 def write_table_file(
-    handler: TopicHandler,
+    handler: TopicHandler | RecordedTopicHandler,
     path: Path,
     form: TableFormat,
     start_timestamp_ns: int | None = None,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+from mosaico_ros.client.handlers.recording_handler import open_recording
 from mosaico_ros.client.logging_config import get_logger
-from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError, NotFoundError
+from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
 from mosaico_ros.protocol.fingerprint import fingerprint
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.tags import same_tag
@@ -29,8 +30,7 @@ from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
 
-    from mosaico_ros.client.handlers.sequence_handler import SequenceHandler
-    from mosaico_ros.client.handlers.topic_handler import TopicHandler
+    from mosaico_ros.client.handlers.recording_handler import RecordedTopicHandler
     from mosaico_ros.models import Serializable
 
 _log = get_logger(__name__)
@@ -51,7 +51,7 @@ class ROSExtractorConfig:
     recording_name : str, optional
         Name of the recording; that of the sequence by default.
     sequence_name : str
-        The sequence.
+        The sequence; a recording in parts by the name of the first.
     host, port, mosaico_api_key, tls_cert_path, enable_tls
         As in `MosaicoClient.connect`.
     topics : list of str, optional
@@ -106,22 +106,6 @@ def connect(config: ROSExtractorConfig) -> MosaicoClient:
     )
 
 
-def open_sequence(client: MosaicoClient, name: str) -> SequenceHandler:
-    """Return the handler of a sequence.
-
-    Raises
-    ------
-    NotFoundError
-        If there is none.
-    """
-    handler = client.sequence_handler(name)
-    if handler is None:
-        raise NotFoundError(
-            f'There is no sequence {name!r}', remedy='`mosaico ls` lists those that are there.'
-        )
-    return handler
-
-
 @dataclass
 class ExtractedTopic:
     """What became of one topic; ``skipped`` says why nothing of it was written."""
@@ -167,7 +151,7 @@ class ExtractedSource:
 
     written: WrittenTopic
     _report: ExtractedTopic
-    _handler: TopicHandler
+    _handler: RecordedTopicHandler
     _encoder: TopicEncoder
     _window: tuple[int | None, int | None]
 
@@ -255,7 +239,7 @@ class ROSSequenceExtractor:
 
     def _sources(self, client: MosaicoClient) -> list[ExtractedSource]:
         name = self._config.sequence_name
-        handler = open_sequence(client, name)
+        handler = open_recording(client, name)
         recorded = handler.user_metadata.get('_bag_', {}).get('ros_distro')
         distro = self._config.ros_distro or recorded
         self._distro = None if distro is None else _plain(distro)
@@ -273,7 +257,7 @@ class ROSSequenceExtractor:
 
     # --- what the topics are --------------------------------------------------------------------
 
-    def _source(self, handler: TopicHandler, distro: Any) -> ExtractedSource | None:
+    def _source(self, handler: RecordedTopicHandler, distro: Any) -> ExtractedSource | None:
         report = ExtractedTopic(handler.name, handler.ontology_tag)
         self.report.topics[handler.name] = report
         about = handler.user_metadata.get('_ros_', {})
@@ -296,7 +280,7 @@ class ROSSequenceExtractor:
         return ExtractedSource(WrittenTopic(name, target, qos), report, handler, encoder, window)
 
     def _definition(
-        self, handler: TopicHandler, about: dict[str, Any], distro: Any
+        self, handler: RecordedTopicHandler, about: dict[str, Any], distro: Any
     ) -> tuple[Definition, ColumnMap | type[ROSAdapterBase[Any]] | None]:
         """Message type of a topic, and what made its rows of messages."""
         msgtype = about.get('msgtype')

@@ -13,6 +13,13 @@ from mosaico_ros.client.comm.connecting import connect, probe
 from mosaico_ros.client.comm.connection import Connection, Endpoint, GRPCCompression
 from mosaico_ros.client.comm.notifications import Notification
 from mosaico_ros.client.enums import GRPCCompressionAlgorithm, SessionLevelErrorPolicy
+from mosaico_ros.client.handlers.recording_handler import (
+    PART,
+    RECORDING_ID,
+    RecordingHandler,
+    joined,
+    recording_id,
+)
 from mosaico_ros.client.handlers.sequence_handler import SequenceHandler
 from mosaico_ros.client.handlers.sequence_updater import SequenceUpdater
 from mosaico_ros.client.handlers.sequence_writer import SequenceWriter
@@ -196,6 +203,32 @@ class MosaicoClient:
         return self._handler(
             self._topic_handlers, locator, lambda: TopicHandler(self._connection, locator)
         )
+
+    def recording_handler(self, name: str) -> RecordingHandler | None:
+        """Return the handler of a recording with all its parts, `None` if there is none.
+
+        Parameters
+        ----------
+        name
+            Name of its first part. That of a later part means this part alone, as the name of
+            any other sequence does.
+
+        """
+        from mosaico_ros.client.query.builders import QuerySequence
+
+        first = self.sequence_handler(name)
+        if first is None:
+            return None
+        first.reload()
+        recording = recording_id(first)
+        if recording is None or first.user_metadata[PART] != 1:
+            return RecordingHandler([first])
+        found = self.query(QuerySequence().with_user_metadata(RECORDING_ID, eq=recording))
+        later = [item.sequence.name for item in found if item.sequence.name != first.name]
+        parts = [part for part in map(self.sequence_handler, later) if part is not None]
+        for each in parts:
+            each.reload()
+        return joined([first, *parts])[0]
 
     def clear_sequence_handlers_cache(self) -> None:
         """Close and forget all sequence handlers."""

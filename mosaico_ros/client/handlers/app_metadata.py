@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from mosaico_ros.protocol import codec
 from mosaico_ros.protocol.errors import InternalError
 from mosaico_ros.protocol.locators import TopicLocator
 
-__all__ = ['TopicEntry', 'read_sequence', 'read_topics']
+__all__ = ['TopicEntry', 'read_sequence', 'read_topics', 'span', 'total']
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,21 @@ class TopicEntry:
     timestamp_ns_min: int | None
     timestamp_ns_max: int | None
     completed_timestamp: int | None
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum, `None` if one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
+
+
+def span(entries: Iterable[TopicEntry]) -> tuple[int | None, int | None]:
+    """Return the first and the last time of all entries, both `None` without rows."""
+    times = [(entry.timestamp_ns_min, entry.timestamp_ns_max) for entry in entries]
+    return (
+        min((first for first, _ in times if first is not None), default=None),
+        max((last for _, last in times if last is not None), default=None),
+    )
 
 
 def read_topics(info: flight.FlightInfo) -> list[TopicEntry]:

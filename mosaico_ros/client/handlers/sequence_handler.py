@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.enums import SessionLevelErrorPolicy
-from mosaico_ros.client.handlers.app_metadata import TopicEntry, read_sequence, read_topics
+from mosaico_ros.client.handlers.app_metadata import (
+    TopicEntry,
+    read_sequence,
+    read_topics,
+    span,
+)
 from mosaico_ros.client.handlers.sequence_reader import SequenceDataStreamer
 from mosaico_ros.client.handlers.sequence_updater import SequenceUpdater
 from mosaico_ros.client.handlers.topic_handler import TopicHandler
@@ -87,14 +92,12 @@ class SequenceHandler:
     @property
     def timestamp_ns_min(self) -> int | None:
         """Time of the first message of all topics, `None` without messages."""
-        times = [entry.timestamp_ns_min for entry in self._entries.values()]
-        return min((time for time in times if time is not None), default=None)
+        return span(self._entries.values())[0]
 
     @property
     def timestamp_ns_max(self) -> int | None:
         """Time of the last message of all topics, `None` without messages."""
-        times = [entry.timestamp_ns_max for entry in self._entries.values()]
-        return max((time for time in times if time is not None), default=None)
+        return span(self._entries.values())[1]
 
     def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
         """Return the handler of a topic, which begins with what this handler knows of it.
@@ -236,5 +239,5 @@ class SequenceHandler:
         rows = sum(entry.row_count or 0 for entry in chosen)
         meter = Meter(f'Reading {self._locator}', rows or None)
         return SequenceDataStreamer(
-            self.name, [TopicDataStreamer(self._connection, entry, meter) for entry in chosen]
+            self.name, [TopicDataStreamer(self._connection, [entry], meter) for entry in chosen]
         )

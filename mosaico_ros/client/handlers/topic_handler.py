@@ -49,6 +49,11 @@ class TopicHandler:
         self._entry = entry or self._fetch()
 
     @property
+    def entry(self) -> TopicEntry:
+        """The snapshot of the catalog entry."""
+        return self._entry
+
+    @property
     def name(self) -> str:
         """Name of the topic, with a leading slash."""
         return self._entry.topic.name
@@ -159,12 +164,10 @@ class TopicHandler:
 
         """
         columns = [columns] if isinstance(columns, str) else columns
-        (entry,) = self._entries(
+        (entry,) = self.entries(
             start_timestamp_ns, end_timestamp_ns, columns=columns, sidecars=sidecars
         )
-        streamer = TopicDataStreamer(self._connection, entry, self._meter(entry), columns)
-        self._streamers.add(streamer)
-        return streamer
+        return self.stream([entry], self._meter(entry), columns)
 
     def to_arrow(
         self,
@@ -177,7 +180,7 @@ class TopicHandler:
         A large topic is read over several connections at once, if the daemon offers that.
         """
         columns = [columns] if isinstance(columns, str) else columns
-        entries = self._entries(
+        entries = self.entries(
             start_timestamp_ns, end_timestamp_ns, stripes=_STRIPES, columns=columns
         )
         if len(entries) > 1:
@@ -185,7 +188,7 @@ class TopicHandler:
             with closing(self._meter(entries[0])) as meter:
                 return read_stripes(self._connection, self._locator, tickets, meter, columns)
         meter = self._meter(entries[0])
-        with TopicDataStreamer(self._connection, entries[0], meter, columns) as streamer:
+        with TopicDataStreamer(self._connection, entries, meter, columns) as streamer:
             return streamer.to_arrow()
 
     def to_pandas(
@@ -242,9 +245,17 @@ class TopicHandler:
         return Meter(f'Reading {self._locator}', entry.row_count)
 
     def _fetch(self) -> TopicEntry:
-        return self._entries(None, None)[0]
+        return self.entries(None, None)[0]
 
-    def _entries(
+    def stream(
+        self, entries: Sequence[TopicEntry], meter: Meter, columns: Sequence[str] | None
+    ) -> TopicDataStreamer:
+        """Stream what `entries` describe; ends with this handler."""
+        streamer = TopicDataStreamer(self._connection, entries, meter, columns)
+        self._streamers.add(streamer)
+        return streamer
+
+    def entries(
         self,
         start_ns: int | None,
         end_ns: int | None,
@@ -253,6 +264,7 @@ class TopicHandler:
         columns: Sequence[str] | None = None,
         sidecars: bool = False,
     ) -> list[TopicEntry]:
+        """Ask the daemon for what streamers of [start, end) read."""
         info = self._connection.flight_info(
             self._locator, start_ns, end_ns, sidecars=sidecars, stripes=stripes, columns=columns
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.enums import SerializationFormat
-from mosaico_ros.client.handlers.app_metadata import TopicEntry
+from mosaico_ros.client.handlers.app_metadata import TopicEntry, span, total
 from mosaico_ros.client.handlers.batch_source import BatchSource
 from mosaico_ros.client.handlers.table_output import to_numpy, to_pandas
 from mosaico_ros.client.progress import Meter
@@ -34,7 +34,8 @@ _DECODED_ROWS = 1024
 class TopicDataStreamer:
     """Rows of one topic in time order: as messages, or as columns.
 
-    Iterating yields messages; :meth:`batches`, :meth:`to_arrow`, :meth:`to_pandas` and
+    `entries` are what to read, one after the other: one, but for a recording in parts. Iterating
+    yields messages; :meth:`batches`, :meth:`to_arrow`, :meth:`to_pandas` and
     :meth:`to_numpy` give what is left as columns. Not safe for several threads; only
     :meth:`close` may be called from any, and ends what another one is waiting for.
     """
@@ -42,14 +43,17 @@ class TopicDataStreamer:
     def __init__(
         self,
         connection: Connection,
-        entry: TopicEntry,
+        entries: AbstractSequence[TopicEntry],
         meter: Meter,
         columns: AbstractSequence[str] | None = None,
     ) -> None:
-        self._entry = entry
+        self._connection = connection
+        self._entry, *self._later = entries
+        self._msg_count = total(entry.row_count for entry in entries)
+        self._first, self._last = span(entries)
         self._meter = meter
-        self._narrow = columns is not None
-        self._source = BatchSource(connection, entry.locator, entry.ticket, columns)
+        self._columns = columns
+        self._source = BatchSource(connection, self._entry.locator, self._entry.ticket, columns)
         self._ontology_type: type[Serializable] | None = None
         self._batch: pa.RecordBatch | None = None
         self._decoded = 0  # rows of _batch that are in _messages already
@@ -75,17 +79,17 @@ class TopicDataStreamer:
     @property
     def msg_count(self) -> int | None:
         """Messages inside the window; `None` if the daemon does not tell."""
-        return self._entry.row_count
+        return self._msg_count
 
     @property
     def timestamp_ns_min(self) -> int | None:
         """First time inside the window, `None` without messages."""
-        return self._entry.timestamp_ns_min
+        return self._first
 
     @property
     def timestamp_ns_max(self) -> int | None:
         """Last time inside the window (inclusive), `None` without messages."""
-        return self._entry.timestamp_ns_max
+        return self._last
 
     @property
     def schema(self) -> pa.Schema:
@@ -141,7 +145,13 @@ class TopicDataStreamer:
             self._forget_batch()
             if rest.num_rows:
                 yield rest
+        schema = self.schema
         while (batch := self._next_batch()) is not None:
+            if not batch.schema.equals(schema):
+                raise FailedPreconditionError(
+                    f'The columns of {self._entry.locator} are not those of the parts before it',
+                    remedy='Read it as messages, or each part of the recording by itself.',
+                )
             yield batch
 
     def to_arrow(self) -> pa.Table:
@@ -198,7 +208,7 @@ class TopicDataStreamer:
 
     def _decode_more(self) -> bool:
         self._check_open()
-        if self._narrow:
+        if self._columns is not None:
             raise FailedPreconditionError(
                 f'The streamer of {self._entry.locator} reads some columns, messages need all',
                 remedy='Use batches(), to_arrow() and their like, or stream without columns.',
@@ -218,7 +228,14 @@ class TopicDataStreamer:
         return True
 
     def _next_batch(self) -> pa.RecordBatch | None:
-        batch = self._source.next()
+        while (batch := self._source.next()) is None and self._later:
+            self._entry = entry = self._later.pop(0)
+            self._source = BatchSource(
+                self._connection, entry.locator, entry.ticket, self._columns
+            )
+            self._ontology_type = None
+            if not self._open:  # closed by another thread just now
+                self._source.cancel()
         if batch is not None:
             self._meter.advance(batch.num_rows)
         return batch
