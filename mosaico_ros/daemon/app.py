@@ -113,6 +113,10 @@ class Daemon:
                 '--api-key demands API keys'
             )
 
+    def check(self) -> None:
+        """Make sure that catalog and store answer; see :meth:`Archive.check`."""
+        self._archive.check()
+
     def stop(self) -> None:
         """Refuse new calls, let running ones end within the grace, close the archive.
 

@@ -1,7 +1,12 @@
 """The daemon node: the archive served from inside a ROS process.
 
-It is ``mosaicod run`` with its main settings as ROS parameters, so that launch files can start
-and stop the archive with the robot. The rest of the settings come from the environment as ever.
+It is ``mosaicod run`` with its settings as ROS parameters, so that launch files can start and
+stop the archive with the robot, and ``/diagnostics`` shows how it is. Secrets and whatever else is
+not given come from the environment as ever. ``python -m mosaico_ros.nodes.daemon``, ``ros2 run
+mosaico_ros daemon`` and ``mosaico daemon`` are the same program.
+
+Configured means that the settings are sound, active that clients are served; while the node is
+inactive the archive is closed.
 
 Exit codes: 0 stopped when asked, 1 failed, 2 wrong use.
 """
@@ -10,64 +15,94 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
-from mosaico_ros.nodes.running import DONE, run_node
-from mosaico_ros.nodes.stop_signals import StopSignals
+from mosaico_ros.nodes.diagnostics import Level, Status
+from mosaico_ros.nodes.running import Work, managed, run_node
+
+if TYPE_CHECKING:
+    from mosaico_ros.daemon.app import Daemon
+    from mosaico_ros.daemon.settings import Settings
+    from mosaico_ros.nodes.daemon_health import DaemonHealth
 
 NODE_NAME = 'mosaico_daemon'
 
-# Parameters are served, nothing else: there is no hurry.
-_TICK = 0.2
 
+class Serving(Work):
+    """An archive, served while the node is active."""
 
-def serve(node: Any, stop: StopSignals) -> int:
-    """Serve until told to stop; return the exit code.
+    _settings: Settings
+    _daemon: Daemon | None = None
+    _health: DaemonHealth | None = None
 
-    Raises
-    ------
-    MosaicoError
-        The settings are not usable, or the archive or the port cannot be opened.
-    """
-    from rclpy.executors import SingleThreadedExecutor
+    def configure(self) -> None:
+        """Read the settings.
 
-    from mosaico_ros.daemon import settings as daemon_settings
-    from mosaico_ros.daemon.app import Daemon
-    from mosaico_ros.daemon.process import logs
-    from mosaico_ros.nodes.node_parameters import declare
+        Raises
+        ------
+        InvalidArgumentError
+            They are not usable.
+        """
+        from mosaico_ros.daemon import settings
+        from mosaico_ros.daemon.process import logs
 
-    settings = daemon_settings.load(os.environ, given_settings(declare(node, DAEMON)))
-    logs.configure(settings.log_level, settings.log_format)
-    daemon = Daemon(settings)
-    if settings.workers > 1:
-        node.get_logger().warning(
-            'the setting "workers" has no effect here: a node is one process'
+        self._settings = settings.load(os.environ, given_settings(self.settings))
+        logs.configure(self._settings.log_level, self._settings.log_format)
+        if self._settings.workers > 1:
+            self.node.get_logger().warning(
+                'the setting "workers" has no effect here: a node is one process'
+            )
+
+    def activate(self) -> None:
+        """Open the archive and serve it.
+
+        Raises
+        ------
+        MosaicoError
+            The archive or the port cannot be opened.
+        """
+        # gRPC's own lines about a port in use say less than our error.
+        os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
+        from mosaico_ros.daemon.app import Daemon
+        from mosaico_ros.nodes.daemon_health import DaemonHealth
+
+        self._daemon = Daemon(self._settings)
+        self._health = DaemonHealth(self._daemon)
+        self.node.get_logger().info(
+            f'serving on {self._daemon.url} (data: {self._settings.location})'
         )
-    node.get_logger().info(f'serving on {daemon.url} (data: {settings.location})')
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
-    try:
-        while not stop:
-            executor.spin_once(timeout_sec=0)
-            stop.wait(_TICK)
-    finally:
-        daemon.stop()
-        executor.shutdown()
-    node.get_logger().info(f'stopped ({stop.received})')
-    return DONE
+
+    def deactivate(self) -> None:
+        """Refuse new calls, let running ones end within the grace, close the archive."""
+        health, self._health = self._health, None
+        daemon, self._daemon = self._daemon, None
+        if health is not None:
+            health.close()
+        if daemon is not None:
+            daemon.stop()
+
+    def diagnose(self) -> Iterable[Status]:
+        """Say what the daemon counts."""
+        if self._health is None:
+            return [Status('daemon', Level.WARN, 'not active: nothing is served')]
+        return self._health.statuses()
 
 
-def main(ros_arguments: Sequence[str] | None = None) -> int:
+def main(
+    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> int:
     """Run the node until SIGINT or SIGTERM; return the exit code.
 
     Parameters
     ----------
     ros_arguments
         Command line with ``--ros-args``; the process's own by default.
+    overrides
+        Parameter values by name that win over those of the command line.
     """
-    return run_node(NODE_NAME, serve, ros_arguments)
+    return run_node(NODE_NAME, managed(DAEMON, Serving), ros_arguments, overrides)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,16 @@
-"""A node as a program: how it begins, what it says of errors, and how it ends."""
+"""A node as a program: how it begins, what it says of errors, and how it ends.
+
+Nothing here needs rclpy before the node begins, so that its absence can be said in a sentence.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mosaico_ros.nodes.diagnostics import Status
+from mosaico_ros.nodes.parameters import ParameterSpec
 from mosaico_ros.nodes.stop_signals import StopSignals
 from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
 
@@ -16,6 +21,86 @@ NO_RCLPY = (
     'a node needs rclpy, which is not installed here: source a ROS 2 installation '
     "(. /opt/ros/<distro>/setup.bash), or install the wheels with `pip install 'mosaico_ros[ros]'`"
 )
+
+
+class Work:
+    """What a managed node does; the transitions of its life cycle call the methods.
+
+    A step that raises leaves the node unconfigured: `cleanup` is called, and it can be configured
+    again. See `mosaico_ros.nodes.lifecycle` for the threads.
+
+    Parameters
+    ----------
+    node
+        The rclpy node.
+    settings
+        Checked values of its parameter table.
+    stop
+        To be watched by whatever waits; ``stop.request(reason)`` ends the node.
+
+    Attributes
+    ----------
+    period
+        Seconds between two ticks.
+    exit_code
+        Of the process, if nothing was raised.
+    """
+
+    period = 0.2
+    exit_code = DONE
+
+    def __init__(self, node: Any, settings: Mapping[str, Any], stop: StopSignals) -> None:
+        self.node = node
+        self.settings = settings
+        self.stop = stop
+
+    def configure(self) -> None:
+        """Get ready."""
+
+    def activate(self) -> None:
+        """Begin; on an error, close what was opened here."""
+
+    def tick(self) -> None:
+        """Do what is to be done now and then while active."""
+
+    def deactivate(self) -> None:
+        """Pause so that :meth:`activate` can go on, with nothing lost."""
+
+    def cleanup(self) -> None:
+        """Let go of everything, whatever step was the last and even if that failed half way."""
+
+    def diagnose(self) -> Iterable[Status]:
+        """Say how it goes, in any state; called in the main thread."""
+        return ()
+
+
+def managed(
+    table: Sequence[ParameterSpec],
+    make: Callable[[Any, Mapping[str, Any], StopSignals], Work],
+) -> Callable[[Any, StopSignals], int]:
+    """Return what :func:`run_node` is to do for a work under the node's life cycle.
+
+    Parameters
+    ----------
+    table
+        Parameters of the node; ends with those of `MANAGED`.
+    make
+        Makes the work: its class.
+    """
+
+    def work(node: Any, stop: StopSignals) -> int:
+        from mosaico_ros.nodes.lifecycle import live
+        from mosaico_ros.nodes.node_parameters import declare
+
+        settings = declare(node, table)
+        return live(node, make(node, settings, stop), stop, settings)
+
+    return work
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """Return the exit code of a node that ends by an error."""
+    return WRONG_USE if isinstance(error, InvalidArgumentError) else FAILED
 
 
 def run_node(
@@ -45,6 +130,7 @@ def run_node(
             return _told(f'{NO_RCLPY} ({error})', FAILED)
         from rclpy.signals import SignalHandlerOptions
 
+        from mosaico_ros.nodes.lifecycle import ManagedNode
         from mosaico_ros.nodes.node_parameters import as_overrides
 
         try:
@@ -56,12 +142,10 @@ def run_node(
             return _told(f'cannot start the node: {error}', WRONG_USE)
         node = None
         try:
-            node = rclpy.create_node(name, parameter_overrides=as_overrides(overrides or {}))
+            node = ManagedNode(name, parameter_overrides=as_overrides(overrides or {}))
             return work(node, stop)
-        except InvalidArgumentError as error:
-            return _told(str(error), WRONG_USE)
         except MosaicoError as error:
-            return _told(str(error), FAILED)
+            return _told(str(error), exit_code_of(error))
         finally:
             if node is not None:
                 node.destroy_node()

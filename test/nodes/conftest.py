@@ -208,3 +208,66 @@ def robot(
         yield built
     finally:
         built.close()
+
+
+class Operator:
+    """Somebody who calls services of nodes and listens to topics, in an own ROS context."""
+
+    def __init__(self, domain: int) -> None:
+        import rclpy
+        from rclpy.context import Context
+        from rclpy.executors import SingleThreadedExecutor
+
+        self._context = Context()
+        rclpy.init(args=[], context=self._context, domain_id=domain)
+        self.node = rclpy.create_node(f'test_operator_{os.getpid()}', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+
+    def call(self, service: type[Any], name: str, **fields: Any) -> Any:
+        """Call a service and return the answer."""
+        client = self.node.create_client(service, name)
+        try:
+            assert client.wait_for_service(PATIENCE), f'nobody offers {name}'
+            future = client.call_async(service.Request(**fields))
+            self._executor.spin_until_future_complete(future, PATIENCE)
+            assert future.done(), f'no answer of {name}'
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def listen(self, message_type: type[Any], topic: str, qos: Any = 1000) -> list[Any]:
+        """Subscribe; what :meth:`wait` has received is in the list returned."""
+        heard: list[Any] = []
+        self.node.create_subscription(message_type, topic, heard.append, qos)
+        return heard
+
+    def wait(self, ready: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """Receive until `ready` returns something true; return that."""
+
+        def look() -> Any:
+            self._executor.spin_once(timeout_sec=0.05)
+            return ready()
+
+        return wait_for(look, what, patience)
+
+    def close(self) -> None:
+        import rclpy
+
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+
+@pytest.fixture
+def operator(
+    domain: int, monkeypatch: pytest.MonkeyPatch, ros_environment: dict[str, str]
+) -> Iterator[Operator]:
+    pytest.importorskip('rclpy')
+    for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR'):
+        monkeypatch.setenv(name, ros_environment[name])
+    built = Operator(domain)
+    try:
+        yield built
+    finally:
+        built.close()

@@ -44,6 +44,11 @@ class Counter:
         with self._lock:
             self._values[labels] = self._values.get(labels, 0) + amount
 
+    def value(self) -> float:
+        """Return the sum of all its series."""
+        with self._lock:
+            return sum(self._values.values())
+
     def lines(self) -> Iterator[str]:
         """Yield the samples."""
         with self._lock:

@@ -1,0 +1,28 @@
+"""Parameters that every managed node has; a node's own table ends with them."""
+
+from __future__ import annotations
+
+from mosaico_ros.nodes.parameters import ParameterSpec
+
+MANAGED = (
+    ParameterSpec(
+        'autostart',
+        True,
+        'Configure and activate at the start. False leaves that to the lifecycle services, for '
+        'example to a lifecycle manager that brings up nodes in order.',
+    ),
+    ParameterSpec(
+        'robot_id',
+        '',
+        'Name of the robot: the hardware id of diagnostics. Empty means the namespace of the '
+        'node, and the host name where it has none.',
+    ),
+    ParameterSpec(
+        'diagnostics_period_sec',
+        1.0,
+        'How often to publish on /diagnostics, seconds; aggregators take what is silent for some '
+        'seconds for stale.',
+        low=0.1,
+        high=3600.0,
+    ),
+)
