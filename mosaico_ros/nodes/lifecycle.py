@@ -31,6 +31,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -53,10 +54,26 @@ class ManagedNode(LifecycleNode):
         self._closing = False
         #: What the last transition that failed, failed of.
         self.failure: Exception | None = None
+        for service in self.services:
+            if service.srv_type is ChangeState:
+                service.callback = self._answering(service.callback)
 
     def take_up(self, work: Work, stop: StopSignals) -> None:
         """Have the transitions drive a work from now on."""
         self._work, self._stop = work, stop
+
+    def _answering(self, answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Answer also requests that the state does not allow: Jazzy's rclpy raises instead."""
+
+        def change_state(request: Any, response: Any) -> Any:
+            try:
+                return answer(request, response)
+            except RuntimeError as error:
+                self.get_logger().error(f'no such transition now: {error}')
+                response.success = False
+                return response
+
+        return change_state
 
     # --- transitions ----------------------------------------------------------------------------
 
@@ -226,7 +243,5 @@ def _serve(
             executor.spin()
         except ExternalShutdownException:
             return
-        except Exception:
-            # Jazzy raises here what Kilted answers: a request for a transition that the state
-            # does not allow. Nor is any other callback worth the end of the node.
+        except Exception:  # no callback is worth the end of the node
             tell(f'a callback failed:\n{traceback.format_exc()}')
