@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 from mosaico_ros.client.handlers.recording_handler import open_recording
@@ -23,6 +25,7 @@ from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map, default_
 from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
 from mosaico_ros.ros_bridge.definitions import Definition, find_definition
+from mosaico_ros.ros_bridge.provenance import SOURCE_NS
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
@@ -155,14 +158,14 @@ class ExtractedSource:
     _encoder: TopicEncoder
     _window: tuple[int | None, int | None]
 
-    def messages(self) -> Iterator[tuple[np.ndarray, Payloads]]:
-        """Yield record times (ns) and payloads in time order, a batch at a time."""
+    def messages(self) -> Iterator[tuple[np.ndarray, np.ndarray, Payloads]]:
+        """Yield record and publish times (ns) and payloads in time order, a batch at a time."""
         with self._handler.get_data_streamer(*self._window, sidecars=True) as streamer:
             for batch in streamer.batches():
                 times, payloads = self._encoder.encode(batch)
                 self._report.messages += len(payloads)
                 self._report.nbytes += int(payloads.lengths.sum())
-                yield times, payloads
+                yield times, _published(batch, times), payloads
 
 
 class ROSSequenceExtractor:
@@ -218,8 +221,8 @@ class ROSSequenceExtractor:
                 _remove(self.report.path)
             written = [source.written for source in sources]
             with bag_writer(self._format, self.report.path, written, self._distro) as bag:
-                for topics, times, payloads in _merged(sources):
-                    bag.write(topics, times, payloads)
+                for messages in _merged(sources):
+                    bag.write(*messages)
                     if self._progress is not None:
                         self._progress(self.report)
         return self.report
@@ -327,10 +330,13 @@ class ROSSequenceExtractor:
 
 def _merged(
     sources: list[ExtractedSource],
-) -> Iterator[tuple[np.ndarray, np.ndarray, list[Buffer]]]:
-    """Messages of all topics in time order, as many at a time as are sure to be next."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, list[Buffer]]]:
+    """Messages of all topics in time order, as many at a time as are sure to be next.
+
+    Yields their topics, record and publish times, and payloads.
+    """
     streams = [source.messages() for source in sources]
-    heads: dict[int, tuple[np.ndarray, Payloads, int]] = {}
+    heads: dict[int, tuple[np.ndarray, np.ndarray, Payloads, int]] = {}
     waiting = set(range(len(sources)))
     while True:
         for i in sorted(waiting):
@@ -340,23 +346,32 @@ def _merged(
         waiting = set()
         if not heads:
             return
-        limit = min(int(times[-1]) for times, _, _ in heads.values())
+        limit = min(int(times[-1]) for times, *_ in heads.values())
         stamps: list[np.ndarray] = []
         topics: list[np.ndarray] = []
         pieces: list[Buffer] = []
-        for i, (times, payloads, begin) in sorted(heads.items()):
+        for i, (times, published, payloads, begin) in sorted(heads.items()):
             end = int(np.searchsorted(times, limit, 'right'))
-            stamps.append(times[begin:end])
+            stamps.append(np.stack([times[begin:end], published[begin:end]]))
             topics.append(np.full(end - begin, i))
             pieces += [payloads[row] for row in range(begin, end)]
             if end == len(times):
                 del heads[i]
                 waiting.add(i)
             else:
-                heads[i] = times, payloads, end
-        joined = np.concatenate(stamps)
-        order = np.argsort(joined, kind='stable')
-        yield np.concatenate(topics)[order], joined[order], [pieces[row] for row in order.tolist()]
+                heads[i] = times, published, payloads, end
+        joined = np.concatenate(stamps, axis=1)
+        order = np.argsort(joined[0], kind='stable')
+        placed = [pieces[row] for row in order.tolist()]
+        yield np.concatenate(topics)[order], joined[0, order], joined[1, order], placed
+
+
+def _published(rows: pa.RecordBatch, times: np.ndarray) -> np.ndarray:
+    """When messages were published, shape (n,), ns; their record times where it is not known."""
+    if SOURCE_NS.name not in rows.schema.names:
+        return times
+    known = rows.column(SOURCE_NS.name)
+    return pc.coalesce(known, pa.array(times)).to_numpy(zero_copy_only=False)
 
 
 def _remove(path: Path) -> None:

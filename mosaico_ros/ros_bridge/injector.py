@@ -28,6 +28,7 @@ from mosaico_ros.protocol.errors import (
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
 from mosaico_ros.ros_bridge.ingest_plan import is_stored
 from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
+from mosaico_ros.ros_bridge.provenance import SOURCE_NS, source_column
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
 from mosaico_ros.ros_bridge.residual import Fidelity
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
@@ -304,6 +305,7 @@ class RosbagInjector:
                 serialization_format=(self._config.serialization_formats or {}).get(topic.msgtype),
                 topic=topic.name,
                 fidelity=Fidelity.BYTES if self._config.keep_raw else Fidelity.VALUES,
+                sidecars=(SOURCE_NS,),
             )
         except (NotFoundError, InvalidArgumentError) as error:
             lane.report.skipped = str(error)
@@ -404,7 +406,8 @@ class RosbagInjector:
             self._open_lane(session, lane)
         if lane.writer is not None and lane.writer.is_active:
             with lane.writer as writer:
-                batch = lane.decoder.decode(group.timestamps, group.payloads)
+                source = source_column(group.timestamps, group.published)
+                batch = lane.decoder.decode(group.timestamps, group.payloads, (source,))
                 # Daemons without sidecars take none.
                 writer.push_batch(batch.select(writer.schema.names))
                 self._note_times(report, group)

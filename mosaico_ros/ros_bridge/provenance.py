@@ -5,6 +5,7 @@ The ontology's schema has no place for them; the daemon serves them on request o
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.metadata import SIDECAR, SIDECAR_TRUE
@@ -26,6 +27,18 @@ PUBLISHER = _sidecar('ros_publisher', pa.binary())
 PUBLICATION = _sidecar('ros_publication', pa.int64())
 #: True for a latched message: published before the recording, fetched when it began.
 LATCHED = _sidecar('ros_latched', pa.bool_())
+
+
+def source_column(timestamps: np.ndarray, published: np.ndarray) -> pa.Array:
+    """`SOURCE_NS` of messages: null where the time of publication is the record time.
+
+    Parameters
+    ----------
+    timestamps, published
+        Both shape (n,), int64, ns.
+    """
+    return pa.array(published, mask=published == timestamps)
+
 
 #: What a live recording keeps of each message, in this order.
 PROVENANCE = (RECEIVE_NS, SOURCE_NS, CLOCK_NS, PUBLISHER, PUBLICATION, LATCHED)

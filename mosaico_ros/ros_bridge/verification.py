@@ -1,9 +1,9 @@
 """Whether a recording can be had back from the archive, so that the file may be deleted.
 
 Per topic, the payloads that come back are held against those of the recording by digests that do
-not depend on the order of messages with one time: the sum of a keyed hash over record time and
-bytes. A second digest is taken of the payloads in canonical form, which is equal where only
-padding or encapsulation differ.
+not depend on the order of messages with one time: the sum of a keyed hash over bytes and times, of
+the record and of publication. A second digest is taken of record times and payloads in canonical
+form, which is equal where only padding, encapsulation or times of publication differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mosaico_ros.ros_bridge.definitions import Definition, find_definition
 from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _BITS = 128
 
@@ -37,17 +37,21 @@ class Digest:
     canonical: int = 0
 
     def add(
-        self, times: np.ndarray, payloads: Sequence[memoryview], definition: Definition
+        self,
+        times: np.ndarray,
+        published: np.ndarray,
+        payloads: Sequence[memoryview],
+        definition: Definition,
     ) -> None:
         """Add messages of one topic."""
         self.messages += len(payloads)
         stamps = times.tolist()
-        self.raw = _sum(self.raw, stamps, payloads)
+        self.raw = _sum(self.raw, zip(stamps, published.tolist(), strict=True), payloads)
         encoder = PayloadEncoder(definition.tree, definition.wire)
         for part in PayloadDecoder(definition.tree, ros1=definition.ros1).decode(payloads):
             encoded = encoder.encode(part.column)
             rows = range(len(payloads)) if part.rows is None else part.rows.tolist()
-            self.canonical = _sum(self.canonical, [stamps[row] for row in rows], list(encoded))
+            self.canonical = _sum(self.canonical, [(stamps[row],) for row in rows], list(encoded))
 
 
 @dataclass
@@ -130,14 +134,15 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
 
         for group in bag.groups(known):
             digest = recorded.setdefault(group.topic, Digest())
-            digest.add(group.timestamps, list(group.payloads), definitions[group.topic])
+            definition = definitions[group.topic]
+            digest.add(group.timestamps, group.published, list(group.payloads), definition)
         verdict.problems += bag.problems
     restored: dict[str, Digest] = {}
     with ROSSequenceExtractor(config).opened() as sources:
         for source in sources:
             digest = restored.setdefault(source.written.name, Digest())
-            for times, payloads in source.messages():
-                digest.add(times, list(payloads), source.written.definition)
+            for times, published, payloads in source.messages():
+                digest.add(times, published, list(payloads), source.written.definition)
     for name, digest in recorded.items():
         back = restored.get(name, Digest())
         verdict.topics[name] = VerifiedTopic(
@@ -150,9 +155,9 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
     return verdict
 
 
-def _sum(total: int, stamps: Sequence[int], payloads: Sequence[memoryview]) -> int:
-    for stamp, payload in zip(stamps, payloads, strict=True):
-        key = stamp.to_bytes(8, 'little', signed=True)
+def _sum(total: int, stamps: Iterable[tuple[int, ...]], payloads: Sequence[memoryview]) -> int:
+    for times, payload in zip(stamps, payloads, strict=True):
+        key = b''.join(time.to_bytes(8, 'little', signed=True) for time in times)
         digest = blake2b(payload, digest_size=_BITS // 8, key=key).digest()
         total += int.from_bytes(digest, 'little')
     return total % (1 << _BITS)

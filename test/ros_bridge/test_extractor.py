@@ -320,3 +320,53 @@ def test_adapters_without_a_way_back_are_told(daemon, tmp_path):
     ingest(daemon, bag, 'one_way', adapter_overrides={'/wheel': TicksAdapter})
     with pytest.raises(InvalidArgumentError, match='by an adapter that is not registered'):
         extraction(daemon, tmp_path, 'one_way').run()
+
+
+def test_times_of_publication_come_back(daemon, tmp_path):
+    """Those that differ from the record time are kept, those that nobody knew are not made up."""
+    from mcap.reader import make_reader
+    from mcap.writer import Writer
+
+    def times(path: Path) -> dict[str, list[tuple[int, int]]]:
+        found: dict[str, list[tuple[int, int]]] = {}
+        with path.open('rb') as file:
+            for _, channel, message in make_reader(file).iter_messages():
+                found.setdefault(channel.topic, []).append(
+                    (message.log_time, message.publish_time)
+                )
+        return found
+
+    big = b'\0\1\0\0' + (70_000).to_bytes(4, 'little') + b'x' * 69_999 + b'\0'
+    small = b'\0\1\0\0\5\0\0\0word\0'
+    bag = tmp_path / 'p.mcap'
+    with bag.open('wb') as file:
+        writer = Writer(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data')
+        channels = {
+            name: writer.register_channel(name, 'cdr', schema)
+            for name in ('/early', '/equal', '/large', '/unknown')
+        }
+        for i in range(40):
+            at = 1_000_000 + i * 10
+            writer.add_message(channels['/early'], at, small, at - 7 * (i % 3))
+            writer.add_message(channels['/equal'], at, small, at)
+            writer.add_message(channels['/large'], at, big, at - 5)
+            writer.add_message(channels['/unknown'], at, small, 0)
+        writer.finish()
+    ingest(daemon, bag, 'published')
+    path = extraction(daemon, tmp_path, 'published').run().path
+    expected = times(bag)
+    expected['/unknown'] = [(log, log) for log, _ in expected['/unknown']]
+    assert times(next(path.glob('*.mcap'))) == expected
+    assert messages(path) == messages(bag)
+    with MosaicoClient.connect(daemon.host, daemon.port) as client:
+        topic = client.topic_handler('published', 'early')
+        assert 'ros_source_ns' not in topic.to_arrow().column_names  # on request only
+        with topic.get_data_streamer(sidecars=True) as streamer:
+            kept = [v for b in streamer.batches() for v in b.column('ros_source_ns').to_pylist()]
+    assert kept == [
+        None if log == published else published for log, published in expected['/early']
+    ]
+    verdict = verify(bag, ROSExtractorConfig(tmp_path, 'published', daemon.host, daemon.port))
+    assert verdict.equal_bytes

@@ -34,9 +34,9 @@ _FOOTER = struct.Struct('<BQQQI')
 #: Fixed part of a message record: opcode, length, channel, sequence, log and publish time.
 _MESSAGE_DTYPE = np.dtype(
     {
-        'names': ['opcode', 'length', 'channel', 'time'],
-        'formats': ['u1', '<u8', '<u2', '<i8'],
-        'offsets': [0, 1, 9, 15],
+        'names': ['opcode', 'length', 'channel', 'time', 'published'],
+        'formats': ['u1', '<u8', '<u2', '<i8', '<i8'],
+        'offsets': [0, 1, 9, 15, 23],
         'itemsize': 31,
     }
 )
@@ -327,8 +327,11 @@ class McapBag(Bag):
                 starts[mine] + _MESSAGE_DTYPE.itemsize,
                 heads['length'][mine].astype(np.int64) - _MESSAGE_HEAD,
             )
-            times = np.ascontiguousarray(heads['time'][mine])
-            yield from collector.add(channel.topic.name, times, payloads)
+            times = heads['time'][mine]
+            published = heads['published'][mine]
+            # Writers that do not know it are to repeat the record time; some leave it out.
+            published = np.where(published == 0, times, published)
+            yield from collector.add(channel.topic.name, times, payloads, published)
 
 
 def _head(chunk: np.ndarray, starts: np.ndarray) -> np.ndarray:

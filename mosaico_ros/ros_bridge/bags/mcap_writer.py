@@ -117,7 +117,13 @@ class McapWriter:
         self._counts[channel] = 0
         return channel
 
-    def write(self, channels: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+    def write(
+        self,
+        channels: np.ndarray,
+        times: np.ndarray,
+        payloads: Sequence[Buffer],
+        published: np.ndarray | None = None,
+    ) -> None:
         """Append messages in the order given.
 
         Parameters
@@ -125,9 +131,11 @@ class McapWriter:
         channels
             Id of the channel of each message, shape (n,).
         times
-            Record times, shape (n,), int64, in ns; also taken for the times of publication.
+            Record times, shape (n,), int64, in ns.
         payloads
             The messages, n of them.
+        published
+            Times of publication, as `times`; the record times where they are not known.
         """
         n = len(payloads)
         if n == 0:
@@ -137,7 +145,8 @@ class McapWriter:
         heads['opcode'] = 0x05
         heads['length'] = lengths + (_MESSAGE.itemsize - _RECORD.size)
         heads['channel'] = channels
-        heads['log_time'] = heads['publish_time'] = times
+        heads['log_time'] = times
+        heads['publish_time'] = times if published is None else published
         for channel, count in zip(*np.unique(channels, return_counts=True), strict=True):
             mine = np.flatnonzero(channels == channel)
             heads['sequence'][mine] = self._counts[int(channel)] + np.arange(count)

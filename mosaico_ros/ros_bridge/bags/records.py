@@ -53,13 +53,24 @@ class BagTopic:
 
 @dataclass(frozen=True)
 class MessageGroup:
-    """Messages of one topic, in recorded order; ``timestamps`` (n,), int64, ns, record time.
+    """Messages of one topic, in recorded order.
 
     Small payloads share a buffer, large ones are separate pieces of memory.
+
+    Attributes
+    ----------
+    topic : str
+        Its name.
+    timestamps, published : numpy.ndarray
+        Record times and times of publication, shape (n,), int64, ns; the same where the bag does
+        not tell them apart.
+    payloads : Payloads or list of memoryview
+        The messages.
     """
 
     topic: str
     timestamps: np.ndarray
+    published: np.ndarray
     payloads: Payloads | list[memoryview]
 
     @property
@@ -124,20 +135,26 @@ class Collector:
         self._bytes = 0
 
     def add(
-        self, topic: str, timestamps: np.ndarray, payloads: Payloads
+        self,
+        topic: str,
+        timestamps: np.ndarray,
+        payloads: Payloads,
+        published: np.ndarray | None = None,
     ) -> Iterator[MessageGroup]:
         """Take messages; yield the groups that are complete now.
 
+        Without times of publication those are the record times.
         Small payloads are copied together, so that the buffer (a chunk of the file) need not be
         kept for them; large ones stay where they lie if they are most of it.
         """
         nbytes = int(payloads.lengths.sum())
+        times = np.stack([timestamps, timestamps if published is None else published])
         pending = self._pending.setdefault(topic, _Pending())
         if nbytes >= _LARGE_BYTES * len(payloads):
             # One at a time: a chunk may hold more than a group should.
             for i, size in enumerate(payloads.lengths.tolist()):
                 pending.add_large(
-                    timestamps[i], payloads, i, keep=2 * nbytes >= len(payloads.buffer)
+                    times[:, i], payloads, i, keep=2 * nbytes >= len(payloads.buffer)
                 )
                 self._bytes += size
                 if pending.nbytes >= GROUP_BYTES:
@@ -145,7 +162,7 @@ class Collector:
                     pending = self._pending.setdefault(topic, _Pending())
         else:
             for piece in _pieces(payloads):
-                pending.add_small(timestamps[piece], payloads, piece)
+                pending.add_small(times[:, piece], payloads, piece)
                 self._bytes += int(payloads.lengths[piece].sum())
                 if pending.messages >= GROUP_MESSAGES or pending.nbytes >= GROUP_BYTES:
                     yield from self._flush(topic)
@@ -165,27 +182,30 @@ class Collector:
 
 
 class _Pending:
-    """Messages of one topic in the order of their arrival, small and large ones in turns."""
+    """Messages of one topic in the order of their arrival, small and large ones in turns.
+
+    Times are given in pairs, shape (2, n) or (2,): of the record, of publication.
+    """
 
     def __init__(self) -> None:
         self.messages = 0
         self.nbytes = 0
         self._runs: list[_Small | _Large] = []
 
-    def add_small(self, timestamps: np.ndarray, payloads: Payloads, piece: slice) -> None:
+    def add_small(self, times: np.ndarray, payloads: Payloads, piece: slice) -> None:
         lengths = payloads.lengths[piece]
         rows = Rows(payloads.buffer, payloads.offsets[piece], lengths)
         _, data = rows.cut(0, collapse(lengths))
         # A slice of a chunk would keep all of it alive.
         data = data if data.base is None else data.copy()
-        self._run(_Small).add(timestamps, lengths, data)
+        self._run(_Small).add(times, lengths, data)
         self.messages += len(lengths)
         self.nbytes += len(data)
 
-    def add_large(self, time: int, payloads: Payloads, i: int, *, keep: bool) -> None:
+    def add_large(self, times: np.ndarray, payloads: Payloads, i: int, *, keep: bool) -> None:
         start, size = int(payloads.offsets[i]), int(payloads.lengths[i])
         data = payloads.buffer[start : start + size]
-        self._run(_Large).add(time, (data if keep else data.copy()).data)
+        self._run(_Large).add(times, (data if keep else data.copy()).data)
         self.messages += 1
         self.nbytes += size
 
@@ -207,28 +227,30 @@ class _Small:
         self._lengths: list[np.ndarray] = []
         self._data: list[np.ndarray] = []
 
-    def add(self, timestamps: np.ndarray, lengths: np.ndarray, data: np.ndarray) -> None:
-        self._times.append(timestamps)
+    def add(self, times: np.ndarray, lengths: np.ndarray, data: np.ndarray) -> None:
+        self._times.append(times)
         self._lengths.append(lengths)
         self._data.append(data)
 
     def group(self, topic: str) -> MessageGroup:
         lengths = np.concatenate(self._lengths)
         payloads = Payloads(np.concatenate(self._data), np.cumsum(lengths) - lengths, lengths)
-        return MessageGroup(topic, np.concatenate(self._times), payloads)
+        times, published = np.concatenate(self._times, axis=1)
+        return MessageGroup(topic, times, published, payloads)
 
 
 class _Large:
     def __init__(self) -> None:
-        self._times: list[int] = []
+        self._times: list[np.ndarray] = []
         self._data: list[memoryview] = []
 
-    def add(self, time: int, data: memoryview) -> None:
-        self._times.append(time)
+    def add(self, times: np.ndarray, data: memoryview) -> None:
+        self._times.append(times)
         self._data.append(data)
 
     def group(self, topic: str) -> MessageGroup:
-        return MessageGroup(topic, np.array(self._times, np.int64), self._data)
+        times, published = np.stack(self._times, axis=1)
+        return MessageGroup(topic, times, published, self._data)
 
 
 RunT = TypeVar('RunT', _Small, _Large)

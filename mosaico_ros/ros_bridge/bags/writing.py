@@ -92,28 +92,39 @@ class BagWriter(ABC):
         self.counts = np.zeros(len(self.topics), np.int64)
         self.first, self.last = 2**63 - 1, 0
 
-    def write(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+    def write(
+        self,
+        topics: np.ndarray,
+        times: np.ndarray,
+        published: np.ndarray,
+        payloads: Sequence[Buffer],
+    ) -> None:
         """Append messages in the order given.
 
         Parameters
         ----------
         topics
             Place of each message's topic in the list given, shape (n,).
-        times
-            Record times, shape (n,), int64, in ns.
+        times, published
+            Record times, and those of publication, for which only MCAP has a place; shape (n,),
+            int64, in ns.
         payloads
             The messages, n of them.
         """
         if not len(times):
             return
-        self._append(topics, times, payloads)
+        self._append(topics, times, published, payloads)
         self.counts += np.bincount(topics, minlength=len(self.topics))
         self.first = min(self.first, int(times.min()))
         self.last = max(self.last, int(times.max()))
 
     @abstractmethod
     def _append(
-        self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]
+        self,
+        topics: np.ndarray,
+        times: np.ndarray,
+        published: np.ndarray,
+        payloads: Sequence[Buffer],
     ) -> None: ...
 
     @abstractmethod
@@ -182,8 +193,14 @@ class McapBagWriter(BagWriter):
         ]
         self._channels = np.array(channels, np.int64)
 
-    def _append(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
-        self._file.write(self._channels[topics], times, payloads)
+    def _append(
+        self,
+        topics: np.ndarray,
+        times: np.ndarray,
+        published: np.ndarray,
+        payloads: Sequence[Buffer],
+    ) -> None:
+        self._file.write(self._channels[topics], times, payloads, published)
 
     def _finish(self) -> None:
         information = self._information('mcap', self._name)
@@ -215,7 +232,13 @@ class SqliteBagWriter(BagWriter):
             for topic in topics
         ]
 
-    def _append(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+    def _append(
+        self,
+        topics: np.ndarray,
+        times: np.ndarray,
+        published: np.ndarray,
+        payloads: Sequence[Buffer],
+    ) -> None:
         for topic, time, payload in zip(topics.tolist(), times.tolist(), payloads, strict=True):
             self._writer.write(self._connections[topic], time, payload)
 
@@ -249,7 +272,13 @@ class Ros1BagWriter(BagWriter):
             for topic in topics
         ]
 
-    def _append(self, topics: np.ndarray, times: np.ndarray, payloads: Sequence[Buffer]) -> None:
+    def _append(
+        self,
+        topics: np.ndarray,
+        times: np.ndarray,
+        published: np.ndarray,
+        payloads: Sequence[Buffer],
+    ) -> None:
         for topic, time, payload in zip(topics.tolist(), times.tolist(), payloads, strict=True):
             self._writer.write(self._connections[topic], time, bytes(payload))
 
