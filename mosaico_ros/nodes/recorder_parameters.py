@@ -1,7 +1,8 @@
-"""The recorder's parameters."""
+"""The recorder's own parameters, with those of every node that captures topics."""
 
 from __future__ import annotations
 
+from mosaico_ros.nodes.capture_parameters import CAPTURE
 from mosaico_ros.nodes.parameters import ParameterSpec
 
 RECORDER = (
@@ -39,56 +40,13 @@ RECORDER = (
         low=0.1,
         high=3600.0,
     ),
-    ParameterSpec(
-        'topics',
-        (),
-        'Topics to record: names or globs ("/camera/*"). With no topics, regex or topic_types, '
-        'every visible topic is recorded.',
-    ),
-    ParameterSpec('regex', '', 'Record topics in whose name this expression is found.'),
-    ParameterSpec(
-        'topic_types', (), 'Record topics of these types ("sensor_msgs/msg/Imu") or globs.'
-    ),
-    ParameterSpec('exclude_topics', (), 'Names or globs never recorded.'),
-    ParameterSpec(
-        'exclude_regex', '', 'Topics in whose name this expression is found are not recorded.'
-    ),
-    ParameterSpec('exclude_topic_types', (), 'Types or globs over types never recorded.'),
-    ParameterSpec(
-        'include_hidden_topics',
-        False,
-        'Also record topics with a name token that starts with an underscore.',
-    ),
+    *CAPTURE,
     ParameterSpec(
         'duration_sec',
         0.0,
         'Stop by itself after this many seconds; 0 records until SIGINT or SIGTERM.',
         low=0.0,
         high=1e9,
-    ),
-    ParameterSpec(
-        'discovery_period_sec',
-        1.0,
-        'How often to look for new topics once the graph is quiet, seconds. In the first seconds '
-        'and after each change the recorder looks five times as often.',
-        low=0.05,
-        high=60.0,
-    ),
-    ParameterSpec(
-        'intake',
-        'drain',
-        'How messages are taken. "drain" empties all subscriptions with one thread and costs a '
-        'fraction of an executor; "callbacks" uses the documented rclpy interface, and is also '
-        'what happens by itself where rclpy does not offer the other.',
-        choices=('drain', 'callbacks'),
-    ),
-    ParameterSpec(
-        'drain_period_ms',
-        10.0,
-        'Pause between two rounds of the drain loop, milliseconds. Stamps come from the '
-        'middleware, so this does not blur them; the queues hold 0.2 s of any usual topic.',
-        low=1.0,
-        high=200.0,
     ),
     ParameterSpec(
         'flush_rows',
@@ -112,14 +70,6 @@ RECORDER = (
         'what a power cut can cost. Shorter costs more, in CPU here and in small chunks there.',
         low=0.1,
         high=3600.0,
-    ),
-    ParameterSpec(
-        'buffer_max_mb',
-        256.0,
-        'Memory for messages that wait for the daemon, MB. When it is full, new messages are '
-        'dropped and counted, rather than slowing down the robot.',
-        low=1.0,
-        high=65536.0,
     ),
     ParameterSpec(
         'report',
