@@ -7,6 +7,10 @@ excluded, connecting, reading, sending and finalizing included), so that CPU sec
 memory are its own. ``MOSAICO_PEER_PYTHON`` names the interpreter that has the published client;
 without it only this package is measured. The published side ingests ``--peer-seconds`` of the
 same recording (it is slow); ratios compare rates.
+
+Two floors run in the same rounds: ``iteration`` is rosbags handing out every payload of the bag,
+nothing else; ``raw put`` sends the same rows, made columns beforehand, to pyarrow's Flight server,
+which encodes the same Parquet (`daemon_put.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from daemon_get import serving
 
 ROOT = Path(__file__).parents[2]
 START_NS = 1_700_000_000_000_000_000
@@ -267,6 +273,50 @@ def ingest_published(path: str, sequence: str, port: int) -> None:
     _print_figures(begin, usage, None)
 
 
+def iterate(path: str, *_: object) -> None:
+    """Hand out every payload of a bag: what reading alone costs with the field's library."""
+    from rosbags.highlevel import AnyReader
+
+    usage, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    with AnyReader([Path(path)]) as reader:
+        count = sum(1 for _ in reader.messages())
+    _print_figures(begin, usage, count)
+
+
+def put_raw(folder: str, sequence: str, port: int) -> None:
+    """Send the rows of an ingested sequence to the peer of `daemon_put.py`, topic by topic."""
+    import pyarrow.flight as flight
+    from daemon_put import put
+
+    from mosaico_ros import MosaicoClient
+
+    server, peer_port = folder, int(os.environ['RAW_PUT_PORT'])
+    peer = flight.connect(f'grpc://127.0.0.1:{peer_port}')
+    uploads = []
+    with MosaicoClient.connect('127.0.0.1', port) as client:
+        handler = client.sequence_handler(sequence)
+        assert handler is not None
+        for number, name in enumerate(handler.topics):
+            topic = handler.get_topic_handler(name)
+            with topic.get_data_streamer(sidecars=True) as streamer:
+                batches = list(streamer.batches())
+            place = f'{server}/{sequence}_{number}_{os.getpid()}'
+            command = json.dumps({'folder': place, 'format': topic.serialization_format.value})
+            uploads.append((flight.FlightDescriptor.for_command(command), batches))
+    usage, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    for descriptor, batches in uploads:
+        put(peer, descriptor, batches)
+    _print_figures(begin, usage, sum(b.num_rows for _, batches in uploads for b in batches))
+
+
+SIDES = {
+    'here': ingest_here,
+    'published': ingest_published,
+    'iteration': iterate,
+    'raw put': put_raw,
+}
+
+
 def _print_figures(begin: float, before: Any, messages: int | None) -> None:
     wall = time.perf_counter() - begin
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -278,7 +328,7 @@ def _print_figures(begin: float, before: Any, messages: int | None) -> None:
 # --- the comparison -----------------------------------------------------------------------------
 
 
-def _run(python: str, side: str, bag: Path, sequence: str, port: int) -> dict[str, float]:
+def _run(python: str, side: str, source: Path, sequence: str, port: int) -> dict[str, float]:
     environment = dict(os.environ)
     if side == 'published':
         for name in ('LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'PYTHONPATH'):
@@ -286,7 +336,7 @@ def _run(python: str, side: str, bag: Path, sequence: str, port: int) -> dict[st
     else:
         environment['PYTHONPATH'] = str(ROOT)
     done = subprocess.run(
-        [python, __file__, f'--side={side}', str(bag), sequence, str(port)],
+        [python, __file__, f'--side={side}', str(source), sequence, str(port)],
         env=environment,
         capture_output=True,
         text=True,
@@ -338,12 +388,21 @@ def main() -> None:
         for side, (_, seconds) in sides.items():
             path = folder / f'{side}.{options.kind}'
             bags[side] = (path, write_bag(path, seconds, options.variant, options.kind))
+        for side in ('iteration', 'raw put'):
+            sides[side], bags[side] = sides['here'], bags['here']
         rates: dict[str, list[float]] = {side: [] for side in sides}
-        with daemon_process(folder / 'archive') as port:
+        with (
+            daemon_process(folder / 'archive') as port,
+            serving(str(ROOT / 'test/benchmarks/daemon_put.py'), '--peer') as (_, raw_port),
+        ):
+            os.environ['RAW_PUT_PORT'] = str(raw_port)
             for number in range(options.rounds):
                 for side, (python, _) in sides.items():
                     bag, count = bags[side]
-                    figures = _run(python, side, bag, f'{side}_{number}', port)
+                    # The raw put sends what was ingested in this round.
+                    sequence = f'{"here" if side == "raw put" else side}_{number}'
+                    source = folder if side == 'raw put' else bag
+                    figures = _run(python, side, source, sequence, port)
                     if figures['messages'] not in (None, count):
                         sys.exit(f'{side} stored {figures["messages"]} of {count} messages')
                     size = bag.stat().st_size / 1e6
@@ -357,6 +416,8 @@ def main() -> None:
                         flush=True,
                     )
     median = {side: statistics.median(values) for side, values in rates.items()}
+    for floor in ('iteration', 'raw put'):
+        print(f'{median["here"] / median[floor]:.2f} of {floor}')
     if peer:
         ratios = [a / b for a, b in zip(rates['here'], rates['published'], strict=True)]
         print(
@@ -368,7 +429,6 @@ def main() -> None:
 
 if __name__ == '__main__':
     if len(sys.argv) > 1 and sys.argv[1].startswith('--side='):
-        side = ingest_here if sys.argv[1] == '--side=here' else ingest_published
-        side(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        SIDES[sys.argv[1].removeprefix('--side=')](sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         main()
