@@ -16,10 +16,11 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
 
-import boto3
+import botocore.session
 import pyarrow as pa
 from botocore import exceptions
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from mosaico_ros.daemon.store.base import checked_key, describe_store, store_id_of
 from mosaico_ros.daemon.store.ranges import RangedSource, ReadPlan
@@ -35,6 +36,9 @@ from mosaico_ros.protocol.errors import (
 __all__ = ['S3Store']
 
 _log = logging.getLogger(__name__)
+
+# The descriptions of services take most of the time that a new client takes; they are read once.
+_descriptions = create_loader()
 
 _ATTEMPTS = 5
 _CONNECT_SECONDS, _READ_SECONDS = 5, 60
@@ -100,9 +104,10 @@ class S3Store:
         self.bucket = bucket
         self._where = f'{endpoint.rstrip("/") or "S3"}'
         with self.translated('opened'):
-            session = boto3.session.Session()
-            found = region or session.region_name
-            self.client: Any = session.client(
+            session = botocore.session.Session()
+            session.register_component('data_loader', _descriptions)
+            found = region or session.get_config_variable('region')
+            self.client: Any = session.create_client(
                 's3',
                 endpoint_url=endpoint or None,
                 region_name=found or ('us-east-1' if endpoint else None),
@@ -115,7 +120,7 @@ class S3Store:
                     max_pool_connections=2 * _READERS,
                     tcp_keepalive=True,
                     s3={'addressing_style': 'path' if endpoint else 'auto'},
-                    # Many servers refuse the checksums that boto3 adds on its own.
+                    # Many servers refuse the checksums that botocore adds on its own.
                     request_checksum_calculation='when_required',
                     response_checksum_validation='when_required',
                 ),
@@ -230,7 +235,7 @@ class S3Store:
                 size = content_range.rpartition('/')[2]
                 return data, int(size) if size.isdigit() else len(data)
             except UnavailableError as error:
-                # boto3 repeats requests, but not the reading of a body that breaks off.
+                # botocore repeats requests, but not the reading of a body that breaks off.
                 broke_off = isinstance(error.__cause__, _BROKEN_BODY)
                 if not broke_off or attempt == _ATTEMPTS - 1:
                     raise

@@ -12,7 +12,7 @@ import shutil
 import stat
 from pathlib import Path
 
-__all__ = ['Disk']
+__all__ = ['Disk', 'copy_living']
 
 _CATALOG = 'catalog.db'
 
@@ -61,13 +61,25 @@ class Disk:
                 self._write(entry, living / name, target / name)
             else:
                 (target / name).write_bytes(self._content.get(entry, b''))
-        # The log after the database: pages that move from one to the other are in both.
-        for name in (_CATALOG, f'{_CATALOG}-wal'):
-            if (living / name).exists():
-                shutil.copyfile(living / name, target / name)
+        _copy_catalog(living, target)
 
     def _hold(self, inode: int, descriptor: int) -> None:
         if inode in self._held:
             os.close(descriptor)
         else:
             self._held[inode] = descriptor
+
+
+def copy_living(root: Path, target: Path) -> None:
+    """Copy a folder as the end of all processes would leave it."""
+    shutil.copytree(root, target, ignore=shutil.ignore_patterns(f'{_CATALOG}*'))
+    for database in root.rglob(_CATALOG):
+        _copy_catalog(database.parent, target / database.parent.relative_to(root))
+
+
+def _copy_catalog(living: Path, target: Path) -> None:
+    # The log after the database: pages that move from one to the other are in both. The index
+    # of the log is made anew whenever nobody has it open.
+    for name in (_CATALOG, f'{_CATALOG}-wal'):
+        if (living / name).exists():
+            shutil.copy2(living / name, target / name)

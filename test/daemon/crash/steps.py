@@ -1,4 +1,4 @@
-"""Counts the durable steps of this process, and ends it before one of them.
+"""Watches the durable steps of this process, and holds it before each of them.
 
 A step is a file or folder synced, a name made, changed or removed, a request that changes the
 bucket, and a commit, which counts before and after. Python's audit events show every change of
@@ -30,44 +30,36 @@ class Steps:
     ----------
     root
         The folder of the archive.
-    stop_at
-        The step that never happens.
-    on_stop
-        Called then, with what has happened; must end the process.
+    before_step
+        Called before each step, with what is durable and what has happened; the steps of
+        other threads wait meanwhile.
 
     """
 
-    def __init__(
-        self, root: Path, stop_at: int, on_stop: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, root: Path, before_step: Callable[[Disk, dict[str, Any]], None]) -> None:
         self.disk = Disk(root)
         self._root = str(root)
-        self._stop_at = stop_at
-        self._on_stop = on_stop
+        self._before_step = before_step
         self._lock = threading.RLock()
-        self._seen = {'name': 0, 'sync': 0, 'commit': 0, 'nothing': 0}
-        self._stopping = False
+        self._commits = 0
         self._trail: list[str] = []
         sys.addaudithook(self._audit)
         self._wrap_sync()
         self._wrap_commit()
         self._wrap_requests()
 
-    def step(self, kind: str, what: str) -> None:
-        """Count a step that is about to happen, or end the process."""
+    def step(self, what: str) -> None:
+        """Note a step that is about to happen."""
         with self._lock:
-            if self._stopping:
-                return
-            if len(self._trail) + 1 == self._stop_at:
-                self.stop(what)
+            self.hold(what)
             self._trail.append(what)
-            self._seen[kind] += 1
+            self._commits += what == 'commit'
 
-    def stop(self, before: str) -> None:
-        """End the process now; other threads stand still at their next step."""
+    def hold(self, before: str) -> None:
+        """Let what is there now be examined."""
         with self._lock:
-            self._stopping = True
-            self._on_stop(self._seen | {'before': before, 'trail': self._trail})
+            point = {'step': len(self._trail) + 1, 'before': before, 'trail': self._trail[-6:]}
+            self._before_step(self.disk, point | {'commits': self._commits})
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _NAMES:
@@ -78,14 +70,14 @@ class Steps:
             if event == 'os.remove' and not os.path.lexists(path):
                 return
             if path.startswith(self._root):
-                self.step('name', f'{event} {path.removeprefix(self._root)}')
+                self.step(f'{event} {path.removeprefix(self._root)}')
 
     def _wrap_sync(self) -> None:
         fsync = os.fsync
 
         def synced(descriptor: int) -> None:
             path = os.readlink(f'/proc/self/fd/{descriptor}')
-            self.step('sync', f'fsync {path.removeprefix(self._root)}')
+            self.step(f'fsync {path.removeprefix(self._root)}')
             fsync(descriptor)
             with self._lock:
                 self.disk.synced(descriptor)
@@ -96,9 +88,9 @@ class Steps:
         commit = DefaultDialect.do_commit
 
         def committed(dialect: Any, connection: Any) -> None:
-            self.step('commit', 'commit')
+            self.step('commit')
             commit(dialect, connection)
-            self.step('nothing', 'after commit')
+            self.step('after commit')
 
         DefaultDialect.do_commit = committed  # type: ignore[method-assign]
 
@@ -109,7 +101,7 @@ class Steps:
 
         def called(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
             if operation.startswith(_REQUESTS):
-                self.step('name', f'{operation} {arguments.get("Key", "")}')
+                self.step(f'{operation} {arguments.get("Key", "")}')
             return call(client, operation, arguments)
 
         BaseClient._make_api_call = called

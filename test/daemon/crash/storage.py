@@ -1,22 +1,29 @@
-"""A new archive for each point, made by copying an empty one."""
+"""Archives to work on, and copies of them at a moment."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import uuid
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from disk import copy_living
+from sqlalchemy.engine import make_url
+
 from mosaico_ros.daemon.archive import Archive
+from mosaico_ros.daemon.catalog.tables import metadata
 from mosaico_ros.daemon.settings import Settings
 
 __all__ = ['Storage']
 
 
 class Storage:
-    """Where archives live that are stopped.
+    """Where archives live that are worked on and examined.
 
     Parameters
     ----------
@@ -34,8 +41,8 @@ class Storage:
         self._served = Path(self._remote.pop('objects', ''))
         self.remote = bool(remote)
         self.work = folder / 'work'
-        #: What a loss of power leaves of it.
-        self.durable = folder / 'durable'
+        #: What the world has told.
+        self.facts = folder / 'facts'
         self._base = folder / 'base'
         # Routines only as operations: what takes place must be the same each time.
         self.settings = Settings(
@@ -53,72 +60,119 @@ class Storage:
             os._exit(0)
         os.waitpid(child, 0)
 
-    def begin_point(self) -> None:
-        """Make the archive of the next point."""
-        self._changes: dict[str, Any] = {'data_dir': self.work / 'data'}
+    def begin(self) -> None:
+        """Make the archive to work on."""
+        changes: dict[str, Any] = {'data_dir': self.work / 'data'}
+        self.work.mkdir()
         if self.remote:
-            self.work.mkdir()
-            self._clone()
+            changes |= self._clone(self._remote['db_url'], self._remote['store_bucket'])
         else:
             shutil.copytree(self._base, self.work / 'data')
-        self.settings = replace(self.settings, **self._changes)
+        self.settings = replace(self.settings, **changes)
+        self._copied = self.settings
 
-    def end_point(self) -> None:
-        """Remove the archive."""
-        shutil.rmtree(self.work)
-        shutil.rmtree(self.durable, ignore_errors=True)
+    def copy_of(self, variant: str, step: int) -> Path:
+        """Return the folder of what is left before a step."""
+        return self._folder / f'{variant} {step}'
+
+    def digest_of(self, variant: str, step: int) -> bytes:
+        """Return a digest of all that is left but what was committed to the catalog."""
+        digest = hashlib.sha256()
+        roots = [self.work if self.remote else self.copy_of(variant, step)]
         if self.remote:
-            self._execute(f'DROP DATABASE {self._database} WITH (FORCE)')
+            roots.append(self._served / self.settings.store_bucket)
+        found = [(path.relative_to(root), path) for root in roots for path in root.rglob('*')]
+        for name, path in sorted(found):
+            digest.update(f'{name}\0'.encode())
+            if path.is_file() and not path.name.startswith('catalog.db'):
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.digest()
 
-    def settings_of(self, variant: str) -> Settings:
-        """Return the settings to open what is left with."""
-        work = self.durable if variant == 'power lost' else self.work
-        return replace(self.settings, data_dir=work / 'data')
-
-    def objects_of(self, variant: str) -> Path:
-        """Return the folder in which the objects that are left are files."""
+    def copy_living(self, step: int) -> None:
+        """Copy what others see of the archive: what is left if its process is killed."""
+        copy_living(self.work, self.copy_of('killed', step))
         if self.remote:
-            return self._served / self.settings.store_bucket
-        return self.settings_of(variant).store_dir
+            changes = self._clone(self.settings.db_url, self.settings.store_bucket)
+            self._copied = replace(self.settings, **changes)
+
+    def remove_copies(self, step: int) -> None:
+        """Remove what is left of the copies made at a step."""
+        for variant in ('killed', 'power lost'):
+            shutil.rmtree(self.copy_of(variant, step), ignore_errors=True)
+        if self._copied is not self.settings:
+            self._drop(self._copied)
+            self._copied = self.settings
+
+    def settings_of(self, variant: str, step: int) -> Settings:
+        """Return the settings to open a copy with."""
+        return replace(self._copied, data_dir=self.copy_of(variant, step) / 'data')
+
+    def objects_of(self, variant: str, step: int) -> Path:
+        """Return the folder in which the objects of a copy are files."""
+        if self.remote:
+            return self._served / self._copied.store_bucket
+        return self.settings_of(variant, step).store_dir
 
     def close(self) -> None:
         """Remove what is left."""
+        if self.remote:
+            self._drop(self.settings)
         shutil.rmtree(self._folder)
 
-    def _clone(self) -> None:
+    @cached_property
+    def _client(self) -> Any:
         import boto3
-        from sqlalchemy.engine import make_url
 
-        self._database = f'point_{uuid.uuid4().hex}'
-        source = make_url(self._remote['db_url'])
-        self._execute(f'CREATE DATABASE {self._database} TEMPLATE {source.database}')
-        url = source.set(database=self._database)
-        bucket = self._database.replace('_', '-')
-        client = boto3.client(
+        return boto3.client(
             's3',
             endpoint_url=self._remote['store_endpoint'],
             aws_access_key_id=self._remote['store_access_key'],
             aws_secret_access_key=self._remote['store_secret_key'],
             region_name='us-east-1',
         )
-        client.create_bucket(Bucket=bucket)
-        base = self._served / self._remote['store_bucket']
-        for path in (path for path in base.rglob('*') if path.is_file()):
-            client.put_object(
-                Bucket=bucket, Key=str(path.relative_to(base)), Body=path.read_bytes()
-            )
-        client.close()
-        self._changes |= {
-            'db_url': url.render_as_string(hide_password=False),
-            'store_bucket': bucket,
-        }
+
+    def _clone(self, db_url: str, store_bucket: str) -> dict[str, str]:
+        """Copy a database and a bucket that may be in use; return the settings that changed."""
+        name = f'point_{uuid.uuid4().hex}'
+        empty = make_url(self._remote['db_url'])
+        self._execute(f'CREATE DATABASE {name} TEMPLATE {empty.database}')
+        url = empty.set(database=name).render_as_string(hide_password=False)
+        if db_url != self._remote['db_url']:
+            _copy_rows(db_url, url)
+        bucket = name.replace('_', '-')
+        self._client.create_bucket(Bucket=bucket)
+        objects = self._served / store_bucket
+        for path in (path for path in objects.rglob('*') if path.is_file()):
+            key = str(path.relative_to(objects))
+            self._client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+        return {'db_url': url, 'store_bucket': bucket}
+
+    def _drop(self, settings: Settings) -> None:
+        self._execute(f'DROP DATABASE {make_url(settings.db_url).database} WITH (FORCE)')
 
     def _execute(self, statement: str) -> None:
-        import psycopg
-        from sqlalchemy.engine import make_url
-
         server = make_url(self._remote['db_url']).set(database='postgres')
         with psycopg.connect(
             server.render_as_string(hide_password=False), autocommit=True
         ) as connection:
             connection.execute(statement)
+
+
+def _copy_rows(source: str, target: str) -> None:
+    """Make a database with the same tables hold what was committed to another one."""
+    names = [table.name for table in metadata.sorted_tables]
+    with psycopg.connect(source) as old, psycopg.connect(target) as new:
+        old.execute("SET LOCAL lock_timeout = '10s'")
+        old.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+        new.execute('SET LOCAL session_replication_role = replica')  # in any order
+        new.execute(f'TRUNCATE {", ".join(names)}')
+        for name in names:
+            with (
+                old.cursor().copy(f'COPY {name} TO STDOUT') as rows,
+                new.cursor().copy(f'COPY {name} FROM STDIN') as copied,
+            ):
+                for row in rows:
+                    copied.write(row)
+        for name, last in old.execute('SELECT sequencename, last_value FROM pg_sequences'):
+            if last is not None:
+                new.execute('SELECT setval(%s::regclass, %s)', (name, last))

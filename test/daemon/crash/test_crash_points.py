@@ -55,10 +55,13 @@ def stop_everywhere() -> Iterator[Callable[..., dict[str, Any]]]:
     assert process.stdout is not None
 
     def ask(
-        operation: str, remote: dict[str, Any] | None = None, defect: str | None = None
+        operation: str,
+        remote: dict[str, Any] | None = None,
+        defect: str | None = None,
+        fault: str | None = None,
     ) -> dict[str, Any]:
-        job: dict[str, Any] = {'operation': operation, 'remote': remote, 'defect': defect}
-        job['folder'] = str(folder / operation)
+        job: dict[str, Any] = {'operation': operation, 'remote': remote}
+        job |= {'defect': defect, 'fault': fault, 'folder': str(folder / operation)}
         (folder / operation).mkdir()
         process.stdin.write(json.dumps(job) + '\n')
         process.stdin.flush()
@@ -118,5 +121,5 @@ def test_s3_and_postgresql(stop_everywhere, remote, operation):
     ],
 )
 def test_a_planted_defect_is_found(stop_everywhere, defect, operation, fault):
-    wrong = stop_everywhere(operation, defect=defect)['wrong']
+    wrong = stop_everywhere(operation, defect=defect, fault=fault)['wrong']
     assert any(fault in text for text in wrong), wrong

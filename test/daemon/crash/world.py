@@ -1,8 +1,8 @@
 """An archive in a process that will be stopped, and what it has told about itself by then.
 
-Facts go to a pipe, one JSON line each: ``[verb, argument]`` before a call, ``["done", result]``
-after it has returned, ``["durable", [topic, rows]]`` for each acknowledgement. A pipe survives
-the process; so what was acknowledged is known whatever happens.
+Facts go to a file, one JSON line each: ``[verb, argument]`` before a call, ``["done", result]``
+after it has returned, ``["durable", [topic, rows]]`` for each acknowledgement. How long the file
+was at a step is what was acknowledged by then.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class World:
     settings
         Where the archive is.
     facts
-        Descriptor of the pipe.
+        Descriptor of the file, opened for appending.
     enumerate_from_here
         Called when the preparation has ended.
 
