@@ -7,7 +7,6 @@ import os
 import shutil
 import uuid
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy.engine import make_url
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.catalog.tables import metadata
 from mosaico_ros.daemon.settings import Settings
+from mosaico_ros.daemon.store.s3 import S3Store
 
 __all__ = ['Storage']
 
@@ -44,6 +44,13 @@ class Storage:
         #: What the world has told.
         self.facts = folder / 'facts'
         self._base = folder / 'base'
+        if remote:  # before all forks, which then need not read what botocore reads at first
+            self._client = S3Store(
+                remote['store_bucket'],
+                endpoint=remote['store_endpoint'],
+                access_key=remote['store_access_key'],
+                secret_key=remote['store_secret_key'],
+            ).client
         # Routines only as operations: what takes place must be the same each time.
         self.settings = Settings(
             data_dir=self._base,
@@ -118,18 +125,6 @@ class Storage:
         if self.remote:
             self._drop(self.settings)
         shutil.rmtree(self._folder)
-
-    @cached_property
-    def _client(self) -> Any:
-        import boto3
-
-        return boto3.client(
-            's3',
-            endpoint_url=self._remote['store_endpoint'],
-            aws_access_key_id=self._remote['store_access_key'],
-            aws_secret_access_key=self._remote['store_secret_key'],
-            region_name='us-east-1',
-        )
 
     def _clone(self, db_url: str, store_bucket: str) -> dict[str, str]:
         """Copy a database and a bucket that may be in use; return the settings that changed."""
