@@ -33,6 +33,8 @@ ALIASES: dict[str, str] = {
     'bridges': '',
     'bridges.ros': 'ros_bridge',
     'bridges.ros.data_ontology': 'models.ros',
+    'bridges.topic_status': 'ros_bridge.loader',
+    'bridges.base_schema_metadata': 'ros_bridge.schema_metadata',
 }
 
 

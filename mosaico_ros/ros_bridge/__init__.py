@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         register_default_adapter as register_default_adapter,
     )
     from mosaico_ros.ros_bridge.bags.writing import BagFormat as BagFormat
+    from mosaico_ros.ros_bridge.bridge import ROSBridge as ROSBridge
     from mosaico_ros.ros_bridge.extractor import (
         ExtractionReport as ExtractionReport,
         ROSExtractorConfig as ROSExtractorConfig,
@@ -29,8 +30,14 @@ if TYPE_CHECKING:
         RosbagInjector as RosbagInjector,
         ROSInjectionConfig as ROSInjectionConfig,
     )
+    from mosaico_ros.ros_bridge.loader import (
+        MosaicoToROSLoader as MosaicoToROSLoader,
+        ROSLoader as ROSLoader,
+        TopicStatus as TopicStatus,
+    )
     from mosaico_ros.ros_bridge.registry import ROSTypeRegistry as ROSTypeRegistry
     from mosaico_ros.ros_bridge.ros_message import ROSHeader as ROSHeader, ROSMessage as ROSMessage
+    from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata as RosSchemaMetadata
     from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder as TopicDecoder
 
 _MODULES = {
@@ -41,6 +48,7 @@ _MODULES = {
     'ROSAdapterBase': '.adapter_base',
     'register_default_adapter': '.adapter_base',
     'BagFormat': '.bags.writing',
+    'ROSBridge': '.bridge',
     'ExtractionReport': '.extractor',
     'ROSExtractorConfig': '.extractor',
     'ROSSequenceExtractor': '.extractor',
@@ -48,9 +56,13 @@ _MODULES = {
     'InjectionStatus': '.injector',
     'ROSInjectionConfig': '.injector',
     'RosbagInjector': '.injector',
+    'MosaicoToROSLoader': '.loader',
+    'ROSLoader': '.loader',
+    'TopicStatus': '.loader',
     'ROSTypeRegistry': '.registry',
     'ROSHeader': '.ros_message',
     'ROSMessage': '.ros_message',
+    'RosSchemaMetadata': '.schema_metadata',
     'TopicDecoder': '.topic_decoder',
 }
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
+from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.definitions import full_name
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
+from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rosbags.typesys.store import Typestore
 
-    from mosaico_ros.models import Message, Serializable
+    from mosaico_ros.models import Header, Message, Serializable
 
 OntologyT = TypeVar('OntologyT', bound='Serializable')
 AdapterT = TypeVar('AdapterT', bound='type[ROSAdapterBase[Any]]')
@@ -24,7 +26,7 @@ _registered: dict[str, type[ROSAdapterBase[Any]]] = {}
 class ROSAdapterBase(Generic[OntologyT]):
     """Translates one ROS type (or several alike) to one ontology type.
 
-    Subclasses set the class attributes and implement `from_dict`.
+    Subclasses set the class attributes and implement `from_dict`, and `to_ros` for the way back.
 
     Attributes
     ----------
@@ -39,6 +41,7 @@ class ROSAdapterBase(Generic[OntologyT]):
     ros_msgtype: ClassVar[str | tuple[str, ...]] = ()
     __mosaico_ontology_type__: ClassVar[type[Any]]
     _REQUIRED_KEYS: ClassVar[tuple[str, ...]] = ()
+    __is_default_adapter__: ClassVar[bool] = False
 
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> OntologyT:
@@ -82,6 +85,35 @@ class ROSAdapterBase(Generic[OntologyT]):
         raise NotImplementedError(f'{cls.__name__} has no to_ros()')
 
     @classmethod
+    def to_native(cls, mosaico_data: Message | OntologyT, **kwargs: Any) -> Any:
+        """Build the ROS message of an ontology object, or of what a message holds."""
+        return cls.to_ros(mosaico_data, **kwargs)  # type: ignore[arg-type]
+
+    @classmethod
+    def unpack_mosaico_msg(cls, mosaico_msg: Message | OntologyT) -> tuple[OntologyT, Header]:
+        """The ontology object that a message holds, or that is given itself, and its header.
+
+        Without a header, one of time zero and no frame is made.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If it is not of the adapter's ontology type.
+        """
+        from mosaico_ros.models import Header, Message, Time
+
+        kind = cls.ontology_data_type()
+        data = mosaico_msg.data if isinstance(mosaico_msg, Message) else mosaico_msg
+        if not isinstance(data, kind):
+            raise InvalidArgumentError(
+                f'{cls.__name__} makes messages of {kind.__name__}, not of {type(data).__name__}'
+            )
+        header = getattr(data, 'header', None)
+        if header is None:
+            header = Header(frame_id='', timestamp=Time(seconds=0, nanoseconds=0))
+        return data, header
+
+    @classmethod
     def has_way_back(cls) -> bool:
         """Whether `to_ros` is implemented."""
         return cls.to_ros.__func__ is not ROSAdapterBase.to_ros.__func__  # type: ignore[attr-defined]
@@ -91,6 +123,42 @@ class ROSAdapterBase(Generic[OntologyT]):
         """Full names of the types accepted."""
         names = cls.ros_msgtype
         return tuple(map(full_name, (names,) if isinstance(names, str) else names))
+
+    @classmethod
+    def ros_msg_type(cls) -> str | tuple[str, ...]:
+        """What `ros_msgtype` says."""
+        return cls.ros_msgtype
+
+    @classmethod
+    def get_default_ros_msg(cls) -> str:
+        """The first of the types accepted."""
+        return cls.ros_msg_types()[0]
+
+    @classmethod
+    def is_rosmsg_type_valid(cls, type_to_validate: str) -> bool:
+        """Whether a type is one of those accepted."""
+        return full_name(type_to_validate) in cls.ros_msg_types()
+
+    @classmethod
+    def schema_metadata(
+        cls, typestore: Typestore, ros_msg_type: str, ros_version: int
+    ) -> dict[str, Any] | None:
+        """Facts about a message type, as they stand in the metadata of topics.
+
+        Returns
+        -------
+        dict or None
+            Below ``_ros_`` its name, and if the type store has it, constants and definition text;
+            None for a type that the adapter does not accept.
+        """
+        if not cls.is_rosmsg_type_valid(ros_msg_type):
+            return None
+        found = RosSchemaMetadata(msgtype=ros_msg_type)
+        if ros_msg_type in typestore.fielddefs:
+            text, _ = typestore.generate_msgdef(ros_msg_type, ros_version=ros_version)
+            constants = typestore.fielddefs[ros_msg_type][0]
+            found.update(enums={name: value for name, _, value in constants}, msgdef=text)
+        return found.to_dict()
 
     @classmethod
     def ontology_data_type(cls) -> type[OntologyT]:
@@ -134,7 +202,7 @@ def register_default_adapter(adapter: Any = None, *, is_default: bool = False) -
                     remedy='use adapter_overrides to choose another adapter for a topic',
                 )
         _registered.update(dict.fromkeys(cls.ros_msg_types(), cls))
-        cls.__is_default_adapter__ = is_default  # type: ignore[attr-defined]
+        cls.__is_default_adapter__ = is_default
         return cls
 
     return register if adapter is None else register(adapter)
@@ -143,3 +211,18 @@ def register_default_adapter(adapter: Any = None, *, is_default: bool = False) -
 def registered_adapter(msgtype: str) -> type[ROSAdapterBase[Any]] | None:
     """Adapter that a user registered for a message type."""
     return _registered.get(msgtype)
+
+
+def registered_adapters() -> dict[str, type[ROSAdapterBase[Any]]]:
+    """Adapters that users registered, by message type."""
+    return dict(_registered)
+
+
+def default_adapter(tag: str) -> type[ROSAdapterBase[Any]] | None:
+    """Adapter that a user registered as the one for an ontology type."""
+    for adapter in _registered.values():
+        if adapter.__is_default_adapter__ and same_tag(
+            adapter.ontology_data_type().ontology_tag(), tag
+        ):
+            return adapter
+    return None

@@ -17,24 +17,19 @@ from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 from mosaico_ros.client.handlers.recording_handler import open_recording
 from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
-from mosaico_ros.protocol.fingerprint import fingerprint
-from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
-from mosaico_ros.protocol.tags import same_tag
-from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase, registered_adapter
-from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map, default_map
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
 from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
-from mosaico_ros.ros_bridge.definitions import Definition, find_definition
 from mosaico_ros.ros_bridge.provenance import SOURCE_NS
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
+from mosaico_ros.ros_bridge.way_back import way_back
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
 
     from mosaico_ros.client.handlers.recording_handler import RecordedTopicHandler
-    from mosaico_ros.models import Serializable
 
 _log = get_logger(__name__)
 
@@ -265,7 +260,7 @@ class ROSSequenceExtractor:
         self.report.topics[handler.name] = report
         about = handler.user_metadata.get('_ros_', {})
         try:
-            definition, way = self._definition(handler, about, distro)
+            definition, way = way_back(handler, distro, self._registry.definitions(distro))
             target = definition.for_ros(1 if self._format is BagFormat.ROS1 else 2)
         except (MosaicoError, KeyError) as error:
             report.skipped = str(error)
@@ -281,51 +276,6 @@ class ROSSequenceExtractor:
             encoder = TopicEncoder(target, None, adapter=way, recorded=recorded)
         window = (self._config.start_timestamp_ns, self._config.end_timestamp_ns)
         return ExtractedSource(WrittenTopic(name, target, qos), report, handler, encoder, window)
-
-    def _definition(
-        self, handler: RecordedTopicHandler, about: dict[str, Any], distro: Any
-    ) -> tuple[Definition, ColumnMap | type[ROSAdapterBase[Any]] | None]:
-        """Message type of a topic, and what made its rows of messages."""
-        msgtype = about.get('msgtype')
-        if msgtype is None:
-            found = default_map(handler.ontology_tag)
-            if found is None:
-                raise InvalidArgumentError(
-                    f'no message type is known for {handler.ontology_tag}',
-                    remedy='it was not made by ROS; export it as parquet',
-                )
-            return find_definition(found.msgtype, distro=distro), found
-        definition = find_definition(
-            msgtype,
-            about.get('msgdef'),
-            distro=distro,
-            ros1=about.get('serialization') == 'ros1',
-            extra=self._registry.definitions(distro),
-        )
-        stored = fingerprint(handler.ontology_schema)
-
-        def made(ontology: type[Serializable]) -> bool:
-            tagged = same_tag(ontology.ontology_tag(), handler.ontology_tag)
-            return tagged and ontology.fingerprint() == stored
-
-        adapter = registered_adapter(definition.msgtype)
-        if adapter is not None and made(adapter.ontology_data_type()):
-            if not adapter.has_way_back():
-                raise InvalidArgumentError(
-                    f'its adapter {adapter.__name__} has no to_ros', remedy='implement it'
-                )
-            return definition, adapter
-        found = column_map(definition.msgtype)
-        if found is not None and made(found.ontology_type):
-            return definition, found
-        derived = {field.name for field in handler.ontology_schema}
-        if not {name for name, _ in definition.tree.members} <= derived | {TIMESTAMP_COLUMN}:
-            raise InvalidArgumentError(
-                f'{handler.ontology_tag} was made of {definition.msgtype} by an adapter that is '
-                'not registered',
-                remedy='export it by a program that imports the adapter',
-            )
-        return definition, None
 
 
 def _merged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,19 +16,15 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase, registered_adapter
+from mosaico_ros.ros_bridge.adapters.column_adapter import ColumnAdapter, rows_of
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map
 from mosaico_ros.ros_bridge.adapters.vocabulary import convert
-from mosaico_ros.ros_bridge.cdr.columns import (
-    Column,
-    Group,
-    derived_array,
-    derived_type,
-    number_array,
-)
+from mosaico_ros.ros_bridge.cdr.columns import Column, Group, derived_type
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, padding, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
+from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 
 if TYPE_CHECKING:
@@ -108,9 +104,12 @@ class TopicDecoder:
         self._payloads = PayloadDecoder(self.definition.tree, ros1=ros1)
         self._untranslated: Counter[str] = Counter()
         self._adapter = adapter or registered_adapter(self.definition.msgtype)
-        self._map = None if self._adapter else self._bound_map()
+        found = column_map(self.definition.msgtype)
+        if self._adapter is not None and issubclass(self._adapter, ColumnAdapter):
+            found = self._adapter.column_map(self.definition.msgtype)
+            self._adapter = None if found else self._adapter
+        self._map = None if self._adapter else self._bound(found)
         self.ontology_type = self._choose_type(serialization_format)
-        self._struct: pa.StructType = self.ontology_type.arrow_struct()
         self._fidelity = fidelity
         self._sidecars = tuple(sidecars)
         self._encoder = TopicEncoder(self.definition, self._map)
@@ -150,7 +149,7 @@ class TopicDecoder:
         }
         if self.definition.type_hash is not None:
             described['type_hash'] = self.definition.type_hash
-        return {'_ros_': described}
+        return RosSchemaMetadata(**described).to_dict()
 
     def decode(
         self,
@@ -207,13 +206,8 @@ class TopicDecoder:
         if self._adapter is not None:
             batch, index = self._translated(times, part.column, index)
         else:
-            if self._map is not None:
-                rows = self._map.word.emit(_whole(part.column), self._struct)
-            else:
-                rows = derived_array(part.column, self._struct)
-            stamps = number_array(times[index], pa.int64())
-            columns = [stamps, *(rows.field(i) for i in range(self._struct.num_fields))]
-            batch = pa.RecordBatch.from_arrays(columns, schema=writer_schema(self.ontology_type))
+            members = _whole(part.column)
+            batch = rows_of(times[index], members, self._map, self.ontology_type)
         if self._fidelity is not Fidelity.COLUMNS:
             batch = batch.append_column(RESIDUAL, self._residuals(batch, part, index, payloads))
         for sidecar, column in zip(self._sidecars, beside, strict=True):
@@ -259,17 +253,33 @@ class TopicDecoder:
         Returns the rows, and which payload each of them was.
         """
         assert self._adapter is not None
-        kind = _listed(derived_type(self.definition.tree))
-        constants = self.definition.constants
         messages, translated = [], []
-        for i, row in zip(index.tolist(), convert(column, kind).to_pylist(), strict=True):
+        for i, row in self._dicts(column, index):
             try:
-                message = ROSMessage(int(times[i]), self.topic, self.msgtype, row, constants)
-                messages.append(self._adapter.translate(message))
+                messages.append(self._adapter.translate(self._message(int(times[i]), row)))
                 translated.append(i)
             except Exception as error:
                 self._untranslated[str(error)] += 1
         return encode(self.ontology_type, messages), np.array(translated, np.int64)
+
+    def messages(
+        self, timestamps_ns: np.ndarray, payloads: Sequence[Buffer] | Payloads
+    ) -> Iterator[tuple[int, ROSMessage]]:
+        """Yield the messages of payloads, and the place of each in them.
+
+        Parameters are those of `decode`; payloads that cannot be decoded are counted.
+        """
+        for part in self._payloads.decode(payloads):
+            index = np.arange(len(timestamps_ns)) if part.rows is None else part.rows
+            for i, row in self._dicts(part.column, index):
+                yield i, self._message(int(timestamps_ns[i]), row)
+
+    def _dicts(self, column: Column, index: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+        kind = _listed(derived_type(self.definition.tree))
+        return zip(index.tolist(), convert(column, kind).to_pylist(), strict=True)
+
+    def _message(self, time: int, row: dict[str, Any]) -> ROSMessage:
+        return ROSMessage(time, self.topic, self.msgtype, row, self.definition.constants)
 
     def _choose_type(self, serialization_format: SerializationFormat | None) -> type[Serializable]:
         if self._adapter is not None:
@@ -278,9 +288,8 @@ class TopicDecoder:
             return self._map.ontology_type
         return _derived_class(self.definition, serialization_format)
 
-    def _bound_map(self) -> ColumnMap | None:
-        """The built-in map, if it fits the definition at hand (types change between releases)."""
-        found = column_map(self.definition.msgtype)
+    def _bound(self, found: ColumnMap | None) -> ColumnMap | None:
+        """The map, if it fits the definition at hand (types change between releases)."""
         if found is None:
             return None
         probe = PayloadDecoder(self.definition.tree).empty()

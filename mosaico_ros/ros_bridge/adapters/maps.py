@@ -73,16 +73,35 @@ def column_map(msgtype: str) -> ColumnMap | None:
     return _declared(package).get(msgtype)
 
 
+def column_maps(msgtype: str) -> list[ColumnMap]:
+    """All maps of a message type: that which is used unasked first, then those to choose."""
+    found = column_map(msgtype)
+    return [*([] if found is None else [found]), *_to_choose().get(msgtype, [])]
+
+
+@cache
+def _to_choose() -> dict[str, list[ColumnMap]]:
+    from mosaico_ros.ros_bridge.adapters.point_clouds import MAPS
+
+    found: dict[str, list[ColumnMap]] = {}
+    for one in MAPS:
+        found.setdefault(one.msgtype, []).append(one)
+    return found
+
+
+def ontology_maps(tag: str) -> list[ColumnMap]:
+    """All maps to an ontology class, those to choose included."""
+    declared = [column_map(name) for name in mapped_types()]
+    chosen = [one for maps in _to_choose().values() for one in maps]
+    return [m for m in (*declared, *chosen) if m is not None and same_tag(m.ontology, tag)]
+
+
 def default_map(tag: str) -> ColumnMap | None:
     """Map by which rows that no ROS message made become messages; None if there is none.
 
     Of several for one ontology class the stamped one: rows of the archive have headers.
     """
-    fitting = [
-        found
-        for name in mapped_types()
-        if (found := column_map(name)) is not None and same_tag(found.ontology, tag)
-    ]
+    fitting = ontology_maps(tag)
     stamped = [found for found in fitting if found.msgtype.endswith('Stamped')]
     plain = [found for found in stamped if 'WithCovariance' not in found.msgtype]
     return next(iter(plain or stamped or fitting), None)
