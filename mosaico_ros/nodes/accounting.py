@@ -6,70 +6,45 @@ Nothing here is estimated. Where the middleware gives no way to know about losse
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-
-@dataclass
-class SequenceGaps:
-    """Count the messages missing between those received, by the publisher's own numbering.
-
-    rmw numbers publications per publisher. Kilted and newer say which publisher a message
-    comes from (`publisher` below); Iron and Jazzy number without naming the publisher, which
-    is exact as long as there is one per topic; Humble does not number at all. What was
-    published before the first message received is not a loss, and a loss shows only when a
-    later message arrives. A number seen before is a repeated latched message, not news: a
-    publisher's messages never overtake each other.
-    """
-
-    _next: dict[Hashable, int] = field(default_factory=dict)
-    _lost: int = 0
-    _numbered: bool = False
-    _ambiguous: bool = False
-
-    def saw(self, number: int | None, publisher: Hashable) -> None:
-        """Note the arrival of publication `number` of `publisher` (None: the rmw names none)."""
-        if number is None:
-            return
-        self._numbered = True
-        expected = self._next.get(publisher)
-        if expected is None or number >= expected:
-            if expected is not None:
-                self._lost += number - expected
-            self._next[publisher] = number + 1
-
-    def several_publishers(self) -> None:
-        """Note that a topic has more than one publisher, so that unnamed numbers mean nothing."""
-        self._ambiguous = True
-
-    @property
-    def lost(self) -> int | None:
-        """Messages lost in transport so far, or None where that cannot be known."""
-        if not self._numbered or (self._ambiguous and None in self._next):
-            return None
-        return self._lost
+from mosaico_ros.nodes.publications import Publications
 
 
 @dataclass(frozen=True)
 class TopicReport:
     """The account of one topic at one moment.
 
+    What was received is stored, throttled, thinned, dropped, paused, malformed or still on its
+    way; every message is in one of these numbers.
+
     Attributes
     ----------
     received, received_bytes
-        Messages taken from the middleware, and their serialized size in bytes.
+        Messages taken from the middleware, repetitions aside, and their serialized size in bytes.
     stored
         Rows that the daemon acknowledged as durable.
     sent
         Rows handed to the daemon, durable or not yet.
     malformed
         Messages whose bytes do not fit their type: skipped.
+    throttled
+        Messages left out because of ``topic_max_hz``.
+    thinned
+        Messages left out because memory was getting tight.
     dropped
         Messages thrown away here: the archive did not keep up and the buffer was full, or a
         single one is larger than the daemon accepts.
+    paused
+        Messages that came while capture was paused.
     lost
-        Messages lost between publisher and recorder; None if the middleware cannot tell.
+        Messages lost between publisher and recorder, as far as a later message shows it; None if
+        the middleware cannot tell.
+    duplicates
+        Repetitions left out: messages that more than one subscription delivered.
+    odd_stamps
+        Messages stamped more than a day away from the system's clock.
     problem
         Why the topic is not recorded, or empty.
     """
@@ -81,16 +56,22 @@ class TopicReport:
     sent: int = 0
     stored: int = 0
     malformed: int = 0
+    throttled: int = 0
+    thinned: int = 0
     dropped: int = 0
+    paused: int = 0
     lost: int | None = None
+    duplicates: int = 0
+    odd_stamps: int = 0
     first_stamp_ns: int | None = None
     last_stamp_ns: int | None = None
     problem: str = ''
 
     @property
     def complete(self) -> bool:
-        """True if every message that was received is stored and none is known to be lost."""
-        return self.stored == self.received and not self.lost and not self.problem
+        """True if all that was received and wanted is stored and none is known to be lost."""
+        wanted = self.received - self.throttled - self.paused
+        return self.stored == wanted and not self.lost and not self.problem
 
     def to_dict(self) -> dict[str, Any]:
         """Return the account as JSON-ready values."""
@@ -103,12 +84,18 @@ class TopicAccount:
 
     name: str
     type: str
-    received: int = 0
+    # Repetitions included: they are known a moment later.
+    arrived: int = 0
+    duplicates: int = 0
     received_bytes: int = 0
+    throttled: int = 0
+    thinned: int = 0
     dropped: int = 0
+    paused: int = 0
+    odd_stamps: int = 0
     first_stamp_ns: int | None = None
     last_stamp_ns: int | None = None
-    gaps: SequenceGaps = field(default_factory=SequenceGaps)
+    publications: Publications = field(default_factory=Publications)
     # Written by the sink's thread.
     sent: int = 0
     stored: int = 0
@@ -121,13 +108,18 @@ class TopicAccount:
         return TopicReport(
             name=self.name,
             type=self.type,
-            received=self.received,
+            received=self.arrived - self.duplicates,
             received_bytes=self.received_bytes,
             sent=self.sent,
             stored=self.stored,
             malformed=self.malformed,
+            throttled=self.throttled,
+            thinned=self.thinned,
             dropped=self.dropped + self.too_large,
-            lost=self.gaps.lost if self.received else 0,
+            paused=self.paused,
+            lost=self.publications.lost if self.arrived else 0,
+            duplicates=self.duplicates,
+            odd_stamps=self.odd_stamps,
             first_stamp_ns=self.first_stamp_ns,
             last_stamp_ns=self.last_stamp_ns,
             problem=self.problem,

@@ -7,117 +7,38 @@ each is empty. The middleware's own receive stamp comes with each message, so th
 not blur the time.
 
 The call this rests on, ``Subscription.handle.take_message``, is what executors use themselves
-but no documented API: all use of it is in this module, and :func:`supported` says whether this
-rclpy has it. Where it does not, :class:`CallbackTap` fills the same inbox from callbacks.
+but no documented API: :func:`supported` says whether this rclpy has it. Where it does not, the
+taps fill the same inboxes from callbacks.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rclpy.subscription import Subscription
 
-from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.budget import Budget, Fate
+from mosaico_ros.nodes.inbox import FlushPolicy, Inbox, Moment, Source
 from mosaico_ros.nodes.parcel import Parcel
-from mosaico_ros.nodes.qos_policy import QosChoice
+from mosaico_ros.nodes.qos_policy import Offer
+from mosaico_ros.nodes.sim_clock import SimClock
 
-# A topic without news is asked at doubling intervals up to this (seconds): its queue holds more
-# than comes in the meantime, because a topic with news is asked in every round again.
-_IDLE_INTERVAL = 0.08
+# A topic without news is asked at doubling intervals up to this, and one with little news stays
+# at its interval (seconds): its queue holds more than comes in the meantime, because a topic
+# with much news is asked more often again.
+_LONGEST_PAUSE = 0.08
+_WELL_FILLED = 8
+# After so much of one topic others have their turn, and the memory is looked at, bytes.
+_BATCH_BYTES = 4_000_000
 # How often the age of what waits is looked at, seconds; in every round it would cost as much as
 # the taking.
 _AGE_CHECK = 0.1
-
-
-@dataclass
-class Inbox:
-    """Messages of one topic since the last parcel; see `Parcel` for the lists."""
-
-    account: TopicAccount
-    stamps: list[int] = field(default_factory=list)
-    infos: list[dict[str, Any]] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
-    size: int = 0
-    since: float = 0.0
-    _floor: int = 0
-
-    def put(self, stamp: int, payload: bytes, info: dict[str, Any]) -> None:
-        """Add a message in the order of delivery.
-
-        A sample that had to be sent again is delivered before its successors, yet stamped after
-        them, by a second or more where it was among the first. It is stamped again, just before
-        its successor; moving them all behind it would bend the time of whole seconds.
-        """
-        stamps = self.stamps
-        if not stamps:
-            self.since = time.monotonic()
-        # What was handed over is fixed: room for those still here is needed above it.
-        stamp = max(stamp, self._floor + 1 + len(stamps))
-        later = stamp
-        for index in range(len(stamps) - 1, -1, -1):
-            if stamps[index] < later:
-                break
-            later -= 1
-            stamps[index] = later
-        stamps.append(stamp)
-        self.payloads.append(payload)
-        self.infos.append(info)
-        self.size += len(payload)
-
-    def swap(self) -> Parcel:
-        """Hand over what is there and start anew."""
-        account = self.account
-        parcel = Parcel(account, self.stamps, self.infos, self.payloads, self.size, self.since)
-        if account.first_stamp_ns is None:
-            account.first_stamp_ns = self.stamps[0]
-        account.last_stamp_ns = self._floor = self.stamps[-1]
-        self.stamps, self.infos, self.payloads, self.size = [], [], [], 0
-        return parcel
-
-
-@dataclass(frozen=True)
-class FlushPolicy:
-    """When an inbox goes to the archive: at `rows`, at `size` bytes or after `period` seconds."""
-
-    rows: int
-    size: int
-    period: float
-
-    def full(self, inbox: Inbox) -> bool:
-        """Tell whether the inbox should go because of what is in it."""
-        return len(inbox.stamps) >= self.rows or inbox.size >= self.size
-
-    def due(self, inbox: Inbox, now: float) -> bool:
-        """Tell whether the inbox should go, for its content or for its age."""
-        return bool(inbox.stamps) and (self.full(inbox) or now - inbox.since >= self.period)
-
-
-class Budget:
-    """Bound of the bytes that wait in memory for the archive.
-
-    Two counters that only grow, each written by one thread, need no lock.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.taken = 0
-        self.released = 0
-
-    @property
-    def pending(self) -> int:
-        """Bytes taken from the middleware and not yet handed to the daemon."""
-        return self.taken - self.released
-
-    def full(self) -> bool:
-        """Tell whether nothing more may wait."""
-        return self.taken - self.released >= self.limit
 
 
 def supported() -> bool:
@@ -144,28 +65,20 @@ class ParkedGroup(CallbackGroup):
         """Do nothing: nothing ever began."""
 
 
-def _profile(choice: QosChoice) -> QoSProfile:
-    return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST,
-        depth=choice.depth,
-        reliability=(
-            QoSReliabilityPolicy.RELIABLE if choice.reliable else QoSReliabilityPolicy.BEST_EFFORT
-        ),
-        durability=(
-            QoSDurabilityPolicy.TRANSIENT_LOCAL
-            if choice.transient_local
-            else QoSDurabilityPolicy.VOLATILE
-        ),
-    )
-
-
 class Tap:
     """One subscription whose messages go to an inbox.
 
     Parameters
     ----------
-    parked
-        Take by the drain loop (default), or by callbacks of the node's executor.
+    qos
+        What it asks for.
+    offer
+        The kind of publisher it is for.
+    moment
+        Reads the clocks.
+    group
+        A `ParkedGroup` to take by the drain loop, None to take by callbacks of the node's
+        executor.
     """
 
     def __init__(
@@ -173,29 +86,29 @@ class Tap:
         node: Node,
         inbox: Inbox,
         message_class: type[Any],
-        qos: QosChoice,
-        budget: Budget,
+        qos: QoSProfile,
+        offer: Offer,
+        moment: Callable[[], Moment],
         *,
         group: CallbackGroup | None,
         lock: threading.Lock,
     ) -> None:
         self.inbox = inbox
-        self.qos = qos
         self.parked = group is not None
+        self.depth: int = qos.depth
         self._message_class = message_class
-        self._budget = budget
+        self._moment = moment
         self._lock = lock
         self._node = node
         self.next_look = 0.0
         self._interval = 0.0
+        latching = qos.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+        self._source = Source(offer.rank, time.time_ns() if latching else None)
+        with lock:
+            inbox.add_source(self._source)
         callback: Callable[..., None] = self._parked_callback if self.parked else self._receive
         self._subscription: Subscription = node.create_subscription(
-            message_class,
-            inbox.account.name,
-            callback,
-            _profile(qos),
-            raw=True,
-            callback_group=group,
+            message_class, inbox.account.name, callback, qos, raw=True, callback_group=group
         )
         self._handle = self._subscription.handle
 
@@ -205,41 +118,39 @@ class Tap:
 
     def _receive(self, payload: bytes, info: Any) -> None:
         with self._lock:
-            self._accept(payload, info)
+            self.inbox.put(self._source, self._moment(), [(payload, info)], len(payload))
 
-    def take(self, now: float, limit: int) -> int:
-        """Take what has arrived, at most `limit` messages; return how many there were."""
+    def take(self, now: float, moment: Moment) -> bool:
+        """Take what has arrived; tell whether there may be much more.
+
+        `now` is ``time.monotonic()``; a topic without news is asked again after a while.
+        """
         take = self._handle.take_message
         message_class = self._message_class
-        count = 0
-        while count < limit:
+        depth = self.depth
+        messages = []
+        size = 0
+        while size < _BATCH_BYTES:
             taken = take(message_class, True)
             if taken is None:
                 break
-            self._accept(taken[0], taken[1])
-            count += 1
-        if count:
-            self._interval = 0.0
-            self.next_look = 0.0
-        else:
-            self._interval = min(_IDLE_INTERVAL, self._interval * 2 or 0.01)
+            messages.append(taken)
+            size += len(taken[0])
+            if len(messages) >= depth:
+                break
+        count = len(messages)
+        if not count:
+            self._interval = min(_LONGEST_PAUSE, self._interval * 2 or 0.01)
             self.next_look = now + self._interval
-        return count
-
-    def _accept(self, payload: bytes, info: Any) -> None:
-        account = self.inbox.account
-        size = len(payload)
-        account.received += 1
-        account.received_bytes += size
-        gid = info.get('publisher_gid')
-        account.gaps.saw(
-            info.get('publication_sequence_number'), None if gid is None else bytes(gid['data'])
-        )
-        if self._budget.full():
-            account.dropped += 1
-            return
-        self.inbox.put(info.get('received_timestamp') or time.time_ns(), payload, info)
-        self._budget.taken += size
+            return False
+        self.inbox.put(self._source, moment, messages, size)
+        if count * 4 > depth or size >= _BATCH_BYTES:
+            self._interval = self.next_look = 0.0
+            return True
+        if count > _WELL_FILLED:
+            self._interval /= 2
+        self.next_look = now + self._interval
+        return False
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -247,15 +158,17 @@ class Tap:
 
 
 class DrainLoop(threading.Thread):
-    """The thread that empties all taps and hands full inboxes on.
+    """The thread that empties all taps and hands parcels on.
 
     Parameters
     ----------
     hand_over
-        Called in this thread with the parcel of an inbox that is due; must not block.
+        Called with each parcel that is due, in this thread; must not block.
     period
         Seconds between two rounds. A queue found more than a quarter full is asked again at
         once.
+    sim_time
+        Follow ``/clock``.
     """
 
     def __init__(
@@ -267,6 +180,7 @@ class DrainLoop(threading.Thread):
         period: float,
         *,
         parked: bool = True,
+        sim_time: bool = False,
     ) -> None:
         super().__init__(name='drain', daemon=True)
         self._node = node
@@ -277,33 +191,63 @@ class DrainLoop(threading.Thread):
         self._group = ParkedGroup() if parked else None
         self._lock = threading.Lock()
         self._taps: tuple[Tap, ...] = ()
+        self._inboxes: dict[str, Inbox] = {}
         self._stopping = threading.Event()
         self._next_age_check = 0.0
+        self.clock = SimClock(node, self._group) if sim_time else None
+        self.paused = False
         self.failure: BaseException | None = None
 
-    def add(self, inbox: Inbox, message_class: type[Any], qos: QosChoice) -> Tap:
-        """Subscribe and start taking."""
+    def add(self, inbox: Inbox, message_class: type[Any], qos: QoSProfile, offer: Offer) -> Tap:
+        """Subscribe, perhaps once more, and start taking."""
         tap = Tap(
             self._node,
             inbox,
             message_class,
             qos,
-            self._budget,
+            offer,
+            self._moment,
             group=self._group,
             lock=self._lock,
         )
         with self._lock:
+            self._inboxes[inbox.account.name] = inbox
             self._taps = (*self._taps, tap)
         return tap
 
-    def replace(self, tap: Tap, message_class: type[Any], qos: QosChoice) -> Tap:
-        """Subscribe anew with another quality of service; the inbox and its account stay."""
+    def remove(self, tap: Tap) -> None:
+        """Take what the tap still holds and unsubscribe it; the inbox stays."""
         with self._lock:
             if tap.parked:
-                tap.take(time.monotonic(), tap.qos.depth)
+                tap.take(time.monotonic(), self._moment())
             self._taps = tuple(other for other in self._taps if other is not tap)
             tap.close()
-        return self.add(tap.inbox, message_class, qos)
+
+    def pause(self, pausing: bool) -> None:
+        """Stop or go on keeping messages, from now on.
+
+        Latched messages that came in between are handed over when it goes on.
+        """
+        with self._lock:
+            self._settle_all()
+            self.paused = pausing
+
+    def settled(self, then: Callable[[], None]) -> None:
+        """Hand everything taken so far over, then call `then` before anything else is taken."""
+        with self._lock:
+            self._settle_all()
+            for inbox in self._inboxes.values():
+                self._pass_on(inbox)
+            then()
+
+    def hand_again(self, latched: Sequence[Parcel]) -> None:
+        """Hand latched messages over that came while capture was paused."""
+        with self._lock:
+            for parcel in latched:
+                inbox = self._inboxes.get(parcel.account.name)
+                if inbox is not None:
+                    self._pass_on(inbox)
+                    self._hand_over(inbox.hand_again(parcel))
 
     def run(self) -> None:
         """Take until stopped."""
@@ -318,22 +262,49 @@ class DrainLoop(threading.Thread):
         except Exception as error:
             self.failure = error
 
+    def _moment(self) -> Moment:
+        return Moment(time.time_ns(), self.clock.read() if self.clock is not None else 0)
+
     def _round(self, now: float) -> bool:
         crowded = False
         policy = self._policy
-        ageing = now >= self._next_age_check
-        if ageing:
-            self._next_age_check = now + _AGE_CHECK
+        moment = self._moment()
+        self._budget.review()
+        pressed = self.paused or self._budget.tight
         for tap in self._taps:
-            if tap.parked and tap.next_look <= now:
-                taken = tap.take(now, tap.qos.depth)
-                if taken:
-                    crowded |= taken * 4 > tap.qos.depth
-                    if policy.full(tap.inbox):
-                        self._hand_over(tap.inbox.swap())
-            if ageing and policy.due(tap.inbox, now):
-                self._hand_over(tap.inbox.swap())
+            if tap.parked:
+                if tap.next_look > now:
+                    continue
+                crowded |= tap.take(now, moment)
+            inbox = tap.inbox
+            if pressed:
+                inbox.settle(self._fate(inbox))
+            if inbox.count >= policy.rows or inbox.size >= policy.size:
+                self._pass_on(inbox)
+        if now >= self._next_age_check:
+            self._next_age_check = now + _AGE_CHECK
+            self._look_at_age(now, pressed)
         return crowded
+
+    def _look_at_age(self, now: float, pressed: bool) -> None:
+        for inbox in self._inboxes.values():
+            if pressed or inbox.sifts:
+                inbox.settle(self._fate(inbox))
+            if inbox.count and now - inbox.since >= self._policy.period:
+                self._pass_on(inbox)
+
+    def _fate(self, inbox: Inbox) -> Fate:
+        return Fate.PAUSED if self.paused else self._budget.fate(inbox.holding)
+
+    def _settle_all(self) -> None:
+        for inbox in self._inboxes.values():
+            inbox.settle(self._fate(inbox))
+
+    def _pass_on(self, inbox: Inbox) -> None:
+        inbox.settle(self._fate(inbox))
+        parcel = inbox.swap()
+        if parcel is not None:
+            self._hand_over(parcel)
 
     def finish(self, patience: float) -> None:
         """Stop, take what is still on its way and hand everything over.
@@ -347,13 +318,18 @@ class DrainLoop(threading.Thread):
         quiet = 0
         with self._lock:
             while quiet < 3 and time.monotonic() < deadline:
-                taken = sum(tap.take(0.0, tap.qos.depth) for tap in self._taps if tap.parked)
-                quiet = 0 if taken else quiet + 1
-                if not taken:
+                before = self._arrived()
+                for tap in self._taps:
+                    if tap.parked:
+                        tap.take(0.0, self._moment())
+                quiet = 0 if self._arrived() > before else quiet + 1
+                if quiet:
                     time.sleep(0.02)
-            for tap in self._taps:
-                if tap.inbox.stamps:
-                    self._hand_over(tap.inbox.swap())
+            for inbox in self._inboxes.values():
+                self._pass_on(inbox)
+
+    def _arrived(self) -> int:
+        return sum(inbox.account.arrived for inbox in self._inboxes.values())
 
     def close(self) -> None:
         """Unsubscribe from everything."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -31,42 +30,108 @@ class Parcel:
     ----------
     account
         The topic's.
-    stamps
-        Time of each on the axis, ns since the epoch, strictly increasing over all parcels of a
-        topic.
-    infos
-        What the middleware said of each: the dictionary that comes with a message taken.
-    payloads
-        CDR bytes with their 4-byte encapsulation header.
+    rows
+        The messages, with the schema `CAPTURED`; ``timestamp_ns`` is strictly increasing over
+        all parcels of a topic.
     size
-        Of all payloads, bytes.
+        Memory it is charged with until released, bytes.
     since
         ``time.monotonic()`` when the oldest was taken, seconds.
     """
 
     account: TopicAccount
-    stamps: Sequence[int]
-    infos: Sequence[dict[str, Any]]
-    payloads: Sequence[bytes]
+    rows: pa.RecordBatch
     size: int
     since: float
 
-    @cached_property
-    def rows(self) -> pa.RecordBatch:
-        """The messages as Arrow rows with the schema `CAPTURED`; copies the payloads once."""
-        stamps = np.array(self.stamps, np.int64)
-        received = _stamps(self.infos, 'received_timestamp')
+
+@dataclass(frozen=True)
+class Taken:
+    """Messages as taken from the middleware, as columns of one length.
+
+    Attributes
+    ----------
+    stamps
+        Time on the axis, ns, int64.
+    received, sources, clocks
+        As the sidecars of these names, ns, int64; 0 where unknown.
+    publishers
+        Identifier of each message's publisher, or None.
+    numbers
+        The publisher's own, int64; negative where unknown.
+    latched
+        1 for a message published before the subscription, 0 for another, -1 where that means
+        nothing; int8.
+    payloads
+        CDR bytes with their 4-byte encapsulation header.
+    """
+
+    stamps: np.ndarray
+    received: np.ndarray
+    sources: np.ndarray
+    clocks: np.ndarray
+    publishers: list[bytes | None]
+    numbers: np.ndarray
+    latched: np.ndarray
+    payloads: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def select(self, rows: np.ndarray) -> Taken:
+        """Return the messages at some positions, or where a mask is true."""
+        where = (np.flatnonzero(rows) if rows.dtype == bool else rows).tolist()
+        return Taken(
+            self.stamps[rows],
+            self.received[rows],
+            self.sources[rows],
+            self.clocks[rows],
+            [self.publishers[row] for row in where],
+            self.numbers[rows],
+            self.latched[rows],
+            [self.payloads[row] for row in where],
+        )
+
+    def rows(self, stamps: np.ndarray) -> pa.RecordBatch:
+        """Return them as Arrow rows at other times on the axis; copies the payloads."""
+        received, latched = self.received, self.latched
         columns = [
             pa.array(stamps),
             pa.array(received, mask=(received == stamps) | (received == 0)),
-            _known(_stamps(self.infos, 'source_timestamp')),
-            pa.nulls(len(stamps), pa.int64()),
-            pa.array([_publisher(info) for info in self.infos], pa.binary()),
-            pa.array([info.get('publication_sequence_number') for info in self.infos], pa.int64()),
-            pa.nulls(len(stamps), pa.bool_()),
+            pa.array(self.sources, mask=self.sources == 0),
+            pa.array(self.clocks, mask=self.clocks == 0),
+            pa.array(self.publishers, pa.binary()),
+            pa.array(self.numbers, mask=self.numbers < 0),
+            pa.array(latched == 1, mask=latched < 0),
             pa.array(self.payloads, PAYLOAD.type),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=CAPTURED)
+
+
+def joined(parts: Sequence[Taken]) -> Taken:
+    """Put messages behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    columns: dict[str, Any] = {}
+    for each in fields(Taken):
+        several = [getattr(part, each.name) for part in parts]
+        if isinstance(several[0], list):
+            columns[each.name] = [value for column in several for value in column]
+        else:
+            columns[each.name] = np.concatenate(several)
+    return Taken(**columns)
+
+
+def in_order(stamps: np.ndarray, floor: int) -> np.ndarray:
+    """Make stamps strictly increasing and above `floor`.
+
+    A sample that had to be sent again is delivered before its successors, yet stamped after
+    them, by a second or more where it was among the first. It is stamped again, just before its
+    successor; moving them all behind it would bend the time of whole seconds.
+    """
+    steps = np.arange(len(stamps))
+    room = np.maximum(stamps - steps, floor + 1)
+    return np.minimum.accumulate(room[::-1])[::-1] + steps
 
 
 def payloads(rows: pa.RecordBatch) -> Payloads:
@@ -74,16 +139,3 @@ def payloads(rows: pa.RecordBatch) -> Payloads:
     array = rows.column(len(CAPTURED) - 1)
     offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array) + 1]
     return Payloads(np.frombuffer(array.buffers()[2], np.uint8), offsets[:-1], np.diff(offsets))
-
-
-def _stamps(infos: Sequence[dict[str, Any]], name: str) -> np.ndarray:
-    return np.fromiter((info.get(name) or 0 for info in infos), np.int64, len(infos))
-
-
-def _known(stamps: np.ndarray) -> pa.Array:
-    return pa.array(stamps, mask=stamps == 0)
-
-
-def _publisher(info: dict[str, Any]) -> bytes | None:
-    gid = info.get('publisher_gid')
-    return None if gid is None else bytes(gid['data'])

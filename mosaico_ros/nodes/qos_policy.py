@@ -1,8 +1,9 @@
 """How to subscribe to what the publishers of a topic offer.
 
 A subscription that asks for more than a publisher offers receives nothing from it, one that
-asks for less loses guarantees. So the rule of ``ros2 bag record`` holds: ask for reliability
-and for latched samples only where every publisher offers them.
+asks for less loses guarantees. Where publishers disagree, or nothing is known of them, one
+subscription for each kind of offer hears every publisher with all that it offers; what several
+of them deliver is kept once.
 """
 
 from __future__ import annotations
@@ -32,35 +33,31 @@ MAX_DEPTH = 2000
 
 @dataclass(frozen=True)
 class Offer:
-    """What one publisher offers, as far as it decides whether a subscription matches it."""
+    """What a publisher offers or a subscription asks for, as far as it decides whether they match.
 
-    reliable: bool
-    transient_local: bool
-
-
-@dataclass(frozen=True)
-class QosChoice:
-    """The subscription to make.
-
-    ``mixed`` is true if the publishers disagree, so that the choice gives up a guarantee some
-    of them offer; that deserves a warning.
+    Latched messages only reach reliable subscriptions.
     """
 
     reliable: bool
     transient_local: bool
-    depth: int
-    mixed: bool
 
-    def weaker_than(self, other: QosChoice) -> bool:
-        """Tell whether a publisher that matches this choice could be missed by `other`."""
-        return (other.reliable and not self.reliable) or (
-            other.transient_local and not self.transient_local
-        )
+    @property
+    def rank(self) -> int:
+        """0 for the strongest; the stronger hears a publisher in order and without loss."""
+        return (not self.reliable) + (not self.transient_local)
 
     def __str__(self) -> str:
         reliability = 'reliable' if self.reliable else 'best effort'
         durability = 'transient local' if self.transient_local else 'volatile'
-        return f'{reliability}, {durability}, depth {self.depth}'
+        return f'{reliability}, {durability}'
+
+
+LATCHED = Offer(reliable=True, transient_local=True)
+RELIABLE = Offer(reliable=True, transient_local=False)
+BEST_EFFORT = Offer(reliable=False, transient_local=False)
+
+#: Where no publisher is known: one for the strongest and one that any publisher matches.
+UNKNOWN = (LATCHED, BEST_EFFORT)
 
 
 def queue_depth(topic_type: str) -> int:
@@ -78,15 +75,12 @@ def bytes_per_message(topic_type: str) -> int:
     return _BULKY_TYPES.get(topic_type, _SMALL_MESSAGE)
 
 
-def choose(offers: Sequence[Offer], topic_type: str) -> QosChoice:
-    """Choose the subscription for the publishers seen so far.
+def choose(offers: Sequence[Offer]) -> tuple[Offer, ...]:
+    """Choose the subscriptions for the publishers seen so far, the strongest first.
 
-    Without a publisher the ROS default is taken: reliable and volatile.
+    One where all offer the same; without any publisher, `UNKNOWN`.
     """
-    reliable = all(offer.reliable for offer in offers)
-    transient_local = bool(offers) and all(offer.transient_local for offer in offers)
-    mixed = bool(offers) and (
-        (not reliable and any(offer.reliable for offer in offers))
-        or (not transient_local and any(offer.transient_local for offer in offers))
-    )
-    return QosChoice(reliable, transient_local, queue_depth(topic_type), mixed)
+    if not offers:
+        return UNKNOWN
+    kinds = {offer if offer.reliable else BEST_EFFORT for offer in offers}
+    return tuple(sorted(kinds, key=lambda offer: offer.rank))

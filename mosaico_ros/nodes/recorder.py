@@ -100,7 +100,7 @@ class Recorder:
 
     def __init__(self, node: Any, settings: Mapping[str, Any], reporter: Reporter) -> None:
         from mosaico_ros.nodes.capture import Capture
-        from mosaico_ros.nodes.drain import FlushPolicy
+        from mosaico_ros.nodes.inbox import FlushPolicy
         from mosaico_ros.nodes.sink import ArchiveSink
 
         self._node = node

@@ -1,56 +1,248 @@
-"""The order and the stamps of messages on their way to the archive."""
+"""The order, the stamps and the fate of messages between the middleware and a parcel."""
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip('rclpy')
-
 import itertools
+from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
 from mosaico_ros.nodes.accounting import TopicAccount
-from mosaico_ros.nodes.drain import Inbox
+from mosaico_ros.nodes.budget import Budget, Fate
+from mosaico_ros.nodes.inbox import Inbox, Moment, Source
+from mosaico_ros.nodes.latch_cache import LatchCache
+from mosaico_ros.nodes.parcel import CAPTURED, Parcel, in_order, payloads
+from mosaico_ros.nodes.per_topic import Throttle
+
+DAY = 86_400 * 10**9
+NOW = 1_700_000_000 * 10**9
+STREAM = Source()
 
 
-def inbox_with(*stamps: int) -> Inbox:
-    inbox = Inbox(TopicAccount('/imu', 'sensor_msgs/msg/Imu'))
-    for number, stamp in enumerate(stamps):
-        inbox.put(stamp, bytes([number % 256]), {})
-    return inbox
+def message(stamp: int, payload: bytes = b'\x00\x01\x00\x00x', **info: Any) -> tuple[bytes, Any]:
+    gid = info.pop('publisher', None)
+    if gid is not None:
+        info['publisher_gid'] = {'data': gid}
+    number = info.pop('number', None)
+    source = info.pop('source', 0)
+    return payload, {
+        'received_timestamp': stamp,
+        'source_timestamp': source,
+        'publication_sequence_number': number,
+        **info,
+    }
 
 
-def test_stamps_in_order_stay_as_they_are() -> None:
-    assert inbox_with(10, 20, 30).stamps == [10, 20, 30]
+class Bench:
+    """An inbox with all that it needs."""
+
+    def __init__(self, *sources: Source, **options: Any) -> None:
+        self.account = TopicAccount('/imu', 'sensor_msgs/msg/Imu')
+        self.budget = Budget(10**9)
+        self.latch = LatchCache()
+        self.inbox = Inbox(self.account, self.budget, self.latch, **options)
+        for source in sources or (STREAM,):
+            self.inbox.add_source(source)
+
+    def put(
+        self, *messages: tuple[bytes, Any], source: Source = STREAM, system: int = NOW
+    ) -> None:
+        self.inbox.put(source, Moment(system), messages, sum(len(each[0]) for each in messages))
+
+    def swap(self) -> Parcel:
+        parcel = self.inbox.swap()
+        assert parcel is not None
+        return parcel
 
 
-def test_a_sample_sent_again_is_stamped_before_its_successor() -> None:
-    assert inbox_with(10, 1300, 20, 30).stamps == [10, 19, 20, 30]
+def stamps(parcel: Parcel) -> list[int]:
+    return parcel.rows.column(0).to_pylist()
 
 
-def test_several_sent_again_keep_their_order() -> None:
-    assert inbox_with(10, 1300, 1301, 20, 30).stamps == [10, 18, 19, 20, 30]
+def sidecar(parcel: Parcel, name: str) -> list[Any]:
+    return parcel.rows.column(parcel.rows.schema.get_field_index(name)).to_pylist()
 
 
-def test_what_was_handed_over_is_not_overtaken() -> None:
-    inbox = inbox_with(10, 1300)
-    parcel = inbox.swap()
-    assert (parcel.stamps, parcel.payloads, parcel.size) == ([10, 1300], [b'\x00', b'\x01'], 2)
-    for stamp in (20, 30, 1400):
-        inbox.put(stamp, b'x', {})
-    assert inbox.stamps == [1301, 1302, 1400]
-    inbox.swap()
-    assert (inbox.account.first_stamp_ns, inbox.account.last_stamp_ns) == (10, 1400)
+@pytest.mark.parametrize(
+    ('received', 'expected'),
+    [
+        ((10, 20, 30), [10, 20, 30]),
+        ((10, 1300, 20, 30), [10, 19, 20, 30]),  # sent again: just before its successor
+        ((10, 1300, 1301, 20, 30), [10, 18, 19, 20, 30]),
+        ((10, 10, 10), [8, 9, 10]),
+        ((3, 4), [6, 7]),  # what was handed over is not overtaken
+    ],
+)
+def test_the_axis_is_the_order_of_delivery(received: tuple[int, ...], expected: list[int]) -> None:
+    assert in_order(np.array(received), 5).tolist() == expected
 
 
 @given(st.lists(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), max_size=5))
 def test_time_order_is_always_the_order_of_delivery(rounds: list[list[int]]) -> None:
-    inbox = inbox_with()
+    bench = Bench()
     out: list[int] = []
-    for stamps in rounds:
-        for stamp in stamps:
-            inbox.put(stamp, b'', {})
-        out += inbox.swap().stamps
+    for received in rounds:
+        bench.put(*(message(NOW + stamp) for stamp in received))
+        out += stamps(bench.swap())
     assert all(before < after for before, after in itertools.pairwise(out))
     assert len(out) == sum(map(len, rounds))
+
+
+def test_a_parcel_says_where_and_when_each_message_came_from() -> None:
+    bench = Bench(Source(0, latched_before=NOW))
+    source = Source(0, latched_before=NOW)
+    bench.inbox.put(
+        source,
+        Moment(NOW, 77),
+        [
+            message(NOW + 9, b'a', number=4, publisher=b'p', source=NOW - DAY),
+            message(NOW + 5, b'bc', number=5, publisher=b'p', source=NOW + 1),
+        ],
+        3,
+    )
+    parcel = bench.swap()
+    assert parcel.rows.schema == CAPTURED
+    assert stamps(parcel) == [NOW + 4, NOW + 5]
+    assert sidecar(parcel, 'ros_receive_ns') == [NOW + 9, None]
+    assert sidecar(parcel, 'ros_source_ns') == [NOW - DAY, NOW + 1]
+    assert sidecar(parcel, 'ros_clock_ns') == [77, 77]
+    assert sidecar(parcel, 'ros_publisher') == [b'p', b'p']
+    assert sidecar(parcel, 'ros_publication') == [4, 5]
+    assert sidecar(parcel, 'ros_latched') == [True, False]
+    assert [bytes(each) for each in payloads(parcel.rows)] == [b'a', b'bc']
+
+
+def test_what_a_distribution_does_not_tell_is_null_never_zero() -> None:
+    bench = Bench()
+    bench.put((b'x', {'received_timestamp': NOW, 'source_timestamp': 0}))
+    parcel = bench.swap()
+    for name in ('ros_source_ns', 'ros_clock_ns', 'ros_publisher', 'ros_publication'):
+        assert sidecar(parcel, name) == [None], name
+    assert sidecar(parcel, 'ros_latched') == [None]
+    assert bench.account.report().lost is None
+
+
+@pytest.mark.parametrize('stamp', [5, NOW - 2 * DAY, NOW + 2 * DAY])
+def test_receive_stamps_a_day_off_are_counted_and_the_axis_is_the_system_clock(stamp: int) -> None:
+    bench = Bench()
+    bench.put(message(stamp), message(NOW + 5))
+    parcel = bench.swap()
+    assert stamps(parcel) == [NOW, NOW + 5]
+    assert sidecar(parcel, 'ros_receive_ns') == [stamp, None]
+    assert bench.account.report().odd_stamps == 1
+
+
+def test_old_times_of_sending_are_usual_those_of_tomorrow_are_not() -> None:
+    bench = Bench()
+    bench.put(message(NOW, source=NOW - 30 * DAY))
+    assert (bench.swap(), bench.account.odd_stamps)[1] == 0
+    bench.put(message(NOW, source=NOW + 2 * DAY))
+    assert (bench.swap(), bench.account.odd_stamps)[1] == 1
+
+
+KEYS = {
+    'kilted': lambda n: {'publisher': b'p', 'number': n, 'source': NOW + n},
+    'jazzy': lambda n: {'number': n, 'source': NOW + n},
+    'humble': lambda n: {'source': NOW + n},
+}
+
+
+@pytest.mark.parametrize('distro', KEYS)
+def test_two_subscriptions_make_no_duplicate_and_lose_nothing(distro: str) -> None:
+    """What each delivers late or not at all comes from the other, once."""
+    strong, weak = Source(0, latched_before=NOW), Source(2)
+    bench = Bench(strong, weak)
+    key = KEYS[distro]
+
+    def sent(number: int, late: int = 0) -> tuple[bytes, Any]:
+        return message(NOW + 10 * number + late, f'message {number}'.encode(), **key(number))
+
+    bench.put(*(sent(number) for number in (1, 2, 3)), source=strong)
+    bench.put(sent(2), sent(3, 1), sent(4), source=weak)
+    first = bench.swap()
+    bench.put(sent(4, 2), sent(6), source=strong)
+    bench.put(sent(5), source=weak)
+    second = bench.swap()
+    out = [bytes(value) for parcel in (first, second) for value in sidecar(parcel, 'payload')]
+    assert out == [f'message {number}'.encode() for number in (1, 2, 3, 4, 5, 6)]
+    report = bench.account.report()
+    assert (report.received, report.duplicates) == (6, 3)
+    assert report.lost == (None if distro == 'humble' else 0)
+    assert stamps(first) == [NOW + 10, NOW + 20, NOW + 30, NOW + 40]
+
+
+@pytest.mark.parametrize('distro', KEYS)
+def test_a_subscription_added_later_fetches_no_latched_message_again(distro: str) -> None:
+    first, late = Source(1), Source(0, latched_before=NOW + 100)
+    bench = Bench(first)
+    bench.put(message(NOW + 1, b'map', **KEYS[distro](1)), source=first)
+    bench.swap()
+    bench.inbox.add_source(late)
+    bench.put(message(NOW + 200, b'map', **KEYS[distro](1)), source=late)
+    assert bench.inbox.swap() is None
+    assert bench.account.report().received == 1
+
+
+def test_equal_messages_of_unknown_time_are_kept() -> None:
+    bench = Bench(Source(0), Source(1))
+    bench.put(message(NOW, b'same'), message(NOW + 1, b'same'))
+    assert len(bench.swap().rows) == 2
+
+
+def test_a_throttled_topic_keeps_the_first_and_begins_anew_when_time_jumps_back() -> None:
+    throttle = Throttle(10.0)
+    ms = 1_000_000
+    given_stamps = [NOW, NOW + 99 * ms, NOW + 100 * ms, NOW + 150 * ms, NOW - 500 * ms]
+    assert throttle.keep(np.array(given_stamps)).tolist() == [True, False, True, False, True]
+    assert throttle.keep(np.array([NOW - 450 * ms])).tolist() == [False]
+
+
+def test_what_is_throttled_is_received_and_counted_and_frees_its_memory() -> None:
+    bench = Bench(throttle=Throttle(1.0))
+    bench.put(
+        *(message(NOW + n * 10**8, bytes(1000), publisher=b'p', number=n) for n in range(20))
+    )
+    held = bench.budget.pending
+    bench.inbox.settle()
+    assert bench.budget.pending * 10 == held
+    assert stamps(bench.swap()) == [NOW, NOW + 10**9]
+    report = bench.account.report()
+    assert (report.received, report.throttled, report.lost) == (20, 18, 0)
+
+
+@pytest.mark.parametrize(
+    ('fate', 'name', 'expected'),
+    [(Fate.THIN, 'thinned', 5), (Fate.DROP, 'dropped', 10), (Fate.PAUSED, 'paused', 10)],
+)
+def test_what_gives_way_is_counted_once_and_is_no_loss(
+    fate: Fate, name: str, expected: int
+) -> None:
+    bench = Bench()
+    for number in range(10):
+        bench.put(message(NOW + number, publisher=b'p', number=number))
+        bench.inbox.settle(fate)
+    report = bench.account.report()
+    assert (report.received, report.lost, getattr(report, name)) == (10, 0, expected)
+    parcel = bench.inbox.swap()
+    assert (len(parcel.rows) if parcel else 0) == 10 - expected
+    bench.budget.release(parcel.size if parcel else 0)
+    assert bench.budget.pending == 0
+
+
+def test_latched_messages_that_come_while_paused_are_recorded_after() -> None:
+    source = Source(0, latched_before=NOW)
+    bench = Bench(source)
+    bench.put(message(NOW + 1, b'one', publisher=b'p', number=1), source=source)
+    bench.swap()
+    bench.put(message(NOW + 2, b'two', publisher=b'p', number=2), source=source)
+    bench.put(message(NOW + 3, b'three', publisher=b'p', number=3), source=source)
+    bench.inbox.settle(Fate.PAUSED)
+    (missed,) = bench.latch.parcels(missed=True)
+    again = bench.inbox.hand_again(missed)
+    assert sidecar(again, 'payload') == [b'three']
+    assert stamps(again) == [NOW + 3]
+    assert bench.account.report().paused == 1
+    assert bench.latch.parcels(missed=True) == []
+    assert [sidecar(each, 'payload') for each in bench.latch.parcels()] == [[b'three']]

@@ -1,49 +1,59 @@
-"""How the recorder subscribes to what publishers offer."""
+"""How topics are subscribed to by what their publishers offer."""
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from mosaico_ros.nodes.qos_policy import MAX_DEPTH, MIN_DEPTH, Offer, choose
+from mosaico_ros.nodes.qos_policy import (
+    BEST_EFFORT,
+    LATCHED,
+    MAX_DEPTH,
+    MIN_DEPTH,
+    RELIABLE,
+    UNKNOWN,
+    Offer,
+    choose,
+    queue_depth,
+)
 
-RELIABLE = Offer(reliable=True, transient_local=False)
-LATCHED = Offer(reliable=True, transient_local=True)
-BEST_EFFORT = Offer(reliable=False, transient_local=False)
-IMU = 'sensor_msgs/msg/Imu'
+ODD = Offer(reliable=False, transient_local=True)
+ALL = (LATCHED, RELIABLE, BEST_EFFORT, ODD)
 
 
 @pytest.mark.parametrize(
-    ('offers', 'reliable', 'transient_local', 'mixed'),
+    ('offers', 'chosen'),
     [
-        ([], True, False, False),
-        ([RELIABLE], True, False, False),
-        ([LATCHED, LATCHED], True, True, False),
-        ([BEST_EFFORT], False, False, False),
-        ([RELIABLE, BEST_EFFORT], False, False, True),
-        ([RELIABLE, LATCHED], True, False, True),
+        ([], UNKNOWN),
+        ([RELIABLE], (RELIABLE,)),
+        ([LATCHED, LATCHED], (LATCHED,)),
+        ([BEST_EFFORT], (BEST_EFFORT,)),
+        ([BEST_EFFORT, LATCHED], (LATCHED, BEST_EFFORT)),
+        ([RELIABLE, LATCHED], (LATCHED, RELIABLE)),
+        ([BEST_EFFORT, RELIABLE, LATCHED], (LATCHED, RELIABLE, BEST_EFFORT)),
     ],
 )
-def test_no_publisher_is_missed(
-    offers: list[Offer], reliable: bool, transient_local: bool, mixed: bool
+def test_one_subscription_for_each_kind_of_offer(
+    offers: list[Offer], chosen: tuple[Offer, ...]
 ) -> None:
-    choice = choose(offers, IMU)
-    assert (choice.reliable, choice.transient_local, choice.mixed) == (
-        reliable,
-        transient_local,
-        mixed,
-    )
+    assert choose(offers) == chosen
 
 
-def test_a_publisher_that_offers_less_makes_the_choice_weaker() -> None:
-    before = choose([LATCHED], IMU)
-    assert choose([LATCHED, RELIABLE], IMU).weaker_than(before)
-    assert choose([LATCHED, BEST_EFFORT], IMU).weaker_than(before)
-    assert not choose([LATCHED, LATCHED], IMU).weaker_than(before)
-    assert not before.weaker_than(choose([BEST_EFFORT], IMU))
+@pytest.mark.parametrize('offers', list(itertools.product(ALL, repeat=3)), ids=lambda _: '')
+def test_every_publisher_is_heard_with_all_that_it_offers(offers: tuple[Offer, ...]) -> None:
+    for offer in offers:
+        heard_by = [
+            asked
+            for asked in choose(offers)
+            if asked.reliable <= offer.reliable and asked.transient_local <= offer.transient_local
+        ]
+        assert any(asked.reliable == offer.reliable for asked in heard_by)
+        if offer.reliable:
+            assert any(asked.transient_local == offer.transient_local for asked in heard_by)
 
 
 def test_queues_are_deep_for_small_messages_and_bounded_for_bulky_ones() -> None:
-    assert choose([RELIABLE], IMU).depth == MAX_DEPTH
-    assert choose([RELIABLE], 'sensor_msgs/msg/Image').depth == MIN_DEPTH
-    cloud = choose([RELIABLE], 'sensor_msgs/msg/PointCloud2').depth
-    assert MIN_DEPTH <= cloud <= 100
+    assert queue_depth('sensor_msgs/msg/Imu') == MAX_DEPTH
+    assert queue_depth('sensor_msgs/msg/Image') == MIN_DEPTH
+    assert MIN_DEPTH <= queue_depth('sensor_msgs/msg/PointCloud2') <= 100

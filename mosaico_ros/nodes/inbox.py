@@ -1,0 +1,262 @@
+"""Messages of one topic between the middleware and the next parcel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.budget import Budget, Fate, Holding
+from mosaico_ros.nodes.latch_cache import LatchCache
+from mosaico_ros.nodes.parcel import CAPTURED, Parcel, Taken, in_order, joined
+from mosaico_ros.nodes.per_topic import Throttle
+
+# What Python and the columns need around a payload, bytes.
+_OVERHEAD = 100
+_DAY_NS = 86_400_000_000_000
+
+#: A message with what the middleware says of it, as the take call gives it.
+Message = tuple[bytes, Any]
+
+
+class Moment(NamedTuple):
+    """The clocks when messages were taken, ns since the epoch; 0 for a ROS clock not followed."""
+
+    system_ns: int
+    clock_ns: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One of the subscriptions that fill an inbox.
+
+    Attributes
+    ----------
+    rank
+        Of a message that comes by several, the one of the lowest rank is kept: the subscription
+        that never changes the order.
+    latched_before
+        If it fetches latched messages: when it was made, ns since the epoch; what was sent before
+        is latched.
+    """
+
+    rank: int = 0
+    latched_before: int | None = None
+
+
+@dataclass(frozen=True)
+class FlushPolicy:
+    """When an inbox becomes a parcel: at `rows`, at `size` bytes or after `period` seconds."""
+
+    rows: int
+    size: int
+    period: float
+
+
+class Inbox:
+    """Messages of one topic since the last parcel.
+
+    Putting is cheap; what is to be found out about each message is found out of many at once,
+    by `settle`.
+
+    Parameters
+    ----------
+    priority
+        A topic of higher priority is shed later when memory is tight.
+    throttle
+        The topic's largest rate, if there is one.
+    latch
+        Where the last messages of latched topics are kept.
+
+    Attributes
+    ----------
+    count, size
+        Messages in it and the memory they are charged with, bytes.
+    since
+        ``time.monotonic()`` when the oldest was taken, seconds.
+    sifts
+        True if some messages will be thrown away, so that settling must not wait for long.
+    """
+
+    def __init__(
+        self,
+        account: TopicAccount,
+        budget: Budget,
+        latch: LatchCache,
+        *,
+        priority: int = 0,
+        throttle: Throttle | None = None,
+    ) -> None:
+        self.account = account
+        self.holding: Holding = budget.open(account.name, priority)
+        self.count = 0
+        self.size = 0
+        self.since = 0.0
+        self.sifts = throttle is not None
+        self._budget = budget
+        self._latch = latch
+        self._throttle = throttle
+        self._sources = 0
+        self._latching = False
+        self._taken: list[tuple[Source, Moment, Sequence[Message]]] = []
+        self._settled: list[Taken] = []
+        self._keep_next = True
+        self._floor = 0
+
+    def add_source(self, source: Source) -> None:
+        """Note that a subscription, perhaps one more, fills the inbox."""
+        self._sources += 1
+        self._latching |= source.latched_before is not None
+        self.sifts |= self._sources > 1
+
+    def put(self, source: Source, moment: Moment, messages: Sequence[Message], size: int) -> None:
+        """Add messages in the order of delivery; `size` is that of their payloads, bytes."""
+        if not self.count:
+            self.since = time.monotonic()
+        count = len(messages)
+        self._taken.append((source, moment, messages))
+        self.account.arrived += count
+        self._recount(self.count + count, self.size + size + count * _OVERHEAD)
+
+    def settle(self, fate: Fate = Fate.KEEP) -> None:
+        """Find out what is new and what was lost before it, and keep what is to be kept."""
+        if not self._taken:
+            return
+        taken, self._taken = self._taken, []
+        batches: dict[Source, list[tuple[Moment, Sequence[Message]]]] = {}
+        for source, moment, messages in taken:
+            batches.setdefault(source, []).append((moment, messages))
+        arrived = joined(
+            [
+                self._columns(source, batches[source])
+                for source in sorted(batches, key=lambda each: each.rank)
+            ]
+        )
+        account = self.account
+        new = account.publications.news(
+            arrived.publishers,
+            arrived.numbers,
+            arrived.sources,
+            arrived.payloads,
+            repeated=self._sources > 1,
+        )
+        if new is not None:
+            account.duplicates += len(new) - int(np.count_nonzero(new))
+            arrived = arrived.select(new)
+        if len(batches) > 1:
+            arrived = arrived.select(np.argsort(arrived.stamps, kind='stable'))
+        account.received_bytes += _size(arrived)
+        kept = self._kept(arrived, fate)
+        if kept is not arrived and self._latching:
+            rows = arrived.rows(in_order(arrived.stamps, self._floor))
+            self._latch.keep(account, rows, missed=True)
+        if len(kept):
+            self._settled.append(kept)
+        count = sum(map(len, self._settled))
+        self._recount(count, sum(map(_size, self._settled)) + count * _OVERHEAD)
+
+    def _kept(self, arrived: Taken, fate: Fate) -> Taken:
+        account = self.account
+        count = len(arrived)
+        if self._throttle is not None and fate is not Fate.PAUSED and count:
+            arrived = arrived.select(self._throttle.keep(arrived.stamps))
+            account.throttled += count - len(arrived)
+            count = len(arrived)
+        if fate is Fate.KEEP:
+            return arrived
+        if fate is Fate.THIN:
+            mask = (np.arange(count) % 2 == 0) == self._keep_next
+            self._keep_next ^= count % 2 == 1
+            account.thinned += count - int(np.count_nonzero(mask))
+            return arrived.select(mask)
+        if fate is Fate.PAUSED:
+            account.paused += count
+        else:
+            account.dropped += count
+        return arrived.select(np.zeros(count, bool))
+
+    def swap(self) -> Parcel | None:
+        """Make a parcel of what is there and start anew; None if nothing was to be kept."""
+        self.settle()
+        if not self._settled:
+            return None
+        taken = joined(self._settled)
+        stamps = in_order(taken.stamps, self._floor)
+        parcel = self._parcel(taken.rows(stamps), self.size, self.since)
+        if self._latching:
+            self._latch.keep(self.account, parcel.rows)
+        self._settled, self.count, self.size = [], 0, 0
+        return parcel
+
+    def hand_again(self, latched: Parcel) -> Parcel:
+        """Make a parcel of latched messages that came while capture was paused."""
+        stamps, *others = latched.rows.columns
+        stamps = pa.array(in_order(stamps.to_numpy(), self._floor))
+        rows = pa.RecordBatch.from_arrays([stamps, *others], schema=CAPTURED)
+        self.account.paused -= len(rows)
+        self._budget.charge(self.holding, latched.size)
+        return self._parcel(rows, latched.size, time.monotonic())
+
+    def _parcel(self, rows: pa.RecordBatch, size: int, since: float) -> Parcel:
+        account = self.account
+        if account.first_stamp_ns is None:
+            account.first_stamp_ns = rows.column(0)[0].as_py()
+        account.last_stamp_ns = self._floor = rows.column(0)[-1].as_py()
+        self._budget.handed(self.holding, size)
+        return Parcel(account, rows, size, since)
+
+    def _recount(self, count: int, size: int) -> None:
+        self._budget.charge(self.holding, size - self.size)
+        self.count, self.size = count, size
+
+    def _columns(
+        self, source: Source, batches: Sequence[tuple[Moment, Sequence[Message]]]
+    ) -> Taken:
+        messages = list(chain.from_iterable(batch for _, batch in batches))
+        payloads, infos = [each[0] for each in messages], [each[1] for each in messages]
+        lengths = [len(batch) for _, batch in batches]
+        system = np.repeat([moment.system_ns for moment, _ in batches], lengths)
+        received = _stamps(infos, 'received_timestamp')
+        sources = _stamps(infos, 'source_timestamp')
+        # Old times of sending are usual: a map that was latched days ago.
+        odd = (received != 0) & (np.abs(received - system) > _DAY_NS)
+        self.account.odd_stamps += int(np.count_nonzero(odd | (sources - system > _DAY_NS)))
+        stamps = np.where(odd | (received == 0), system, received)
+        if source.latched_before is None:
+            latched = np.full(len(infos), -1, np.int8)
+        else:
+            latched = np.where(sources == 0, -1, sources < source.latched_before).astype(np.int8)
+        return Taken(
+            in_order(stamps, 0) if self._sources > 1 else stamps,
+            received,
+            sources,
+            np.repeat([moment.clock_ns for moment, _ in batches], lengths),
+            [_publisher(info) for info in infos],
+            np.array([_number(info) for info in infos], np.int64),
+            latched,
+            payloads,
+        )
+
+
+def _size(taken: Taken) -> int:
+    return sum(map(len, taken.payloads))
+
+
+def _stamps(infos: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    return np.fromiter((info.get(name) or 0 for info in infos), np.int64, len(infos))
+
+
+def _publisher(info: Mapping[str, Any]) -> bytes | None:
+    gid = info.get('publisher_gid')
+    return None if gid is None else bytes(gid['data'])
+
+
+def _number(info: Mapping[str, Any]) -> int:
+    number = info.get('publication_sequence_number')
+    return -1 if number is None else number
