@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import functools
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -35,6 +38,77 @@ hypothesis.settings.load_profile('shared')
 
 SERVICE = '/arrow.flight.protocol.FlightService/'
 READY = re.compile(r'ready on (grpc(?:\+tls)?)://(.+):(\d+) ')
+
+
+class Nursery:
+    """The process whose forks are the daemons of a worker; see ``nursery.py``."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICOD_')}
+        program = Path(__file__).with_name('nursery.py')
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, str(program)], stdin=theirs, env=inherited
+            )
+        self._answers = self._socket.makefile()
+        self._turn = threading.Lock()
+
+    def start(self, arguments: list[str], environment: dict[str, str], log: IO[str]) -> Forked:
+        """Start ``mosaicod`` with these arguments; its standard error goes to a file."""
+        output, code = os.pipe(), os.pipe()
+        request = json.dumps([arguments, environment]).encode() + b'\n'
+        with self._turn:
+            descriptors = [output[1], log.fileno(), code[1]]
+            sent = socket.send_fds(self._socket, [request], descriptors)
+            self._socket.sendall(request[sent:])
+            pid = int(self._answers.readline())
+        for descriptor in (output[1], code[1]):
+            os.close(descriptor)
+        return Forked(pid, open(output[0]), code[0])
+
+    def end(self) -> None:
+        self._answers.close()
+        self._socket.close()
+        self._process.wait()
+
+
+class Forked:
+    """A process of another one's, used like a :class:`subprocess.Popen`."""
+
+    def __init__(self, pid: int, stdout: IO[str], code: int) -> None:
+        self.pid = pid
+        self.stdout = stdout
+        self.returncode: int | None = None
+        self._code = code
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._code], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired('mosaicod', timeout or 0)
+            self.returncode = int(os.read(self._code, 20) or -signal.SIGKILL)
+            os.close(self._code)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+@functools.cache
+def nursery() -> Nursery:
+    """Return the nursery of this worker."""
+    made = Nursery()
+    atexit.register(made.end)
+    return made
 
 
 class DaemonProcess:
@@ -57,24 +131,20 @@ class DaemonProcess:
         self.environment = environment or {}
         self.port = 0
         self.log = data_dir.parent / f'{data_dir.name}.log'
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Forked | None = None
 
     def start(self, port: int = 0) -> None:
         """Start it and wait until it serves."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICOD_')}
         with self.log.open('a') as log:
-            self.process = subprocess.Popen(
+            self.process = nursery().start(
                 [
-                    *(sys.executable, '-m', 'mosaico_ros.cli.mosaicod', 'run'),
-                    *('--port', str(port), '--data-dir', str(self.data_dir)),
+                    *('run', '--port', str(port), '--data-dir', str(self.data_dir)),
                     *('--log-level', 'debug', '--log-format', 'plain', *self.options),
                 ],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=inherited | self.environment,
+                inherited | self.environment,
+                log,
             )
-        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         ready = READY.search(line)
         if not ready:
@@ -129,8 +199,7 @@ class DaemonProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(timeout=20)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self.process.stdout.close()
         return code
 
 
