@@ -32,9 +32,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.flight as flight
 
-# Test machines are shared; a slow example says nothing about the code.
+# Test machines are shared; a slow example says nothing about the code. Whoever asks for a thorough
+# test, by MOSAICO_THOROUGH=1, has hours: more examples, all crash points on PostgreSQL and S3.
 hypothesis.settings.register_profile('shared', deadline=None)
-hypothesis.settings.load_profile('shared')
+hypothesis.settings.register_profile('thorough', deadline=None, max_examples=1000)
+THOROUGH = bool(os.environ.get('MOSAICO_THOROUGH'))
+hypothesis.settings.load_profile('thorough' if THOROUGH else 'shared')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a thorough test take its time."""
+    if THOROUGH:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
+
 
 SERVICE = '/arrow.flight.protocol.FlightService/'
 READY = re.compile(r'ready on (grpc(?:\+tls)?)://(.+):(\d+) ')

@@ -1,6 +1,6 @@
 """Three daemons that are killed while eight writers fill, and delete from, one archive.
 
-``MOSAICO_FIRE_SECONDS`` says for how long, ``MOSAICO_FIRE_SEED`` which random choices are made.
+``MOSAICO_FIRE_SEED`` says which random choices are made, ``MOSAICO_THOROUGH`` makes it long.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mosaico_ros.protocol.errors import MosaicoError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.ticket import Ticket
 
-SECONDS = float(os.environ.get('MOSAICO_FIRE_SECONDS', '15'))
+SECONDS = 600 if os.environ.get('MOSAICO_THOROUGH') else 8
 SEED = os.environ.get('MOSAICO_FIRE_SEED') or str(time.time_ns())
 WRITERS, SHARED = 8, 'shared'
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('data', pa.int64())])

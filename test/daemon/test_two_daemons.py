@@ -587,7 +587,7 @@ class TwoDaemons(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-@pytest.mark.parametrize(('kind', 'examples', 'steps'), [('local', 25, 40), ('remote', 4, 30)])
+@pytest.mark.parametrize(('kind', 'examples', 'steps'), [('local', 15, 40), ('remote', 3, 30)])
 def test_two_daemons_say_what_a_model_says(
     kind: str, examples: int, steps: int, request: pytest.FixtureRequest, monkeypatch: Any
 ) -> None:
@@ -595,7 +595,8 @@ def test_two_daemons_say_what_a_model_says(
     storage: Callable[[], dict[str, Any]] = dict
     if kind == 'remote':
         storage = request.getfixturevalue('new_storage')
-    examples = int(os.environ.get('MOSAICO_TEST_EXAMPLES', examples))
+    if os.environ.get('MOSAICO_THOROUGH'):
+        examples *= 100
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: TwoDaemons(storage()),
         settings=hypothesis_settings(
