@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -52,7 +52,7 @@ READY = re.compile(r'ready on (grpc(?:\+tls)?)://(.+):(\d+) ')
 
 
 class Nursery:
-    """The process whose forks are the daemons of a worker; see ``nursery.py``."""
+    """The process whose forks are the daemons and commands of a worker; see ``nursery.py``."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
@@ -65,18 +65,24 @@ class Nursery:
         self._answers = self._socket.makefile()
         self._turn = threading.Lock()
 
-    def start(self, arguments: list[str], environment: dict[str, str], log: IO[str]) -> Forked:
-        """Start ``mosaicod`` with these arguments; its standard error goes to a file."""
-        output, code = os.pipe(), os.pipe()
-        request = json.dumps([arguments, environment]).encode() + b'\n'
+    def start(
+        self,
+        program: str,
+        arguments: Iterable[object],
+        environment: dict[str, str],
+        *streams: int,
+        folder: Path | str = '.',
+    ) -> Forked:
+        """Start ``mosaico`` or ``mosaicod`` on three descriptors."""
+        told, code = os.pipe()
+        asked = [program, [*map(str, arguments)], environment, str(Path(folder).absolute())]
+        request = json.dumps(asked).encode() + b'\n'
         with self._turn:
-            descriptors = [output[1], log.fileno(), code[1]]
-            sent = socket.send_fds(self._socket, [request], descriptors)
+            sent = socket.send_fds(self._socket, [request], [*streams, code])
             self._socket.sendall(request[sent:])
             pid = int(self._answers.readline())
-        for descriptor in (output[1], code[1]):
-            os.close(descriptor)
-        return Forked(pid, open(output[0]), code[0])
+        os.close(code)
+        return Forked(pid, told)
 
     def end(self) -> None:
         self._answers.close()
@@ -87,9 +93,8 @@ class Nursery:
 class Forked:
     """A process of another one's, used like a :class:`subprocess.Popen`."""
 
-    def __init__(self, pid: int, stdout: IO[str], code: int) -> None:
+    def __init__(self, pid: int, code: int) -> None:
         self.pid = pid
-        self.stdout = stdout
         self.returncode: int | None = None
         self._code = code
 
@@ -147,16 +152,16 @@ class DaemonProcess:
     def start(self, port: int = 0) -> None:
         """Start it and wait until it serves."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICOD_')}
-        with self.log.open('a') as log:
+        options = ['--port', port, '--data-dir', self.data_dir, '--log-level', 'debug']
+        options += ['--log-format', 'plain', *self.options]
+        reading, writing = os.pipe()
+        with open(os.devnull) as nothing, self.log.open('a') as log, open(writing, 'w') as told:
             self.process = nursery().start(
-                [
-                    *('run', '--port', str(port), '--data-dir', str(self.data_dir)),
-                    *('--log-level', 'debug', '--log-format', 'plain', *self.options),
-                ],
-                inherited | self.environment,
-                log,
+                *('mosaicod', ['run', *options], inherited | self.environment),
+                *(nothing.fileno(), told.fileno(), log.fileno()),
             )
-        line = self.process.stdout.readline()
+        self._output = os.fdopen(reading)
+        line = self._output.readline()
         ready = READY.search(line)
         if not ready:
             self.process.kill()
@@ -210,8 +215,39 @@ class DaemonProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(timeout=20)
-        self.process.stdout.close()
+        self._output.close()
         return code
+
+
+@pytest.fixture(scope='session')
+def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``run_command('mosaico', 'ls')`` runs one of our commands to its end."""
+
+    def run(
+        program: str,
+        *arguments: object,
+        env: dict[str, str] | None = None,
+        cwd: Path | str = '.',
+        answer: str = '',
+    ) -> subprocess.CompletedProcess[str]:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile('w+')) for _ in range(3)]
+            files[0].write(answer)
+            files[0].seek(0)
+            streams = [file.fileno() for file in files]
+            environment = dict(os.environ) if env is None else env
+            process = nursery().start(program, arguments, environment, *streams, folder=cwd)
+            try:
+                code = process.wait(timeout=120)
+            finally:
+                process.kill()
+            for file in files:
+                file.seek(0)
+            return subprocess.CompletedProcess(
+                [program, *arguments], code, files[1].read(), files[2].read()
+            )
+
+    return run
 
 
 @pytest.fixture(scope='session')

@@ -1,9 +1,9 @@
-"""Starts daemons, each in a fork of a process that has imported what they need.
+"""Starts our commands, each in a fork of a process that has imported what they need.
 
-Most of the time that a daemon takes to start goes into imports, and tests start hundreds. A
-program for ``conftest.py``: standard input is a socket. Each request is a line of JSON, the
-arguments and the environment, with three descriptors: standard output, standard error, and where
-to write the exit code as a line. The answer is the process id as a line.
+Most of the time that a command takes to start goes into imports, and tests start hundreds. A
+program for ``conftest.py``: standard input is a socket. Each request is a line of JSON (program,
+arguments, environment, working directory) with four descriptors: standard input, output and
+error, and where to write the exit code as a line. The answer is the process id as a line.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from contextlib import suppress
 
 
 def import_all() -> None:
-    """Import what a daemon would on SQLite and a folder, and on PostgreSQL and S3."""
+    """Import what daemons do, on either kind of storage, and what the commands do."""
     sys.path[0] = os.getcwd()  # as for python -m: this folder holds no modules to import
     os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
+    import mosaico_ros.cli.mosaico
     import mosaico_ros.cli.mosaicod
+    import mosaico_ros.client.comm.mosaico_client
     import mosaico_ros.daemon.app
     import mosaico_ros.daemon.process.ephemeral
     import mosaico_ros.daemon.process.logs
@@ -37,35 +39,35 @@ def import_all() -> None:
 
 def receive(requests: socket.socket) -> tuple[bytes, list[int]]:
     """Return a request and its descriptors; nothing when the tests have ended."""
-    request, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 3)
+    request, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 4)
     while request and not request.endswith(b'\n'):
         request += requests.recv(1 << 20)
     return request, descriptors
 
 
-def become_daemon(request: bytes, descriptors: list[int]) -> None:
-    """Do what ``python -m mosaico_ros.cli.mosaicod`` does."""
-    arguments, environment = json.loads(request)
+def become(request: bytes, descriptors: list[int]) -> None:
+    """Do what ``python -m mosaico_ros.cli.PROGRAM`` does."""
+    program, arguments, environment, folder = json.loads(request)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(descriptors[0], 1)
-    os.dup2(descriptors[1], 2)
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
     for descriptor in descriptors:
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(environment)
-    from mosaico_ros.cli import mosaicod
+    os.chdir(folder)
+    from mosaico_ros.cli import mosaico, mosaicod
 
     code = 1
     try:
-        code = mosaicod.main(arguments)
+        code = {'mosaico': mosaico, 'mosaicod': mosaicod}[program].main(arguments)
     except BaseException:
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(code)
 
 
@@ -102,10 +104,10 @@ def main() -> None:
                 requests.close()
                 for descriptor in (told, wakes, *codes.values()):
                     os.close(descriptor)
-                become_daemon(request, descriptors)
-            for descriptor in descriptors[:2]:
+                become(request, descriptors)
+            for descriptor in descriptors[:3]:
                 os.close(descriptor)
-            codes[child] = descriptors[2]
+            codes[child] = descriptors[3]
             requests.sendall(b'%d\n' % child)
     for child in codes:
         os.kill(child, signal.SIGKILL)

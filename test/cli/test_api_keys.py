@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,20 +22,13 @@ class Result:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Result]:
+def run(tmp_path: Path, run_command: Callable[..., Any]) -> Callable[..., Result]:
     """``run('verb', ...)`` runs a verb on the catalog of this test."""
 
     def verb(*arguments: str, data: str = 'archive1', answer: str = '') -> Result:
         return Result(
-            subprocess.run(
-                [
-                    *(sys.executable, '-m', 'mosaico_ros.cli.mosaicod', 'api-key', *arguments),
-                    *('--data-dir', str(tmp_path / data)),
-                ],
-                input=answer,
-                capture_output=True,
-                text=True,
-                timeout=30,
+            run_command(
+                *('mosaicod', 'api-key', *arguments, '--data-dir', tmp_path / data), answer=answer
             )
         )
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
 
 
 @pytest.fixture
-def ls(make_daemon, tls_files):
+def ls(make_daemon, tls_files, run_command):
     """``ls(options, variables)`` lists a daemon that wants TLS and keys; also its keys."""
     daemon = make_daemon('--tls', '--api-key', **tls_files.settings())
 
     def run(*options: object, **variables: object) -> subprocess.CompletedProcess[str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICO_')}
-        return subprocess.run(
-            [
-                *(sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ls'),
-                *('--port', str(daemon.port), *map(str, options)),
-            ],
-            env=inherited | {name: str(value) for name, value in variables.items()},
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+        environment = inherited | {name: str(value) for name, value in variables.items()}
+        return run_command('mosaico', 'ls', '--port', daemon.port, *options, env=environment)
 
     return run, daemon.make_keys()
 

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -38,16 +37,10 @@ def daemon(start_shared):
 
 
 @pytest.fixture
-def mosaico(daemon, tmp_path):
+def mosaico(daemon, tmp_path, run_command):
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, '-m', 'mosaico_ros.cli.mosaico', *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, 'PYTHONPATH': str(ROOT), 'MOSAICO_PORT': str(daemon.port)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        environment = {**os.environ, 'MOSAICO_PORT': str(daemon.port)}
+        return run_command('mosaico', *arguments, cwd=tmp_path, env=environment)
 
     return run
 

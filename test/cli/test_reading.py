@@ -8,8 +8,6 @@ import json
 import math
 import os
 import re
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -33,17 +31,12 @@ def daemon(make_daemon: Callable[..., Any], free_port: int) -> Any:
 
 
 @pytest.fixture
-def mosaico(daemon: Any) -> Callable[..., str]:
+def mosaico(daemon: Any, run_command: Callable[..., Any]) -> Callable[..., str]:
     """``mosaico('ls', '--json')`` returns what the command prints."""
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, '-m', 'mosaico_ros.cli.mosaico', *arguments],
-            env={**os.environ, 'MOSAICO_PORT': str(daemon.port)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        environment = {**os.environ, 'MOSAICO_PORT': str(daemon.port)}
+        done = run_command('mosaico', *arguments, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
