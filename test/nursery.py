@@ -29,6 +29,7 @@ def import_all() -> None:
     import mosaico_ros.daemon.process.ephemeral
     import mosaico_ros.daemon.process.logs
     import mosaico_ros.daemon.process.version
+    import mosaico_ros.ros_bridge.ingest_jobs
 
     with suppress(ModuleNotFoundError):
         import sqlalchemy.dialects.postgresql.psycopg

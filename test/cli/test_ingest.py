@@ -39,20 +39,13 @@ def client(daemon: Any) -> Iterator[MosaicoClient]:
 
 
 @pytest.fixture
-def ingest(daemon: Any) -> Callable[..., subprocess.CompletedProcess[str]]:
+def ingest(
+    daemon: Any, run_command: Callable[..., subprocess.CompletedProcess[str]]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        connection = ['--host', daemon.host, '--port', str(daemon.port)]
-        return subprocess.run(
-            [
-                *(sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'ingest'),
-                *map(str, arguments),
-                *connection,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env={**os.environ, 'COLUMNS': '200'},
-        )
+        connection = ['--host', daemon.host, '--port', daemon.port]
+        environment = {**os.environ, 'COLUMNS': '200'}
+        return run_command('mosaico', 'ingest', *arguments, *connection, env=environment)
 
     return run
 
