@@ -30,6 +30,9 @@ def command(
 ) -> int:
     """Compare every message of BAG with what SEQUENCE gives back, and say whether BAG may go.
 
+    Messages are compared by digests per topic and ten seconds of record time; the chunks that
+    differ are named.
+
     Exit code: 0 it comes back bit for bit, 3 with equal values but other padding, 1 not all of it.
     """
     from mosaico_ros.ros_bridge.bags import open_bag
@@ -57,11 +60,21 @@ def command(
             'equal_bytes': verdict.equal_bytes,
             'equal_values': verdict.equal_values,
             'problems': verdict.problems,
-            'topics': [asdict(topic) for topic in verdict.topics.values()],
+            'topics': [
+                {
+                    **asdict(topic),
+                    'equal_bytes': topic.equal_bytes,
+                    'equal_values': topic.equal_values,
+                }
+                for topic in verdict.topics.values()
+            ],
         }
         click.echo(json.dumps(facts))
     else:
         click.echo(str(verdict))
+        for topic in verdict.topics.values():
+            if topic.different:
+                click.echo(f'mosaico: {topic}', err=True)
     if verdict.equal_bytes:
         return 0
     return _PARTLY if verdict.equal_values else _DIFFERENT

@@ -9,6 +9,7 @@ from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.definitions import full_name
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
 from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
+from mosaico_ros.ros_bridge.unpacking import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,18 +101,7 @@ class ROSAdapterBase(Generic[OntologyT]):
         InvalidArgumentError
             If it is not of the adapter's ontology type.
         """
-        from mosaico_ros.models import Header, Message, Time
-
-        kind = cls.ontology_data_type()
-        data = mosaico_msg.data if isinstance(mosaico_msg, Message) else mosaico_msg
-        if not isinstance(data, kind):
-            raise InvalidArgumentError(
-                f'{cls.__name__} makes messages of {kind.__name__}, not of {type(data).__name__}'
-            )
-        header = getattr(data, 'header', None)
-        if header is None:
-            header = Header(frame_id='', timestamp=Time(seconds=0, nanoseconds=0))
-        return data, header
+        return unpacked(cls, mosaico_msg)
 
     @classmethod
     def has_way_back(cls) -> bool:

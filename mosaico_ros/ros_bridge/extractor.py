@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 from mosaico_ros.client.handlers.recording_handler import open_recording
@@ -20,8 +19,9 @@ from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
 from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
-from mosaico_ros.ros_bridge.provenance import SOURCE_NS
+from mosaico_ros.ros_bridge.channels.channel_decoder import channel_of
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
+from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 from mosaico_ros.ros_bridge.way_back import way_back
@@ -150,17 +150,17 @@ class ExtractedSource:
     written: WrittenTopic
     _report: ExtractedTopic
     _handler: RecordedTopicHandler
-    _encoder: TopicEncoder
+    _encode: Callable[[pa.RecordBatch], tuple[np.ndarray, np.ndarray, Payloads]]
     _window: tuple[int | None, int | None]
 
     def messages(self) -> Iterator[tuple[np.ndarray, np.ndarray, Payloads]]:
         """Yield record and publish times (ns) and payloads in time order, a batch at a time."""
         with self._handler.get_data_streamer(*self._window, sidecars=True) as streamer:
             for batch in streamer.batches():
-                times, payloads = self._encoder.encode(batch)
+                times, published, payloads = self._encode(batch)
                 self._report.messages += len(payloads)
                 self._report.nbytes += int(payloads.lengths.sum())
-                yield times, _published(batch, times), payloads
+                yield times, published, payloads
 
 
 class ROSSequenceExtractor:
@@ -258,8 +258,19 @@ class ROSSequenceExtractor:
     def _source(self, handler: RecordedTopicHandler, distro: Any) -> ExtractedSource | None:
         report = ExtractedTopic(handler.name, handler.ontology_tag)
         self.report.topics[handler.name] = report
-        about = handler.user_metadata.get('_ros_', {})
+        window = (self._config.start_timestamp_ns, self._config.end_timestamp_ns)
+        about = RosSchemaMetadata.extract(handler.user_metadata)
         try:
+            channel = channel_of(handler)
+            if channel is not None:
+                if self._format is not BagFormat.MCAP:
+                    raise InvalidArgumentError(
+                        f'its messages are {channel.channel.encoding}, not ROS messages',
+                        remedy='export it as mcap',
+                    )
+                report.msgtype = channel.channel.schema_name
+                written = WrittenTopic(channel.channel.name, channel.channel)
+                return ExtractedSource(written, report, handler, channel.encode, window)
             definition, way = way_back(handler, distro, self._registry.definitions(distro))
             target = definition.for_ros(1 if self._format is BagFormat.ROS1 else 2)
         except (MosaicoError, KeyError) as error:
@@ -274,8 +285,8 @@ class ROSSequenceExtractor:
             encoder = TopicEncoder(target, way, recorded=recorded)
         else:
             encoder = TopicEncoder(target, None, adapter=way, recorded=recorded)
-        window = (self._config.start_timestamp_ns, self._config.end_timestamp_ns)
-        return ExtractedSource(WrittenTopic(name, target, qos), report, handler, encoder, window)
+        written = WrittenTopic(name, target, qos)
+        return ExtractedSource(written, report, handler, encoder.encode, window)
 
 
 def _merged(
@@ -314,14 +325,6 @@ def _merged(
         order = np.argsort(joined[0], kind='stable')
         placed = [pieces[row] for row in order.tolist()]
         yield np.concatenate(topics)[order], joined[0, order], joined[1, order], placed
-
-
-def _published(rows: pa.RecordBatch, times: np.ndarray) -> np.ndarray:
-    """When messages were published, shape (n,), ns; their record times where it is not known."""
-    if SOURCE_NS.name not in rows.schema.names:
-        return times
-    known = rows.column(SOURCE_NS.name)
-    return pc.coalesce(known, pa.array(times)).to_numpy(zero_copy_only=False)
 
 
 def _remove(path: Path) -> None:

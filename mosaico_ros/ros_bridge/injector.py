@@ -26,6 +26,7 @@ from mosaico_ros.protocol.errors import (
     NotFoundError,
 )
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
+from mosaico_ros.ros_bridge.channels.channel_decoder import ChannelDecoder
 from mosaico_ros.ros_bridge.ingest_plan import is_stored
 from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
 from mosaico_ros.ros_bridge.provenance import SOURCE_NS, source_column
@@ -81,7 +82,8 @@ class ROSInjectionConfig:
     topics_on_error : TopicLevelErrorPolicy or dict
         What a failing topic does to the others; one policy, or one by topic (default ``Raise``).
     serialization_formats : dict, optional
-        Message type to storage format, for types without an ontology class.
+        Message type (or name of a channel that is not ROS) to storage format, for types without
+        an ontology class.
     log_level : str
         Verbosity of ``mosaico_ros``'s loggers while the injection runs.
     mosaico_api_key, tls_cert_path, enable_tls
@@ -98,7 +100,8 @@ class ROSInjectionConfig:
     topics : list of str, optional
         Patterns; see `TopicFilter`.
     adapter_overrides : dict, optional
-        Topic name to the per-message adapter to use for it.
+        Topic name to the adapter to use for it: one written per message, or a built-in one of
+        `mosaico_ros.ros_bridge.adapters`, such as ``LidarAdapter`` for a cloud of points.
     keep_raw : bool
         Keep what padding and encapsulation hold too, so that an export gives the recorded bytes;
         without it an export gives the recorded values.
@@ -291,22 +294,12 @@ class RosbagInjector:
             return self._lanes[topic.name].decoder is not None
         if not self._chosen(topic.name):
             return False
-        lane = _Lane(TopicReport(topic.name, topic.msgtype, expected=topic.count))
+        report = TopicReport(topic.name, topic.msgtype, expected=topic.count)
+        lane = _Lane(report, topic_path(topic))
         self._lanes[topic.name] = lane
         self.report.topics[topic.name] = lane.report
         try:
-            lane.decoder = TopicDecoder(
-                topic.msgtype,
-                topic.definition,
-                distro=self._distro(bag, topic),
-                ros1=topic.ros1,
-                adapter=(self._config.adapter_overrides or {}).get(topic.name),
-                extra=self._extra,
-                serialization_format=(self._config.serialization_formats or {}).get(topic.msgtype),
-                topic=topic.name,
-                fidelity=Fidelity.BYTES if self._config.keep_raw else Fidelity.VALUES,
-                sidecars=(SOURCE_NS,),
-            )
+            lane.decoder = self._decoder(bag, topic)
         except (NotFoundError, InvalidArgumentError) as error:
             lane.report.skipped = str(error)
             _log.warning('topic %s is skipped: %s', topic.name, error)
@@ -315,16 +308,46 @@ class RosbagInjector:
         lane.metadata = self._topic_metadata(bag, topic, lane.decoder)
         return True
 
+    def _decoder(self, bag: Bag, topic: BagTopic) -> TopicDecoder | ChannelDecoder:
+        config = self._config
+        formats = config.serialization_formats or {}
+        adapter: Any = (config.adapter_overrides or {}).get(topic.name)
+        fidelity = Fidelity.BYTES if config.keep_raw else Fidelity.VALUES
+        if topic.channel is not None:
+            return ChannelDecoder(
+                topic.channel,
+                adapter=adapter,
+                serialization_format=formats.get(topic.name) or formats.get(topic.msgtype),
+                fidelity=fidelity,
+            )
+        return TopicDecoder(
+            topic.msgtype,
+            topic.definition,
+            distro=self._distro(bag, topic),
+            ros1=topic.ros1,
+            adapter=adapter,
+            extra=self._extra,
+            serialization_format=formats.get(topic.msgtype),
+            topic=topic.name,
+            fidelity=fidelity,
+            sidecars=(SOURCE_NS,),
+        )
+
     def _distro(self, bag: Bag, topic: BagTopic) -> Stores | str | None:
         if self._config.ros_distro is not None:
             return self._config.ros_distro
         return 'noetic' if topic.ros1 else bag.distro
 
-    def _topic_metadata(self, bag: Bag, topic: BagTopic, decoder: TopicDecoder) -> dict[str, Any]:
+    def _topic_metadata(
+        self, bag: Bag, topic: BagTopic, decoder: TopicDecoder | ChannelDecoder
+    ) -> dict[str, Any]:
         metadata = decoder.metadata()
-        metadata['_ros_']['source_file'] = bag.path.name
+        (facts,) = metadata.values()
+        facts['source_file'] = bag.path.name
         if topic.qos:
-            metadata['_ros_']['offered_qos_profiles'] = topic.qos
+            facts['offered_qos_profiles'] = topic.qos
+        if topic_path(topic) != topic.name.strip('/'):
+            facts['topic'] = topic.name
         return {**(self._config.topic_metadata or {}).get(topic.name, {}), **metadata}
 
     def _sequence_metadata(self, bag: Bag, ended: threading.Event) -> dict[str, Any]:
@@ -387,7 +410,7 @@ class RosbagInjector:
             self.report.replaced = True
             return False
         for lane in self._lanes.values():
-            report, name = lane.report, '/' + topic_path(lane.report.name)
+            report, name = lane.report, f'/{lane.path}'
             if name in sequence.topics:
                 topic = sequence.get_topic_handler(name)
                 report.stored = topic.message_count or 0
@@ -431,13 +454,10 @@ class RosbagInjector:
             if isinstance(policies, dict)
             else policies
         )
-        path = topic_path(name)
-        if path != name.strip('/'):
-            lane.metadata['_ros_']['topic'] = name
         decoder = lane.decoder
         try:
             lane.writer = session.topic_create(
-                path, lane.metadata, decoder.ontology_type, policy, schema=decoder.schema
+                lane.path, lane.metadata, decoder.ontology_type, policy, schema=decoder.schema
             )
         except (AlreadyExistsError, InvalidArgumentError) as refused:
             if policy is TopicLevelErrorPolicy.Raise:
@@ -472,13 +492,18 @@ class _Lane:
     """One topic on its way."""
 
     report: TopicReport
-    decoder: TopicDecoder | None = None
+    path: str
+    decoder: TopicDecoder | ChannelDecoder | None = None
     writer: TopicWriter | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def topic_path(name: str) -> str:
-    """Topic name that the archive accepts: what it forbids becomes an underscore."""
+def topic_path(topic: BagTopic) -> str:
+    """Topic name that the archive accepts: what it forbids becomes an underscore.
+
+    The dots in names of channels that are not ROS become slashes.
+    """
+    name = topic.name if topic.channel is None else topic.name.replace('.', '/')
     return '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', part) for part in name.split('/') if part)
 
 

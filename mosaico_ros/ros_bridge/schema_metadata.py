@@ -63,3 +63,12 @@ class RosSchemaMetadata(SchemaMetadata):
     """Facts about ROS messages: ``msgtype``, ``msgdef``, ``enums``, ``source_file``, ..."""
 
     KEY = '_ros_'
+
+
+class McapSchemaMetadata(SchemaMetadata):
+    """Facts about a JSON or protobuf channel; the definition is text, or base64 of protobuf's."""
+
+    KEY = '_mcap_'
+    REQUIRED_KEYS = dict.fromkeys(
+        ('schema_name', 'schema_encoding', 'schema_def', 'channel_name', 'channel_encoding'), str
+    )

@@ -239,7 +239,7 @@ class TopicDecoder:
             kept = padding(self._encoder.lengths(part.column), index, payloads)
         if len(rows):
             some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
-            _, encoded = self._encoder.encode(some)
+            _, _, encoded = self._encoder.encode(some)
             found = residuals(encoded, [payloads[i] for i in index[rows].tolist()])
             for row, residual in zip(rows.tolist(), found, strict=True):
                 kept[row] = residual

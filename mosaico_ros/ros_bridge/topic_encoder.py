@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mosaico_ros.models.core import columns
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
@@ -13,6 +14,7 @@ from mosaico_ros.ros_bridge.adapters.draft import Draft
 from mosaico_ros.ros_bridge.cdr.columns import Column, column_of
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
+from mosaico_ros.ros_bridge.provenance import SOURCE_NS
 from mosaico_ros.ros_bridge.residual import RESIDUAL, restored
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ class TopicEncoder:
         """Bytes of each payload, shape (n,), int64, if it is encoded from these columns."""
         return self._payloads.lengths(members)
 
-    def encode(self, rows: pa.RecordBatch) -> tuple[np.ndarray, Payloads]:
+    def encode(self, rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, Payloads]:
         """Times and payloads of the rows, in their order.
 
         Parameters
@@ -101,7 +103,8 @@ class TopicEncoder:
         Returns
         -------
         tuple
-            Record times, shape (n,), int64, in ns; payloads, encapsulation header included.
+            Record times and times of publication (which are the record times where nothing else
+            is known), both of shape (n,), int64, in ns; payloads, encapsulation header included.
 
         Raises
         ------
@@ -116,8 +119,12 @@ class TopicEncoder:
             payloads = self._payloads.encode(self.columns(rows))
         if self._recorded and RESIDUAL.name in rows.schema.names:
             payloads = restored(payloads, rows.column(RESIDUAL.name))
-        times = rows.column(TIMESTAMP_COLUMN).to_numpy(zero_copy_only=False)
-        return times, payloads
+        times = rows.column(TIMESTAMP_COLUMN)
+        published = times
+        if SOURCE_NS.name in rows.schema.names:
+            published = pc.coalesce(rows.column(SOURCE_NS.name), times)
+        numbers = [column.to_numpy(zero_copy_only=False) for column in (times, published)]
+        return numbers[0], numbers[1], payloads
 
     def _translated(self, rows: pa.RecordBatch, adapter: type[ROSAdapterBase[Any]]) -> Payloads:
         """The per-message path: objects of the ontology become messages, and these bytes."""

@@ -1,68 +1,124 @@
 """Whether a recording can be had back from the archive, so that the file may be deleted.
 
-Per topic, the payloads that come back are held against those of the recording by digests that do
-not depend on the order of messages with one time: the sum of a keyed hash over bytes and times, of
-the record and of publication. A second digest is taken of record times and payloads in canonical
-form, which is equal where only padding, encapsulation or times of publication differ.
+Per topic and chunk of time, the payloads that come back are held against those of the recording by
+digests that do not depend on the order of messages with one time: the sum of a keyed hash over
+bytes and times, of the record and of publication. A second digest is taken of record times and
+payloads in canonical form, which is equal where only padding, encapsulation, the spelling of JSON
+or times of publication differ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mosaico_ros.protocol.errors import MosaicoError
-from mosaico_ros.ros_bridge.bags import BagTopic, open_bag
+from mosaico_ros.ros_bridge.bags import Bag, BagTopic, open_bag
 from mosaico_ros.ros_bridge.cdr.decoder import PayloadDecoder
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
+from mosaico_ros.ros_bridge.channels.codec import Channel, codec_for
 from mosaico_ros.ros_bridge.definitions import Definition, find_definition
 from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
 _BITS = 128
+#: Record time that makes a chunk, in ns.
+CHUNK_NS = 10_000_000_000
+#: Which payload of some, and its canonical form; those that cannot be read have none.
+Canonical = Callable[[Sequence[memoryview]], Iterator[tuple[int, bytes | memoryview]]]
 
 
 @dataclass
 class Digest:
-    """What a topic holds, whatever the order of messages: their number and two sums."""
+    """What a chunk holds, whatever the order of messages: their number and two sums."""
 
     messages: int = 0
     raw: int = 0
     canonical: int = 0
 
+
+class TopicDigest:
+    """Digests of the chunks of one topic.
+
+    Parameters
+    ----------
+    kind
+        What its messages are.
+
+    Attributes
+    ----------
+    chunks : dict
+        By the time of their beginning, in units of `CHUNK_NS`.
+    """
+
+    def __init__(self, kind: Definition | Channel) -> None:
+        self.chunks: dict[int, Digest] = {}
+        self._canonical = _by_codec(kind) if isinstance(kind, Channel) else _by_layout(kind)
+
     def add(
-        self,
-        times: np.ndarray,
-        published: np.ndarray,
-        payloads: Sequence[memoryview],
-        definition: Definition,
+        self, times: np.ndarray, published: np.ndarray, payloads: Sequence[memoryview]
     ) -> None:
-        """Add messages of one topic."""
-        self.messages += len(payloads)
+        """Add messages, with their record and publish times, ns."""
         stamps = times.tolist()
-        self.raw = _sum(self.raw, zip(stamps, published.tolist(), strict=True), payloads)
-        encoder = PayloadEncoder(definition.tree, definition.wire)
-        for part in PayloadDecoder(definition.tree, ros1=definition.ros1).decode(payloads):
-            encoded = encoder.encode(part.column)
-            rows = range(len(payloads)) if part.rows is None else part.rows.tolist()
-            self.canonical = _sum(self.canonical, [(stamps[row],) for row in rows], list(encoded))
+        for recorded, *both in zip(payloads, stamps, published.tolist(), strict=True):
+            digest = self._chunk(both[0])
+            digest.messages += 1
+            digest.raw = (digest.raw + _hash(recorded, both)) % (1 << _BITS)
+        for row, canonical in self._canonical(payloads):
+            digest, key = self._chunk(stamps[row]), (stamps[row],)
+            digest.canonical = (digest.canonical + _hash(canonical, key)) % (1 << _BITS)
+
+    def _chunk(self, time: int) -> Digest:
+        return self.chunks.setdefault(time // CHUNK_NS, Digest())
+
+
+@dataclass
+class VerifiedChunk:
+    """A chunk of a topic: its time, and what `VerifiedTopic` says of all of them."""
+
+    start_ns: int
+    end_ns: int
+    recorded: int
+    restored: int
+    equal_bytes: bool
+    equal_values: bool
 
 
 @dataclass
 class VerifiedTopic:
-    """One topic: how many messages the recording has, how many came back, and how alike."""
+    """One topic: how many messages the recording has, how many came back, and how alike.
+
+    ``different`` are those of its ``chunks`` chunks whose bytes do not all come back.
+    """
 
     name: str
     recorded: int = 0
     restored: int = 0
-    equal_bytes: bool = False
-    equal_values: bool = False
+    chunks: int = 0
+    different: list[VerifiedChunk] = field(default_factory=list)
+
+    @property
+    def equal_bytes(self) -> bool:
+        """Whether every message comes back bit for bit."""
+        return not self.different
+
+    @property
+    def equal_values(self) -> bool:
+        """Whether every message comes back with its values."""
+        return all(chunk.equal_values for chunk in self.different)
+
+    def __str__(self) -> str:
+        lost = [chunk for chunk in self.different if not chunk.equal_values]
+        shown = (lost or self.different)[0]
+        what = 'differ' if lost else 'differ in padding, spelling or publish times only'
+        return (
+            f'{self.name}: {len(lost or self.different)} of {self.chunks} chunks {what}; the '
+            f'first begins at {shown.start_ns} ns, with {shown.recorded:,} messages recorded and '
+            f'{shown.restored:,} restored'
+        )
 
 
 @dataclass
@@ -117,47 +173,88 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
         If the file is not a bag, or no topic of the sequence can be written.
     """
     verdict = Verification(path, config.sequence_name)
-    recorded: dict[str, Digest] = {}
-    definitions: dict[str, Definition] = {}
     with open_bag(path) as bag:
-
-        def known(topic: BagTopic) -> bool:
-            distro = 'noetic' if topic.ros1 else bag.distro
-            try:
-                definitions[topic.name] = find_definition(
-                    topic.msgtype, topic.definition, distro=distro, ros1=topic.ros1
-                )
-            except MosaicoError as error:
-                verdict.problems.append(f'{topic.name}: {error}')
-                return False
-            return True
-
-        for group in bag.groups(known):
-            digest = recorded.setdefault(group.topic, Digest())
-            definition = definitions[group.topic]
-            digest.add(group.timestamps, group.published, list(group.payloads), definition)
-        verdict.problems += bag.problems
-    restored: dict[str, Digest] = {}
+        recorded = _recorded(bag, verdict.problems)
+    restored: dict[str, TopicDigest] = {}
     with ROSSequenceExtractor(config).opened() as sources:
         for source in sources:
-            digest = restored.setdefault(source.written.name, Digest())
+            digest = TopicDigest(source.written.kind)
             for times, published, payloads in source.messages():
-                digest.add(times, published, list(payloads), source.written.definition)
+                digest.add(times, published, list(payloads))
+            restored[source.written.name] = digest
     for name, digest in recorded.items():
-        back = restored.get(name, Digest())
-        verdict.topics[name] = VerifiedTopic(
-            name,
-            digest.messages,
-            back.messages,
-            digest.raw == back.raw,
-            digest.canonical == back.canonical and digest.messages == back.messages,
-        )
+        back = restored[name].chunks if name in restored else {}
+        verdict.topics[name] = _compared(name, digest.chunks, back)
     return verdict
 
 
-def _sum(total: int, stamps: Iterable[tuple[int, ...]], payloads: Sequence[memoryview]) -> int:
-    for times, payload in zip(stamps, payloads, strict=True):
-        key = b''.join(time.to_bytes(8, 'little', signed=True) for time in times)
-        digest = blake2b(payload, digest_size=_BITS // 8, key=key).digest()
-        total += int.from_bytes(digest, 'little')
-    return total % (1 << _BITS)
+def _recorded(bag: Bag, problems: list[str]) -> dict[str, TopicDigest]:
+    """Digests of the topics of a recording; what cannot be read is told as a problem."""
+    found: dict[str, TopicDigest] = {}
+    kinds: dict[str, Definition | Channel] = {}
+
+    def known(topic: BagTopic) -> bool:
+        if topic.name in kinds:
+            return True
+        distro = 'noetic' if topic.ros1 else bag.distro
+        try:
+            kinds[topic.name] = topic.channel or find_definition(
+                topic.msgtype, topic.definition, distro=distro, ros1=topic.ros1
+            )
+            found[topic.name] = TopicDigest(kinds[topic.name])
+        except MosaicoError as error:
+            problems.append(f'{topic.name}: {error}')
+            return False
+        return True
+
+    for group in bag.groups(known):
+        found[group.topic].add(group.timestamps, group.published, list(group.payloads))
+    problems += bag.problems
+    return found
+
+
+def _compared(
+    name: str, recorded: dict[int, Digest], restored: dict[int, Digest]
+) -> VerifiedTopic:
+    numbers = sorted(recorded.keys() | restored.keys())
+    topic = VerifiedTopic(name, chunks=len(numbers))
+    for number in numbers:
+        there, back = recorded.get(number, Digest()), restored.get(number, Digest())
+        topic.recorded += there.messages
+        topic.restored += back.messages
+        if there != back:
+            chunk = VerifiedChunk(
+                number * CHUNK_NS,
+                (number + 1) * CHUNK_NS,
+                there.messages,
+                back.messages,
+                there.raw == back.raw and there.messages == back.messages,
+                there.canonical == back.canonical and there.messages == back.messages,
+            )
+            topic.different.append(chunk)
+    return topic
+
+
+def _by_layout(definition: Definition) -> Canonical:
+    encoder = PayloadEncoder(definition.tree, definition.wire)
+
+    def canonical(payloads: Sequence[memoryview]) -> Iterator[tuple[int, memoryview]]:
+        for part in PayloadDecoder(definition.tree, ros1=definition.ros1).decode(payloads):
+            rows = range(len(payloads)) if part.rows is None else part.rows.tolist()
+            yield from zip(rows, encoder.encode(part.column), strict=True)
+
+    return canonical
+
+
+def _by_codec(channel: Channel) -> Canonical:
+    codec = codec_for(channel)
+
+    def canonical(payloads: Sequence[memoryview]) -> Iterator[tuple[int, bytes]]:
+        return enumerate(codec.canonical(bytes(payload)) for payload in payloads)
+
+    return canonical
+
+
+def _hash(payload: bytes | memoryview, times: Iterable[int]) -> int:
+    key = b''.join(time.to_bytes(8, 'little', signed=True) for time in times)
+    return int.from_bytes(blake2b(payload, digest_size=_BITS // 8, key=key).digest(), 'little')

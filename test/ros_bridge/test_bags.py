@@ -161,14 +161,14 @@ def test_mcap_with_a_spoiled_chunk(tmp_path):
     assert len(stored & intact) >= len(intact) - len(intact) // 4
 
 
-def test_channels_that_are_not_ros_are_named(tmp_path):
+def test_channels_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / 'bag.mcap'
     with path.open('wb') as file:
         writer = McapWriter(file)
         writer.start()
         schema = writer.register_schema(STRING, 'ros2msg', b'string data\n')
         channel = writer.register_channel('/ros', 'cdr', schema)
-        other = writer.register_channel('/web', 'json', schema)
+        other = writer.register_channel('/web', 'cbor', schema)
         bare = writer.register_channel('/bare', 'cdr', 0)
         for key in (channel, other, bare):
             writer.add_message(key, 1, payload('x'), 1)

@@ -181,6 +181,26 @@ def test_the_verdict_of_a_verification(daemon, tmp_path):
     assert 'equal values' in str(equal)
     assert not missing.equal_values
     assert 'NOT all of it comes back; keep the file (/talk)' in str(missing)
+    assert not exact.topics['/talk'].different
+    (chunk,) = missing.topics['/talk'].different
+    assert (chunk.start_ns, chunk.end_ns, chunk.recorded, chunk.restored) == (0, 10**10, 51, 50)
+
+
+def test_the_chunks_that_differ_are_named(daemon, tmp_path):
+    """Ten seconds of record time are a chunk."""
+    source = sample('rosbag2_test_sqlite3')
+    ingest(daemon, source, 'chunks')
+    rows = messages(source)['/imu', 'sensor_msgs/msg/Imu']
+    middle = rows[len(rows) // 2][0]
+    config = ROSExtractorConfig(tmp_path, 'chunks', daemon.host, daemon.port, log_level='ERROR')
+    config.end_timestamp_ns = middle
+    verdict = verify(source, config)
+    imu = verdict.topics['/imu']
+    assert not verdict.equal_values
+    assert imu.restored < imu.recorded == len(rows)
+    assert imu.different[0].start_ns <= middle < imu.different[0].end_ns
+    assert len(imu.different) < imu.chunks or imu.chunks == 1
+    assert f'/imu: {len(imu.different)} of {imu.chunks} chunks differ' in str(imu)
 
 
 def test_topics_and_times_are_chosen(daemon, tmp_path):

@@ -51,7 +51,7 @@ def round_trip(payloads, adapter=LidarAdapter):
     reading = decoder(adapter)
     batch = reading.decode(np.arange(len(payloads)), payloads)
     found = adapter.column_map(messages.CLOUD)
-    _, back = TopicEncoder(reading.definition, found).encode(batch)
+    _, _, back = TopicEncoder(reading.definition, found).encode(batch)
     assert [bytes(one) for one in back] == payloads
     return batch, [len(kept or b'') for kept in batch.column('ros_residual').to_pylist()]
 

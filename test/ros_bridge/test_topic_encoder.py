@@ -33,7 +33,7 @@ def decoder(name: str, fidelity: Fidelity) -> TopicDecoder:
 
 
 def back(topic: TopicDecoder, batch: pa.RecordBatch) -> list[bytes]:
-    times, payloads = TopicEncoder(topic.definition, column_map(topic.msgtype)).encode(batch)
+    times, _, payloads = TopicEncoder(topic.definition, column_map(topic.msgtype)).encode(batch)
     assert times.tolist() == batch.column(0).to_pylist()
     return [bytes(payloads[i]) for i in range(len(payloads))]
 

@@ -122,7 +122,7 @@ class ColumnAdapter(ROSAdapterBase[Any]):
             raise NotFoundError(f'the type store does not know {name}')
         encoder = TopicEncoder(Definition(name, typestore.fielddefs), cls._maps[name])
         batch = columns.encode(cls.ontology_data_type(), [Message(data=content, timestamp_ns=0)])
-        _, payloads = encoder.encode(batch)
+        _, _, payloads = encoder.encode(batch)
         return typestore.deserialize_cdr(bytes(payloads[0]), name)
 
     @classmethod

@@ -24,6 +24,7 @@ from mosaico_ros.ros_bridge.bags.metadata import distro_of
 from mosaico_ros.ros_bridge.bags.records import Bag, BagTopic, Collector, MessageGroup
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.rows import Rows
+from mosaico_ros.ros_bridge.channels.codec import CHANNEL_ENCODINGS, Channel
 from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -151,10 +152,13 @@ class McapBag(Bag):
             return
         topic = None
         msgtype, form, text = self._schemas.get(schema, ('', '', b''))
-        if encoding not in ('cdr', 'ros1'):
+        if encoding in CHANNEL_ENCODINGS:
+            channel = Channel(name, encoding, msgtype, form, text, extra)
+            topic = BagTopic(name, msgtype or encoding, channel=channel)
+        elif encoding not in ('cdr', 'ros1'):
             self.problems.append(
                 f'{name}: skipped, messages are encoded as {encoding or "nothing"!r}, '
-                'which is not a ROS serialization'
+                'which cannot be read'
             )
         elif not msgtype:
             self.problems.append(f'{name}: skipped, the file does not say its message type')
@@ -172,7 +176,7 @@ class McapBag(Bag):
         self._channels[key] = _Channel(topic, schema)
         if topic is not None:
             known = self.topics.setdefault(name, topic)
-            if known.msgtype != topic.msgtype:
+            if (known.msgtype, known.channel) != (topic.msgtype, topic.channel):
                 self.problems.append(
                     f'{name}: messages of type {topic.msgtype} skipped, '
                     f'the topic began as {known.msgtype}'

@@ -84,7 +84,7 @@ def parse_qos(text: str) -> list[Any]:
 def rosbag2_information(
     storage: str,
     file: str,
-    topics: list[tuple[str, str, str, str]],
+    topics: list[tuple[str, str, str, str, str]],
     counts: list[int],
     first_ns: int,
     last_ns: int,
@@ -99,7 +99,7 @@ def rosbag2_information(
     file
         Name of the file.
     topics
-        Name, type, QoS profiles (YAML) and type hash of each topic.
+        Name, type, serialization, QoS profiles (YAML) and type hash of each topic.
     counts
         Number of messages by topic.
     first_ns, last_ns
@@ -126,13 +126,15 @@ def rosbag2_information(
                 'topic_metadata': {
                     'name': name,
                     'type': msgtype,
-                    'serialization_format': 'cdr',
+                    'serialization_format': encoding,
                     'offered_qos_profiles': dump(parse_qos(qos)),
                     'type_description_hash': type_hash,
                 },
                 'message_count': count,
             }
-            for (name, msgtype, qos, type_hash), count in zip(topics, counts, strict=True)
+            for (name, msgtype, encoding, qos, type_hash), count in zip(
+                topics, counts, strict=True
+            )
         ],
         'compression_format': '',
         'compression_mode': '',

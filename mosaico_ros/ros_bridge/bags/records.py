@@ -14,6 +14,7 @@ import numpy as np
 from mosaico_ros.ros_bridge.cdr.cursor import collapse
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.rows import Rows
+from mosaico_ros.ros_bridge.channels.codec import Channel
 
 #: A group is complete with this many messages or bytes, whichever comes first. Decoding has a
 #: fixed cost of some 0.3 ms per group; 8192 small messages make that negligible.
@@ -41,6 +42,8 @@ class BagTopic:
         Number of messages, where the bag says it without being read.
     qos : str or None
         Offered QoS profiles (YAML), as recorded.
+    channel : Channel or None
+        What the messages are, if they are not ROS messages; ``msgtype`` is the schema's name then.
     """
 
     name: str
@@ -49,6 +52,7 @@ class BagTopic:
     ros1: bool = False
     count: int | None = None
     qos: str | None = field(default=None, repr=False)
+    channel: Channel | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mosaico_ros.protocol.errors import AlreadyExistsError
 from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter
 from mosaico_ros.ros_bridge.bags.metadata import parse_qos, rosbag2_information, yaml_text
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer
+from mosaico_ros.ros_bridge.channels.codec import Channel
 from mosaico_ros.ros_bridge.definitions import Definition
 
 
@@ -40,20 +41,33 @@ class WrittenTopic:
     Attributes
     ----------
     name : str
-        ROS name, with its leading slash.
-    definition : Definition
-        Its message type.
+        As the recording has it.
+    kind : Definition or Channel
+        Its message type; or what its messages are, if they are not ROS messages.
     qos : str
         Offered QoS profiles as YAML; empty if unknown.
     """
 
     name: str
-    definition: Definition
+    kind: Definition | Channel
     qos: str = ''
+
+    @property
+    def msgtype(self) -> str:
+        """Name of the message type."""
+        return self.kind.schema_name if isinstance(self.kind, Channel) else self.kind.msgtype
+
+    @property
+    def definition(self) -> Definition:
+        """The message type; channels that are not ROS only go into MCAP files."""
+        assert isinstance(self.kind, Definition)
+        return self.kind
 
     @property
     def type_hash(self) -> str:
         """REP-2016 hash; none for types with a ``char``, which readers hash in different ways."""
+        if isinstance(self.kind, Channel):
+            return ''
         descriptions = (fields for _, fields in self.definition.types.values())
         if any("'char'" in repr(fields) for fields in descriptions):
             return ''
@@ -162,7 +176,16 @@ class BagWriter(ABC):
         return rosbag2_information(
             storage,
             file,
-            [(t.name, t.definition.msgtype, t.qos, t.type_hash) for t in self.topics],
+            [
+                (
+                    t.name,
+                    t.msgtype,
+                    t.kind.encoding if isinstance(t.kind, Channel) else 'cdr',
+                    t.qos,
+                    t.type_hash,
+                )
+                for t in self.topics
+            ],
             self.counts.tolist(),
             self.first if self.counts.any() else 0,
             self.last,
@@ -182,16 +205,7 @@ class McapBagWriter(BagWriter):
         self.partial.mkdir()
         self._name = f'{path.name}_0.mcap'
         self._file = McapWriter(self.partial / self._name)
-        channels = [
-            self._file.add_channel(
-                topic.name,
-                'cdr',
-                (topic.definition.msgtype, 'ros2msg', topic.definition.text.encode()),
-                {'offered_qos_profiles': topic.qos, 'topic_type_hash': topic.type_hash},
-            )
-            for topic in self.topics
-        ]
-        self._channels = np.array(channels, np.int64)
+        self._channels = np.array([self._channel(topic) for topic in self.topics], np.int64)
 
     def _append(
         self,
@@ -210,6 +224,20 @@ class McapBagWriter(BagWriter):
 
     def _abandon(self) -> None:
         self._file.close()
+
+    def _channel(self, topic: WrittenTopic) -> int:
+        kind = topic.kind
+        if isinstance(kind, Channel):
+            schema = (kind.schema_name, kind.schema_encoding, kind.schema_def)
+            return self._file.add_channel(
+                topic.name, kind.encoding, schema if any(schema) else None, kind.metadata
+            )
+        return self._file.add_channel(
+            topic.name,
+            'cdr',
+            (kind.msgtype, 'ros2msg', kind.text.encode()),
+            {'offered_qos_profiles': topic.qos, 'topic_type_hash': topic.type_hash},
+        )
 
 
 class SqliteBagWriter(BagWriter):
