@@ -186,13 +186,17 @@ class TopicDecoder:
             )
         times = np.ascontiguousarray(timestamps_ns, np.int64)
         parts = self._payloads.decode(payloads)
-        batches = [self._batch(times, part, payloads, beside) for part in parts]
+        batches, indexes = [], []
+        for part in parts:
+            batch, index = self._batch(times, part, payloads, beside)
+            batches.append(batch)
+            indexes.append(index)
         if len(batches) == 1:
             return batches[0]
         if not batches:
             return pa.RecordBatch.from_pylist([], self.schema)
         # Encapsulations were mixed: put the rows back in the order in which they came.
-        order = np.argsort(np.concatenate([_rows(part) for part in parts]), kind='stable')
+        order = np.argsort(np.concatenate(indexes), kind='stable')
         return _concatenated(batches).take(pa.array(order))
 
     def _batch(
@@ -201,19 +205,32 @@ class TopicDecoder:
         part: Part,
         payloads: Sequence[Buffer] | Payloads,
         beside: Sequence[pa.Array],
-    ) -> pa.RecordBatch:
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        """Rows of a part, and which payload each of them was."""
         index = np.arange(len(times)) if part.rows is None else part.rows
+        refused = None
         if self._adapter is not None:
             batch, index = self._translated(times, part.column, index)
         else:
             members = _whole(part.column)
             batch = rows_of(times[index], members, self._map, self.ontology_type)
+            refused = self._refused(members)
         if self._fidelity is not Fidelity.COLUMNS:
             batch = batch.append_column(RESIDUAL, self._residuals(batch, part, index, payloads))
         for sidecar, column in zip(self._sidecars, beside, strict=True):
             whole = len(index) == len(column)
             batch = batch.append_column(sidecar, column if whole else column.take(pa.array(index)))
-        return batch
+        if refused is None:
+            return batch, index
+        return batch.filter(pa.array(~refused)), index[~refused]
+
+    def _refused(self, members: Group) -> np.ndarray | None:
+        """Rows that the map cannot make anything of, counted; None if there are none."""
+        refused = None
+        for reason, rows in self._map.refused(members).items() if self._map else ():
+            self._untranslated[reason] += int(rows.sum())
+            refused = rows if refused is None else refused | rows
+        return refused
 
     def _residuals(
         self,
@@ -347,8 +364,3 @@ def _listed(kind: pa.DataType) -> pa.DataType:
 def _whole(column: Column) -> Group:
     assert isinstance(column, Group)
     return column
-
-
-def _rows(part: Part) -> np.ndarray:
-    assert part.rows is not None
-    return part.rows

@@ -7,6 +7,7 @@ whole files may be refused, by an error of ours that names the file.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
@@ -15,16 +16,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from google.protobuf import descriptor_pb2, struct_pb2
 
 sys.path.insert(0, str(Path(__file__).parent))
 import wire
 
 from mosaico_ros.protocol.errors import MosaicoError
-from mosaico_ros.ros_bridge.bags import open_bag
+from mosaico_ros.ros_bridge.adapters import LidarAdapter
+from mosaico_ros.ros_bridge.bags import BagTopic, open_bag
 from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter
 from mosaico_ros.ros_bridge.cdr.decoder import PayloadDecoder
 from mosaico_ros.ros_bridge.cdr.layout import ENCAPSULATIONS, ROS1
+from mosaico_ros.ros_bridge.channels.channel_decoder import ChannelDecoder
 from mosaico_ros.ros_bridge.definitions import Definition, find_definition
+from mosaico_ros.ros_bridge.residual import Fidelity
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 
 TYPES = (
@@ -138,7 +143,33 @@ def recordings(folder: Path, dice: random.Random) -> list[Path]:
                 ]
                 writer.write(np.full(20, channel), np.arange(20), payloads)
         found.append(path)
+    found.append(_channels(folder / 'channels.mcap', dice))
     return [*found, _database(folder / 'talk.db3', draw), _ros1(folder / 'talk.bag', draw)]
+
+
+def _channels(path: Path, dice: random.Random) -> Path:
+    """JSON and protobuf messages of random values."""
+    files = descriptor_pb2.FileDescriptorSet()
+    struct_pb2.DESCRIPTOR.CopyToProto(files.file.add())
+    kinds = {name: {'type': name} for name in ('string', 'integer', 'number', 'boolean')}
+    schema = {'properties': {**kinds, 'list': {'type': 'array', 'items': {'properties': kinds}}}}
+    values = {'string': 'ä', 'integer': 5, 'number': 0.5, 'boolean': True}
+    texts, packed = [], []
+    for _ in range(20):
+        chosen = {name: v for name, v in values.items() if dice.random() < 0.7}
+        value = {**chosen, 'list': [chosen] * dice.randrange(3)}
+        texts.append(json.dumps(value).encode())
+        message = struct_pb2.Struct()
+        message.update(value)
+        packed.append(message.SerializeToString())
+    with McapWriter(path, compression='') as writer:
+        about = ('demo.Value', 'jsonschema', json.dumps(schema).encode())
+        channel = writer.add_channel('/json', 'json', about)
+        writer.write(np.full(20, channel), np.arange(20), texts)
+        about = ('google.protobuf.Struct', 'protobuf', files.SerializeToString())
+        channel = writer.add_channel('/protobuf', 'protobuf', about)
+        writer.write(np.full(20, channel), np.arange(20), packed)
+    return path
 
 
 def _database(path: Path, draw: _Draw) -> Path:
@@ -194,21 +225,36 @@ def recording_cases(dice: random.Random, count: int, folder: Path) -> Counter[st
 
 def _read(path: Path) -> int:
     rows = 0
-    decoders: dict[str, TopicDecoder | None] = {}
+    decoders: dict[str, TopicDecoder | ChannelDecoder | None] = {}
     with open_bag(path) as bag:
         for group in bag.groups(lambda topic: True):
             topic = bag.topics[group.topic]
             if group.topic not in decoders:
                 try:
-                    decoders[group.topic] = TopicDecoder(
-                        topic.msgtype, topic.definition, ros1=topic.ros1
-                    )
+                    decoders[group.topic] = _decoder(topic)
                 except MosaicoError:
                     decoders[group.topic] = None
             decoder = decoders[group.topic]
             if decoder is not None:
-                rows += decoder.decode(group.timestamps, group.payloads).num_rows
+                known = decoder.malformed
+                found = decoder.decode(group.timestamps, group.payloads).num_rows
+                assert found + decoder.malformed - known == len(group.payloads)
+                rows += found
     return rows
+
+
+def _decoder(topic: BagTopic) -> TopicDecoder | ChannelDecoder:
+    """With all that looks at values: residuals, and points of clouds."""
+    if topic.channel is not None:
+        return ChannelDecoder(topic.channel, fidelity=Fidelity.VALUES)
+    adapter = LidarAdapter if topic.msgtype == 'sensor_msgs/msg/PointCloud2' else None
+    return TopicDecoder(
+        topic.msgtype,
+        topic.definition,
+        ros1=topic.ros1,
+        adapter=adapter,
+        fidelity=Fidelity.VALUES,
+    )
 
 
 def runs(seed: int, payloads: int, files: int, folder: Path) -> Iterator[Counter[str]]:

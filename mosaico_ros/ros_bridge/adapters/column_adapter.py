@@ -96,8 +96,10 @@ class ColumnAdapter(ROSAdapterBase[Any]):
                 values = pa.array([row], derived_type(definition.tree))
                 members = column_of(definition.tree, values, 1)
                 assert isinstance(members, Group)
-                kind = cls.ontology_data_type()
-                batch = rows_of(np.zeros(1, np.int64), members, cls._maps[name], kind)
+                kind, found = cls.ontology_data_type(), cls._maps[name]
+                for reason in found.refused(members) if found else ():
+                    raise InvalidArgumentError(f'a message of {name} is refused: {reason}')
+                batch = rows_of(np.zeros(1, np.int64), members, found, kind)
                 return columns.decode(kind, batch)[0].data
         raise InvalidArgumentError(f'no message of {cls.ros_msgtype}: {problem}')
 

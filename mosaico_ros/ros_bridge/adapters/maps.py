@@ -8,8 +8,11 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.adapters.vocabulary import Nest, Word
+from mosaico_ros.ros_bridge.cdr.columns import Group
 
 if TYPE_CHECKING:
     from mosaico_ros.models import Serializable
@@ -53,6 +56,10 @@ class ColumnMap:
     @property
     def ontology_type(self) -> type[Serializable]:
         return getattr(import_module('mosaico_ros.models'), self.ontology)
+
+    def refused(self, scope: Group) -> dict[str, np.ndarray]:
+        """Messages that cannot become the ontology class, shape (n,), bool, by reason."""
+        return {}
 
     @property
     def word(self) -> Word:

@@ -48,6 +48,19 @@ class CloudMap(ColumnMap):
     def word(self) -> Word:
         return _Cloud()
 
+    def refused(self, scope: Group) -> dict[str, np.ndarray]:
+        """Clouds whose bytes are fewer than their points, or that lack coordinates."""
+        broken = _broken(scope)
+        flat = np.zeros(len(scope), bool)
+        wanted = {f.name for f in self.ontology_type.arrow_struct() if not f.nullable}
+        for layout, start, stop in _runs(scope):
+            if not wanted <= layout.fields.keys():
+                flat[start:stop] = True
+        flat &= ~broken & (_points(scope) > 0)
+        named = ', '.join(sorted(wanted))
+        found = {'it has fewer bytes than points': broken, f'it lacks one of {named}': flat}
+        return {reason: rows for reason, rows in found.items() if rows.any()}
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -73,16 +86,13 @@ class _Cloud(Word):
             if not any(present) and target.nullable:
                 children.append(null_array(len(scope), target.type))
                 continue
-            if not all(present) and not target.nullable:
-                raise InvalidArgumentError(
-                    f'a cloud has no field {target.name!r}', remedy='choose another adapter for it'
-                )
             dtype = np.dtype(target.type.value_type.to_pandas_dtype())
             parts = [piece.values(target.name, dtype) for piece in pieces]
-            whole = np.concatenate([np.zeros(0, dtype), *parts])
-            items = number_array(whole, target.type.value_type)
+            values = np.concatenate([np.zeros(0, dtype), *parts])
+            items = number_array(values, target.type.value_type)
             lengths = [len(piece.counts) for piece in pieces]
-            valid = None if all(present) else np.repeat(present, lengths)
+            whole = all(present) or not target.nullable
+            valid = None if whole else np.repeat(present, lengths)
             children.append(list_array(offsets, items, target.type, valid))
         return struct_array(len(scope), children, kind)
 
@@ -130,7 +140,7 @@ class _Piece:
     def __init__(self, scope: Group, layout: _Layout, start: int, stop: int) -> None:
         self.layout = layout
         rows = slice(start, stop)
-        heights = leaf(scope, 'height')[rows].astype(np.int64)
+        heights = np.where(_broken(scope), 0, leaf(scope, 'height'))[rows].astype(np.int64)
         widths = leaf(scope, 'width')[rows].astype(np.int64)
         row_steps = leaf(scope, 'row_step')[rows].astype(np.int64)
         data = lookup(scope, 'data')
@@ -139,9 +149,6 @@ class _Piece:
         self.counts = heights * widths
         used = widths * layout.point_step
         row_steps = np.where(heights > 1, row_steps, used)
-        needed = np.where(heights > 0, (heights - 1) * row_steps + used, 0)
-        if (needed > lengths).any() or (row_steps < used).any():
-            raise InvalidArgumentError('a cloud has fewer bytes than points')
         first, last = int(data.offsets[start]), int(data.offsets[stop])
         if (lengths == self.counts * layout.point_step).all():
             points = data.data[first:last]
@@ -168,6 +175,23 @@ class _Piece:
         raw = np.ascontiguousarray(self._points[:, at : at + np.dtype(code).itemsize])
         with np.errstate(invalid='ignore', over='ignore'):  # what does not fit is kept beside
             return raw.view(code).reshape(-1).astype(dtype)
+
+
+def _points(scope: Group) -> np.ndarray:
+    """Number of points that each message claims, as float64: it may be any."""
+    return np.asarray(leaf(scope, 'height').astype(float) * leaf(scope, 'width'))
+
+
+def _broken(scope: Group) -> np.ndarray:
+    """Messages that have fewer bytes than points."""
+    data = lookup(scope, 'data')
+    assert isinstance(data, Bytes)
+    rows, steps = leaf(scope, 'height').astype(float), leaf(scope, 'point_step').astype(float)
+    used = leaf(scope, 'width') * steps
+    row_steps = np.where(rows > 1, leaf(scope, 'row_step'), used)
+    needed = (rows - 1) * row_steps + used
+    lacking = (needed > np.diff(data.offsets)) | (row_steps < used) | (steps == 0)
+    return np.asarray(lacking & (_points(scope) > 0))
 
 
 def _runs(scope: Group) -> Iterator[tuple[_Layout, int, int]]:
