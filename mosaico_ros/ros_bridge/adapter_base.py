@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
 from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.definitions import full_name
+from mosaico_ros.ros_bridge.packaged_adapters import load_packaged_adapters
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
 from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
 from mosaico_ros.ros_bridge.unpacking import unpacked
@@ -199,18 +200,20 @@ def register_default_adapter(adapter: Any = None, *, is_default: bool = False) -
 
 
 def registered_adapter(msgtype: str) -> type[ROSAdapterBase[Any]] | None:
-    """Adapter that a user registered for a message type."""
+    """Adapter that a user or an installed package registered for a message type."""
+    load_packaged_adapters()
     return _registered.get(msgtype)
 
 
 def registered_adapters() -> dict[str, type[ROSAdapterBase[Any]]]:
-    """Adapters that users registered, by message type."""
+    """Adapters that users and installed packages registered, by message type."""
+    load_packaged_adapters()
     return dict(_registered)
 
 
 def default_adapter(tag: str) -> type[ROSAdapterBase[Any]] | None:
-    """Adapter that a user registered as the one for an ontology type."""
-    for adapter in _registered.values():
+    """Adapter that was registered as the one for an ontology type."""
+    for adapter in registered_adapters().values():
         if adapter.__is_default_adapter__ and same_tag(
             adapter.ontology_data_type().ontology_tag(), tag
         ):

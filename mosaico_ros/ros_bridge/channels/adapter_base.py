@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
 from mosaico_ros.ros_bridge.channels.codec import Channel
+from mosaico_ros.ros_bridge.packaged_adapters import load_packaged_adapters
 from mosaico_ros.ros_bridge.schema_metadata import McapSchemaMetadata
 from mosaico_ros.ros_bridge.unpacking import unpacked
 
@@ -205,6 +206,7 @@ class MCAPBridge:
     @classmethod
     def get_default_adapters(cls) -> dict[str, type[MCAPAdapterBase[Any]]]:
         """All adapters, by `compute_mcap_msg_type`."""
+        load_packaged_adapters()
         return dict(_registered)
 
     @classmethod
@@ -212,17 +214,19 @@ class MCAPBridge:
         cls, schema_name: str, schema_encoding: str
     ) -> type[MCAPAdapterBase[Any]] | None:
         """The adapter of a schema; None if messages of it become a derived type."""
-        return _registered.get(compute_mcap_msg_type(schema_name, schema_encoding))
+        key = compute_mcap_msg_type(schema_name, schema_encoding)
+        return cls.get_default_adapters().get(key)
 
     @classmethod
     def is_msgtype_adapted(cls, mcap_msg_type: str) -> bool:
         """Whether there is an adapter for what `compute_mcap_msg_type` returns."""
-        return mcap_msg_type in _registered
+        return mcap_msg_type in cls.get_default_adapters()
 
     @classmethod
     def is_adapted(cls, mosaico_cls: type[Serializable]) -> bool:
         """Whether messages become objects of an ontology class."""
-        return any(one.ontology_data_type() is mosaico_cls for one in _registered.values())
+        adapters = cls.get_default_adapters().values()
+        return any(adapter.ontology_data_type() is mosaico_cls for adapter in adapters)
 
     @classmethod
     def from_mcap_message(cls, mcap_msg: MCAPMessage, **kwargs: Any) -> Message | None:
