@@ -83,6 +83,19 @@ def messages() -> dict[str, tuple[type[Any], list[Any]]]:
     }
 
 
+def with_garbage(message: Any) -> bytes:
+    """The message as a publisher in C++ may send it: what was in its buffer shows in the gaps."""
+    from rclpy.serialization import serialize_message
+
+    payload = bytearray(serialize_message(message))
+    if not hasattr(message, 'header'):
+        return bytes(payload) + b'\xee\xef'
+    end = 16 + len(message.header.frame_id) + 1  # then a 32-bit number follows
+    gap = -end % 4
+    payload[end : end + gap] = b'\xaa\xab\xac'[:gap]
+    return bytes(payload)
+
+
 def write(path: Path, topics: dict[str, type[Any]], received: dict[str, Any]) -> None:
     from mcap.writer import Writer
 
@@ -130,14 +143,17 @@ def test_a_bag_recorded_live_comes_back_bit_for_bit(daemon, robot, domain, wait_
                 f'a reader of {publisher.topic}',
             )
         for name, (_, made) in published.items():
-            for message in made:
-                publishers[name].publish(message)
+            for i, message in enumerate(made):
+                garbled = i % 2 and name in ('/live/text', '/live/joints')
+                publishers[name].publish(with_garbage(message) if garbled else message)
             wait_for(
                 lambda name=name: spun(lambda: len(recorder.received[name]) == MESSAGES),
                 f'{MESSAGES} messages on {name}',
             )
     finally:
         recorder.close()
+    assert any(payload.endswith(b'\xee\xef') for _, _, payload in recorder.received['/live/text'])
+    assert any(b'\xaa' in payload for _, _, payload in recorder.received['/live/joints'])
     bag = tmp_path / 'live.mcap'
     write(bag, topics, recorder.received)
     name = f'live_{domain}_{time.time_ns()}'
