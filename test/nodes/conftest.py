@@ -170,10 +170,10 @@ class Robot:
 
         self._context = Context()
         rclpy.init(args=[], context=self._context, domain_id=domain)
-        self._node = rclpy.create_node(f'test_robot_{os.getpid()}', context=self._context)
+        self.node = rclpy.create_node(f'test_robot_{os.getpid()}', context=self._context)
 
     def publisher(self, message_type: type[Any], topic: str, qos: Any = 100) -> Any:
-        return self._node.create_publisher(message_type, topic, qos)
+        return self.node.create_publisher(message_type, topic, qos)
 
     def wait_matched(self, *publishers: Any) -> None:
         for publisher in publishers:
@@ -192,7 +192,7 @@ class Robot:
     def close(self) -> None:
         import rclpy
 
-        self._node.destroy_node()
+        self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
 

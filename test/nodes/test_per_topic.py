@@ -31,5 +31,5 @@ def test_a_malformed_entry_is_refused_by_name(entry: str) -> None:
 
 def test_priorities_are_whole_and_may_be_negative() -> None:
     assert PerTopic('topic_priority', ['/imu=-3'], int, resolve=str).of('/imu') == -3
-    with pytest.raises(InvalidArgumentError, match='topic_priority: .* with a int'):
+    with pytest.raises(InvalidArgumentError, match=r'topic_priority: .* a whole number'):
         PerTopic('topic_priority', ['/imu=1.5'], int, resolve=str)
