@@ -105,7 +105,6 @@ class Budget:
         """Note bytes taken; negative ones were dropped again."""
         holding.taken += size
         self._taken += size
-        self.peak = max(self.peak, self._taken - self._released)
 
     def handed(self, holding: Holding, size: int) -> None:
         """Note that a parcel of a topic was handed over; its bytes are released later."""
@@ -125,7 +124,10 @@ class Budget:
 
     def review(self) -> None:
         """Look how tight it is; called once per round."""
-        fill = self.pending / self.limit
+        pending = self.pending
+        if pending > self.peak:
+            self.peak = pending
+        fill = pending / self.limit
         if fill < _BEGINS[Stage.THROTTLE] - _HYSTERESIS and self.stage is Stage.ROOMY:
             return
         rank = _ORDER.index(self.stage)

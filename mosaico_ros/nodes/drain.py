@@ -271,10 +271,8 @@ class DrainLoop(threading.Thread):
         moment = self._moment()
         self._budget.review()
         pressed = self.paused or self._budget.tight
-        for tap in self._taps:
+        for tap in [tap for tap in self._taps if tap.next_look <= now]:
             if tap.parked:
-                if tap.next_look > now:
-                    continue
                 crowded |= tap.take(now, moment)
             inbox = tap.inbox
             if pressed:

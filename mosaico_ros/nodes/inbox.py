@@ -16,6 +16,7 @@ from mosaico_ros.nodes.budget import Budget, Fate, Holding
 from mosaico_ros.nodes.latch_cache import LatchCache
 from mosaico_ros.nodes.parcel import CAPTURED, Parcel, Taken, in_order, joined
 from mosaico_ros.nodes.per_topic import Throttle
+from mosaico_ros.ros_bridge.cdr.columns import number_array
 
 # What Python and the columns need around a payload, bytes.
 _OVERHEAD = 100
@@ -197,7 +198,7 @@ class Inbox:
     def hand_again(self, latched: Parcel) -> Parcel:
         """Make a parcel of latched messages that came while capture was paused."""
         stamps, *others = latched.rows.columns
-        stamps = pa.array(in_order(stamps.to_numpy(), self._floor))
+        stamps = number_array(in_order(stamps.to_numpy(), self._floor), stamps.type)
         rows = pa.RecordBatch.from_arrays([stamps, *others], schema=CAPTURED)
         self.account.paused -= len(rows)
         self._budget.charge(self.holding, latched.size)

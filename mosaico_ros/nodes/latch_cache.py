@@ -8,11 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.parcel import CAPTURED, Parcel, in_order
+from mosaico_ros.ros_bridge.cdr.columns import number_array
 from mosaico_ros.ros_bridge.provenance import LATCHED, PUBLISHER
 
 # Publishers remembered per topic: a node that is restarted all day is a new one each time.
@@ -131,6 +131,6 @@ def _latched(rows: list[pa.RecordBatch]) -> pa.RecordBatch:
     columns = [
         pa.concat_arrays([row.column(number) for row in rows]) for number in range(len(CAPTURED))
     ]
-    columns[0] = pa.array(in_order(columns[0].to_numpy(), 0))
-    columns[_LATCHED_COLUMN] = pa.array(np.ones(len(rows), bool))
+    columns[0] = number_array(in_order(columns[0].to_numpy(), 0), pa.int64())
+    columns[_LATCHED_COLUMN] = pa.array([True] * len(rows))
     return pa.RecordBatch.from_arrays(columns, schema=CAPTURED)

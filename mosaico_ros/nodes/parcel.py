@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.ros_bridge.cdr.columns import number_array
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.provenance import PROVENANCE
 
@@ -20,6 +21,7 @@ PAYLOAD = pa.field('payload', pa.large_binary())
 CAPTURED: pa.Schema = pa.schema(
     [pa.field(TIMESTAMP_COLUMN, pa.int64(), nullable=False), *PROVENANCE, PAYLOAD]
 )
+_INT64 = pa.int64()
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,16 @@ class Taken:
 
     def rows(self, stamps: np.ndarray) -> pa.RecordBatch:
         """Return them as Arrow rows at other times on the axis; copies the payloads."""
-        received, latched = self.received, self.latched
+        received = self.received
+        # pyarrow's own way from numpy imports pandas, which takes a second.
         columns = [
-            pa.array(stamps),
-            pa.array(received, mask=(received == stamps) | (received == 0)),
-            pa.array(self.sources, mask=self.sources == 0),
-            pa.array(self.clocks, mask=self.clocks == 0),
+            number_array(stamps, _INT64),
+            number_array(received, _INT64, (received != stamps) & (received != 0)),
+            number_array(self.sources, _INT64, self.sources != 0),
+            number_array(self.clocks, _INT64, self.clocks != 0),
             pa.array(self.publishers, pa.binary()),
-            pa.array(self.numbers, mask=self.numbers < 0),
-            pa.array(latched == 1, mask=latched < 0),
+            number_array(self.numbers, _INT64, self.numbers >= 0),
+            number_array(self.latched == 1, pa.bool_(), self.latched >= 0),
             pa.array(self.payloads, PAYLOAD.type),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=CAPTURED)
