@@ -155,36 +155,20 @@ def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
 
 def _windows(config: ROSExtractorConfig, where: str, around_ns: int) -> list[_Window]:
     """Windows of the recording in which a condition holds on some topic, widened and joined."""
-    from mosaico_ros.client.handlers.recording_handler import RECORDING_ID, open_recording
-    from mosaico_ros.client.query.text import parse
+    from mosaico_ros.client.handlers.recording_handler import open_recording
+    from mosaico_ros.client.query.condition_windows import find_windows
     from mosaico_ros.ros_bridge.extractor import connect
 
-    low = config.start_timestamp_ns
-    high = config.end_timestamp_ns
-    spans: list[tuple[int, int]] = []
     with connect(config) as client:
-        recording = open_recording(client, config.sequence_name)
-        which = f"sequence.name == '{recording.name}'"
-        if len(recording.parts) > 1:
-            identity = recording.user_metadata[RECORDING_ID]
-            which = f"sequence.metadata.{RECORDING_ID} == '{identity}'"
-        query = parse(f'({where}) and {which}')
-        for item in client.query(query=query):
-            for topic in item.topics:
-                for window in topic.clusterize(max(2 * around_ns, 1)):
-                    start = window.timerange.start - around_ns
-                    end = window.timerange.end + around_ns + 1
-                    start = start if low is None else max(start, low)
-                    end = end if high is None else min(end, high)
-                    if start < end:
-                        spans.append((start, end))
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
-        else:
-            joined.append((start, end))
-    return list(joined)
+        found = find_windows(
+            client,
+            where,
+            around_ns,
+            [open_recording(client, config.sequence_name)],
+            start_ns=config.start_timestamp_ns,
+            end_ns=config.end_timestamp_ns,
+        )
+    return [(window.start_ns, window.end_ns) for window in found]
 
 
 def _show(report: ExtractionReport, *, as_json: bool) -> None:
