@@ -26,7 +26,7 @@ def as_overrides(values: Mapping[str, Any]) -> list[Parameter]:
 
 
 def declare(node: Node, table: Sequence[ParameterSpec]) -> dict[str, Any]:
-    """Declare every parameter of a table as read-only and return the checked values.
+    """Declare every parameter of a table and return the checked values.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def _declare(node: Node, spec: ParameterSpec) -> Any:
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=spec.description, read_only=True)
+    descriptor = ParameterDescriptor(description=spec.description, read_only=spec.read_only)
     if spec.choices:
         descriptor.additional_constraints = f'one of {", ".join(spec.choices)}'
     if spec.low is not None:

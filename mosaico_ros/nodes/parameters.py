@@ -19,7 +19,7 @@ ParameterValue = Union[bool, int, float, str, 'tuple[str, ...]']
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """One parameter, fixed while the node runs.
+    """One parameter.
 
     Parameters
     ----------
@@ -31,6 +31,8 @@ class ParameterSpec:
         Bounds of a number, inclusive.
     choices
         The texts allowed; empty means any.
+    read_only
+        Fixed while the node runs.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ParameterSpec:
     low: float | None = None
     high: float | None = None
     choices: Sequence[str] = ()
+    read_only: bool = True
 
     def check(self, value: Any) -> ParameterValue:
         """Return the value in the parameter's own type.

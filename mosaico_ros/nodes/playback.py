@@ -55,6 +55,9 @@ class Sink(Protocol):
     def publish(self, track: int, payload: bytes) -> None:
         """Publish one message."""
 
+    def keep_pace(self, track: int) -> None:
+        """Wait until whoever listens to a track can take more of it; at rate 0 only."""
+
     def tell_time(self, recorded_ns: int) -> None:
         """Publish what time it is in the recording."""
 
@@ -273,7 +276,10 @@ class Playback:
         if message is None:
             self._sink.tell_time(recorded)
             return True
-        self._sink.publish(*message)
+        track, payload = message
+        if not self._rate:
+            self._sink.keep_pace(track)
+        self._sink.publish(track, payload)
         if self._steps_done < self._steps_asked:
             with self._changed:
                 self._steps_done += 1

@@ -245,11 +245,13 @@ class Operator:
     def wait(self, ready: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
         """Receive until `ready` returns something true; return that."""
 
-        def look() -> Any:
-            self._executor.spin_once(timeout_sec=0.05)
-            return ready()
-
-        return wait_for(look, what, patience)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.02)
+            value = ready()
+            if value:
+                return value
+        pytest.fail(f'{what} did not happen within {patience:g} s')
 
     def close(self) -> None:
         import rclpy

@@ -80,6 +80,7 @@ class Stage:
     clock: Clock = field(default_factory=Clock)
     played: list[tuple[float, int]] = field(default_factory=list)
     told: list[tuple[float, float]] = field(default_factory=list)
+    paced: int = 0
 
     def __post_init__(self) -> None:
         positions = [round(each * S) for each in self.seconds]
@@ -97,6 +98,9 @@ class Stage:
 
     def publish(self, track: int, payload: bytes) -> None:
         self.played.append((self._now(), int(payload)))
+
+    def keep_pace(self, track: int) -> None:
+        self.paced += 1
 
     def tell_time(self, recorded_ns: int) -> None:
         self.told.append((self._now(), (recorded_ns - START) / S))
@@ -129,6 +133,7 @@ def test_the_rate_divides_every_distance(milliseconds: list[int], rate: float) -
 def test_rate_0_waits_for_nothing() -> None:
     stage = Stage([0, 100, 200], {'rate': 0.0})
     assert stage.run() == [(0, 0), (0, 1), (0, 2)]
+    assert stage.paced == 3
     assert stage.playback.lateness.figures().count == 0
 
 
@@ -222,6 +227,9 @@ def test_steps_play_one_message_each() -> None:
     class Sink:
         def publish(self, track: int, payload: bytes) -> None:
             played.append(int(payload))
+
+        def keep_pace(self, track: int) -> None:
+            pass
 
         def tell_time(self, recorded_ns: int) -> None:
             pass

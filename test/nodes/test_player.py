@@ -1,0 +1,294 @@
+"""The player against real subscribers and a real daemon."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter as NodeParameter
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Imu, Temperature
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+NAME = 'mosaico_player'
+SIGINT = signal.SIGINT
+LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+BEST_EFFORT = QoSProfile(depth=500, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+
+
+@dataclass
+class Player:
+    """The player as its own process, reporting as JSON."""
+
+    process: subprocess.Popen[str]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines += map(json.loads, self.process.stdout)
+
+    def finish(self, *signals: signal.Signals) -> int:
+        """Send signals; wait for the end; return the exit code."""
+        for number in signals:
+            self.process.send_signal(number)
+            time.sleep(0.05)
+        code = self.process.wait(30)
+        self._reader.join(10)
+        return code
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where it said last that it is."""
+        return next((line for line in reversed(self.lines) if 'state' in line), {'topics': []})
+
+    def wait_heard(self) -> None:
+        """Wait until each of its topics has a subscription."""
+
+        def heard() -> bool:
+            topics = self.state['topics']
+            return bool(topics) and all(topic['subscriptions'] for topic in topics)
+
+        deadline = time.monotonic() + 30
+        while not heard():
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def play(
+    daemon: Any, ros_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., Player]]:
+    """Start players by parameters: ``play(sequences=['run'])``."""
+    started: list[Player] = []
+
+    errors = tmp_path / 'player.err'
+
+    def start(*remaps: str, **parameters: Any) -> Player:
+        values = {
+            'port': daemon.port,
+            'report': 'json',
+            'report_period_sec': 0.1,
+            'discovery_sec': 30.0,
+            **parameters,
+        }
+        flags = [
+            part for key, value in values.items() for part in ('-p', f'{key}:={json.dumps(value)}')
+        ]
+        player = Player(
+            subprocess.Popen(
+                [sys.executable, '-m', 'mosaico_ros.nodes.player', '--ros-args', *flags, *remaps],
+                env=ros_environment,
+                stdout=subprocess.PIPE,
+                stderr=errors.open('w'),
+                text=True,
+            )
+        )
+        started.append(player)
+        return player
+
+    yield start
+    for player in started:
+        player.process.kill()
+        player.process.wait()
+    print(errors.read_text() if errors.exists() else '')
+
+
+@dataclass
+class Heard:
+    """Messages and when they were published, ns."""
+
+    messages: list[Any] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+
+
+def listen(operator: Any, message_type: type[Any], topic: str, qos: Any = 500) -> Heard:
+    heard = Heard()
+
+    def take(message: Any, info: Any) -> None:
+        heard.messages.append(message)
+        heard.stamps.append(info['source_timestamp'])
+
+    operator.node.create_subscription(message_type, topic, take, qos)
+    return heard
+
+
+def trigger(operator: Any, name: str) -> Any:
+    return operator.call(Trigger, f'/{NAME}/{name}')
+
+
+def set_parameter(operator: Any, name: str, value: float) -> Any:
+    parameter = Parameter(
+        name=name, value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+    )
+    answer = operator.call(SetParameters, f'/{NAME}/set_parameters', parameters=[parameter])
+    return answer.results[0]
+
+
+def imu(index: int) -> Imu:
+    message = Imu()
+    message.header.frame_id = 'imu'
+    message.header.stamp.sec = index
+    message.linear_acceleration.y = float(index)
+    message.orientation_covariance[8] = 0.1
+    return message
+
+
+@pytest.fixture
+def recorded(robot: Any, start_recorder: Any) -> dict[str, list[Any]]:
+    """What was published while the real recorder made the sequence `run`."""
+    recorder = start_recorder(topics=['/imu', '/temp', '/map_name'], sequence_name='run')
+    publishers = {
+        '/imu': robot.publisher(Imu, '/imu'),
+        '/temp': robot.publisher(Temperature, '/temp', BEST_EFFORT),
+        '/map_name': robot.publisher(String, '/map_name', LATCHED),
+    }
+    recorder.wait_recording(*publishers)
+    robot.wait_matched(*publishers.values())
+    sent: dict[str, list[Any]] = {name: [] for name in publishers}
+
+    def send(name: str, message: Any) -> None:
+        publishers[name].publish(message)
+        sent[name].append(message)
+
+    send('/map_name', String(data='hall 3'))
+    for index in range(100):
+        send('/imu', imu(index))
+        if index % 10 == 0:
+            send('/temp', Temperature(temperature=float(index)))
+        time.sleep(0.01)
+    for name, messages in sent.items():
+        recorder.wait_received(name, len(messages))
+    assert recorder.finish(SIGINT) == 0
+    for publisher in publishers.values():
+        robot._node.destroy_publisher(publisher)
+    return sent
+
+
+def test_what_was_recorded_is_heard_again(
+    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
+) -> None:
+    with daemon.client() as client:
+        name = client.list_sequences()[-1]
+        stamps = [
+            message.timestamp_ns
+            for message in client.topic_handler(name, '/imu').get_data_streamer()
+        ]
+    heard = {
+        '/imu': listen(operator, Imu, '/imu'),
+        '/temp': listen(operator, Temperature, '/temp', BEST_EFFORT),
+        # Whoever comes late hears what is latched, and only a latched offer matches.
+        '/map_name': listen(operator, String, '/map_name', LATCHED),
+    }
+    player = play(sequences=[name])
+    operator.wait(lambda: len(heard['/imu'].messages) == 100, 'all messages')
+    operator.wait(lambda: len(heard['/temp'].messages) == 10, 'all messages')
+    assert player.finish() == 0
+    for topic, messages in recorded.items():
+        assert heard[topic].messages == messages
+    # Publish times keep the distances of the record times.
+    distances = np.diff(np.array(heard['/imu'].stamps)) - np.diff(np.array(stamps))
+    assert np.median(np.abs(distances)) < 2e6
+    assert abs(int(distances.sum())) < 100e6
+    state = player.state
+    assert (state['state'], state['messages'], state['left_out']) == ('ended', 111, {})
+    assert state['lateness']['count'] == 111
+    assert 0 < state['lateness']['p50'] < 0.01
+    types = {topic['name']: topic['type'] for topic in state['topics']}
+    assert types['/imu'] == 'sensor_msgs/msg/Imu'
+    offers = operator.node.get_publishers_info_by_topic('/temp')
+    assert not offers  # the player took its topics back
+
+
+def test_services_and_parameters_control_it(
+    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
+) -> None:
+    with daemon.client() as client:
+        name = client.list_sequences()[-1]
+    heard = listen(operator, Imu, '/imu')
+    player = play(
+        sequences=[name], topics=['/imu'], start_paused=True, rate=0.001, discovery_sec=0.0
+    )
+    player.wait_heard()
+    sent = recorded['/imu']
+    assert trigger(operator, 'is_paused').success
+    for count in (1, 2, 3):
+        assert trigger(operator, 'play_next').success
+        operator.wait(lambda count=count: len(heard.messages) == count, 'a step')
+    assert heard.messages == sent[:3]
+    # Elsewhere, by position and back by recorded time.
+    assert set_parameter(operator, 'seek_sec', 0.9).successful
+    assert trigger(operator, 'play_next').success
+    operator.wait(lambda: len(heard.messages) == 4, 'the step after seeking')
+    assert sent.index(heard.messages[3]) in range(70, 95)
+    beyond = set_parameter(operator, 'seek_sec', 50.0)
+    assert not beyond.successful
+    assert 's long' in beyond.reason
+    assert set_parameter(operator, 'seek_sec', 0.0).successful
+    assert not set_parameter(operator, 'rate', -1.0).successful
+    # At a thousandth it does not get far; as fast as possible it is over at once.
+    assert trigger(operator, 'resume').success
+    assert trigger(operator, 'toggle_paused').success
+    assert trigger(operator, 'std/is_paused').success
+    assert trigger(operator, 'resume').success
+    assert not trigger(operator, 'play_next').success
+    assert set_parameter(operator, 'rate', 0.0).successful
+    operator.wait(lambda: len(heard.messages) >= 104, 'the rest')
+    assert player.finish() == 0
+    assert heard.messages[4:] == sent
+
+
+def test_it_loops_until_it_is_asked_to_stop(
+    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
+) -> None:
+    with daemon.client() as client:
+        name = client.list_sequences()[-1]
+    heard = listen(operator, Imu, '/imu')
+    player = play(sequences=[name], topics=['/imu'], loop=True, rate=5.0)
+    operator.wait(lambda: len(heard.messages) > 250, 'the third round')
+    assert trigger(operator, 'stop').success
+    assert player.finish() == 0
+    assert player.state['state'] == 'stopped'
+
+
+def test_nodes_with_sim_time_live_in_the_recording(
+    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
+) -> None:
+    with daemon.client() as client:
+        name = client.list_sequences()[-1]
+        sequence = client.sequence_handler(name)
+        begin, end = sequence.timestamp_ns_min, sequence.timestamp_ns_max
+    operator.node.set_parameters([NodeParameter('use_sim_time', value=True)])
+    clock = operator.listen(Clock, '/clock')
+    player = play(sequences=[name], clock_hz=200.0, start_paused=True, discovery_sec=0.0)
+    operator.wait(lambda: len(clock) > 5, 'the time')
+    assert operator.node.get_clock().now().nanoseconds == begin
+    trigger(operator, 'resume')
+    assert player.finish() == 0
+    deadline = time.monotonic() + 0.3
+    operator.wait(lambda: time.monotonic() > deadline, 'what is under way')
+    told = [each.clock.sec * 10**9 + each.clock.nanosec for each in clock]
+    assert told == sorted(told)
+    assert begin <= told[0] < told[-1] <= end
+    assert told[-1] - begin > 0.9 * (end - begin)
+    assert begin < operator.node.get_clock().now().nanoseconds <= end
