@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -26,6 +27,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, Temperature
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
+
+from mosaico_ros import IMU, Message, Vector3d
+from mosaico_ros.models import String as Text
 
 NAME = 'mosaico_player'
 SIGINT = signal.SIGINT
@@ -220,31 +224,43 @@ def test_what_was_recorded_is_heard_again(
     assert not offers  # the player took its topics back
 
 
+@pytest.fixture
+def stored(daemon: Any) -> tuple[str, int]:
+    """A sequence of 100 messages on ``/imu``, 10 ms apart, and the time of the first."""
+    name, begin = f'stored_{uuid4().hex}', 1_700_000_000 * 10**9
+    with daemon.client() as client, client.sequence_create(name, {}) as sequence:
+        writer = sequence.topic_create('/imu', {}, IMU)
+        for index in range(100):
+            vector = Vector3d(x=0.0, y=float(index), z=0.0)
+            data = IMU(acceleration=vector, angular_velocity=Vector3d(x=0.0, y=0.0, z=0.0))
+            writer.push(Message(timestamp_ns=begin + index * 10**7, data=data))
+    return name, begin
+
+
+def numbers(heard: Heard) -> list[float]:
+    return [message.linear_acceleration.y for message in heard.messages]
+
+
 def test_services_and_parameters_control_it(
-    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
+    stored: tuple[str, int], operator: Any, play: Any
 ) -> None:
-    with daemon.client() as client:
-        name = client.list_sequences()[-1]
+    name, begin = stored
     heard = listen(operator, Imu, '/imu')
-    player = play(
-        sequences=[name], topics=['/imu'], start_paused=True, rate=0.001, discovery_sec=0.0
-    )
+    player = play(sequences=[name], start_paused=True, rate=0.001, discovery_sec=0.0)
     player.wait_heard()
-    sent = recorded['/imu']
     assert trigger(operator, 'is_paused').success
     for count in (1, 2, 3):
         assert trigger(operator, 'play_next').success
         operator.wait(lambda count=count: len(heard.messages) == count, 'a step')
-    assert heard.messages == sent[:3]
-    # Elsewhere, by position and back by recorded time.
-    assert set_parameter(operator, 'seek_sec', 0.9).successful
-    assert trigger(operator, 'play_next').success
-    operator.wait(lambda: len(heard.messages) == 4, 'the step after seeking')
-    assert sent.index(heard.messages[3]) in range(70, 95)
+    # By position, by recorded time, and back.
+    for seconds in (0.9, begin / 1e9 + 0.5, 0.0):
+        assert set_parameter(operator, 'seek_sec', seconds).successful
+        assert trigger(operator, 'play_next').success
+    operator.wait(lambda: len(heard.messages) == 6, 'the steps after seeking')
+    assert numbers(heard) == [0, 1, 2, 90, 50, 0]
     beyond = set_parameter(operator, 'seek_sec', 50.0)
     assert not beyond.successful
     assert 's long' in beyond.reason
-    assert set_parameter(operator, 'seek_sec', 0.0).successful
     assert not set_parameter(operator, 'rate', -1.0).successful
     # At a thousandth it does not get far; as fast as possible it is over at once.
     assert trigger(operator, 'resume').success
@@ -253,42 +269,91 @@ def test_services_and_parameters_control_it(
     assert trigger(operator, 'resume').success
     assert not trigger(operator, 'play_next').success
     assert set_parameter(operator, 'rate', 0.0).successful
-    operator.wait(lambda: len(heard.messages) >= 104, 'the rest')
+    operator.wait(lambda: len(heard.messages) >= 105, 'the rest')
     assert player.finish() == 0
-    assert heard.messages[4:] == sent
-
-
-def test_it_loops_until_it_is_asked_to_stop(
-    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
-) -> None:
-    with daemon.client() as client:
-        name = client.list_sequences()[-1]
-    heard = listen(operator, Imu, '/imu')
-    player = play(sequences=[name], topics=['/imu'], loop=True, rate=5.0)
-    operator.wait(lambda: len(heard.messages) > 250, 'the third round')
-    assert trigger(operator, 'stop').success
-    assert player.finish() == 0
-    assert player.state['state'] == 'stopped'
+    assert numbers(heard)[6:] == list(range(1, 100))
 
 
 def test_nodes_with_sim_time_live_in_the_recording(
-    daemon: Any, recorded: dict[str, list[Any]], operator: Any, play: Any
+    stored: tuple[str, int], operator: Any, play: Any
 ) -> None:
-    with daemon.client() as client:
-        name = client.list_sequences()[-1]
-        sequence = client.sequence_handler(name)
-        begin, end = sequence.timestamp_ns_min, sequence.timestamp_ns_max
+    name, begin = stored
+    end = begin + 10**9
     operator.node.set_parameters([NodeParameter('use_sim_time', value=True)])
     clock = operator.listen(Clock, '/clock')
-    player = play(sequences=[name], clock_hz=200.0, start_paused=True, discovery_sec=0.0)
+    player = play(
+        sequences=[name], clock_hz=200.0, start_paused=True, discovery_sec=0.0, loop=True
+    )
     operator.wait(lambda: len(clock) > 5, 'the time')
     assert operator.node.get_clock().now().nanoseconds == begin
     trigger(operator, 'resume')
+
+    def told() -> list[int]:
+        return [each.clock.sec * 10**9 + each.clock.nanosec for each in clock]
+
+    # It loops: the time goes back.
+    operator.wait(lambda: told() != sorted(told()), 'the second round')
+    assert trigger(operator, 'stop').success
     assert player.finish() == 0
-    deadline = time.monotonic() + 0.3
-    operator.wait(lambda: time.monotonic() > deadline, 'what is under way')
-    told = [each.clock.sec * 10**9 + each.clock.nanosec for each in clock]
-    assert told == sorted(told)
-    assert begin <= told[0] < told[-1] <= end
-    assert told[-1] - begin > 0.9 * (end - begin)
-    assert begin < operator.node.get_clock().now().nanoseconds <= end
+    assert player.state['state'] == 'stopped'
+    times = told()
+    turn = times.index(max(times)) + 1
+    assert times[:turn] == sorted(times[:turn])
+    assert max(times) - begin > 0.9e9
+    assert begin <= min(times)
+    assert max(times) <= end
+    assert begin <= operator.node.get_clock().now().nanoseconds <= end
+
+
+def test_the_command_plays_under_other_names_and_says_what_it_leaves_out(
+    daemon: Any, operator: Any, ros_environment: dict[str, str], tmp_path: Path
+) -> None:
+    with daemon.client() as client, client.sequence_create('odd', {}) as sequence:
+        ros = {'msgtype': 'acme_msgs/msg/Text', 'msgdef': 'string data', 'topic': '/odd'}
+        odd = sequence.topic_create('/odd', {'_ros_': ros}, Text)
+        named = sequence.topic_create('/name', {}, Text)
+        for writer in (odd, named):
+            writer.push(Message(timestamp_ns=5, data=Text(data='hello')))
+    heard = listen(operator, String, '/robot/other/name')
+    params = tmp_path / 'player.yaml'
+    params.write_text('/**:\n  ros__parameters:\n    report: "json"\n    clock_hz: 7.0\n')
+    process = subprocess.Popen(
+        [
+            sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'play', 'odd',
+            '--port', str(daemon.port), '--rate', '0', '--discovery', '30',
+            '--params-file', str(params), '--remap', '/name:=other/name',
+            '--ros-args', '-r', '__ns:=/robot',
+        ],
+        env=ros_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    operator.wait(lambda: heard.messages, 'the message')
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 3, errors
+    assert heard.messages == [String(data='hello')]
+    said = [json.loads(line) for line in output.splitlines()]
+    assert 'acme_msgs' in said[-1]['left_out']['/odd']
+    assert said[-1]['topics'][0]['messages'] == 1
+    assert any('/odd is left out' in line.get('event', '') for line in said)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'code', 'words'),
+    [
+        ({}, 2, 'nothing says what to play'),
+        ({'sequences': ['x'], 'port': 1, 'connect_timeout_sec': 0.1}, 1, 'port'),
+        ({'sequences': ['no_such']}, 1, 'no_such'),
+        ({'sequences': ['x'], 'rate': -2.0}, 2, 'rate'),
+    ],
+    ids=['nothing', 'no daemon', 'no sequence', 'rate'],
+)
+def test_what_cannot_be_played_is_said(
+    play: Any, tmp_path: Path, parameters: dict[str, Any], code: int, words: str
+) -> None:
+    player = play(**parameters)
+    assert player.finish() == code
+    errors = (tmp_path / 'player.err').read_text()
+    assert words in errors
+    assert 'Traceback' not in errors
