@@ -22,8 +22,10 @@ from mosaico_ros.nodes.playback import Batch
 from mosaico_ros.nodes.playback_qos import PublishedOffer, recorded_offer
 from mosaico_ros.nodes.timeline import Segment, Timeline
 from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
+from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
+from mosaico_ros.ros_bridge.way_back import way_back
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
@@ -167,8 +169,9 @@ class PlaybackSource:
         chosen = TopicFilter(request.topics)
         recordings, segments = self._segments(client, request)
         for number, recording in enumerate(recordings):
+            distro = recording.user_metadata.get('_bag_', {}).get('ros_distro')
             for topic in filter(chosen, recording.topics):
-                self._add(number, recording.get_topic_handler(topic))
+                self._add(number, recording.get_topic_handler(topic), distro)
         if not self.tracks:
             reasons = ''.join(f'\n  {name}: {why}' for name, why in self.left_out.items())
             raise InvalidArgumentError(f'no topic of this can be played{reasons}')
@@ -253,11 +256,11 @@ class PlaybackSource:
         ]
         return [open_recording(client, name) for name in names], segments
 
-    def _add(self, recording: int, handler: RecordedTopicHandler) -> None:
+    def _add(self, recording: int, handler: RecordedTopicHandler, distro: str | None) -> None:
         about = handler.user_metadata.get('_ros_', {})
         name = about.get('topic', handler.name)
         try:
-            definition, encoder = _encoder(handler)
+            definition, encoder = _encoder(handler, distro)
         except (MosaicoError, KeyError) as error:
             self.left_out[name] = str(error)
             return
@@ -286,17 +289,9 @@ class PlaybackSource:
         )
 
 
-def _encoder(handler: RecordedTopicHandler) -> tuple[Definition, TopicEncoder]:
+def _encoder(handler: RecordedTopicHandler, distro: str | None) -> tuple[Definition, TopicEncoder]:
     """Message type of a topic in ROS 2, and what makes payloads of its rows."""
-    from pathlib import Path
-
-    from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
-    from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
-
-    about = handler.user_metadata.get('_ros_', {})
-    made, way = ROSSequenceExtractor(ROSExtractorConfig(Path(), ''))._definition(
-        handler, about, None
-    )
+    made, way = way_back(handler, distro)
     definition = made.for_ros(2)
     recorded = definition is made
     if way is None or isinstance(way, ColumnMap):

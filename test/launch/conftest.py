@@ -44,6 +44,11 @@ class FindPackageShare:
 
 
 @dataclass
+class FindPackagePrefix:
+    package: str
+
+
+@dataclass
 class ParameterFile:
     path: Any
     allow_substs: bool = False
@@ -63,8 +68,8 @@ class LaunchDescription:
             each.name: each for each in self.entities if isinstance(each, DeclareLaunchArgument)
         }
 
-    def nodes(self, **given: str) -> list[Node]:
-        """The nodes that start when `given` arguments are set and the others left alone."""
+    def nodes(self, **given: str) -> list[Any]:
+        """The actions that are taken when `given` arguments are set and the others left alone."""
         context = {
             name: each.default_value if isinstance(each.default_value, str) else ''
             for name, each in self.arguments().items()
@@ -86,10 +91,15 @@ class Node:
         self.arguments = arguments
 
 
+class ExecuteProcess(Node):
+    pass
+
+
 _MODULES = {
     'launch': {'LaunchDescription': LaunchDescription},
     'launch.actions': {
         'DeclareLaunchArgument': DeclareLaunchArgument,
+        'ExecuteProcess': ExecuteProcess,
         'OpaqueFunction': OpaqueFunction,
     },
     'launch.substitutions': {
@@ -99,7 +109,10 @@ _MODULES = {
     'launch_ros': {},
     'launch_ros.actions': {'Node': Node},
     'launch_ros.parameter_descriptions': {'ParameterFile': ParameterFile},
-    'launch_ros.substitutions': {'FindPackageShare': FindPackageShare},
+    'launch_ros.substitutions': {
+        'FindPackagePrefix': FindPackagePrefix,
+        'FindPackageShare': FindPackageShare,
+    },
 }
 
 

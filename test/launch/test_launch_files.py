@@ -11,11 +11,13 @@ import pytest
 
 from mosaico_ros.nodes.daemon_parameters import DAEMON
 from mosaico_ros.nodes.parameters import resolve
+from mosaico_ros.nodes.player_parameters import PLAYER
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 
 ROOT = Path(__file__).parents[2]
-TABLES = {'recorder': RECORDER, 'daemon': DAEMON}
+TABLES = {'recorder': RECORDER, 'daemon': DAEMON, 'player': PLAYER}
 NAMES = sorted(TABLES)
+ALL = sorted(path.name.removesuffix('.launch.py') for path in (ROOT / 'launch').iterdir())
 
 
 def load(name: str) -> Any:
@@ -28,20 +30,34 @@ def load(name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize('name', NAMES)
+def test_there_is_a_launch_file_for_each_task() -> None:
+    assert ALL == ['daemon', 'fault_snapshot', 'ingest', 'mosaico', 'player', 'recorder']
+
+
+@pytest.mark.parametrize('name', ALL)
 def test_every_argument_is_described(stand_ins: None, name: str) -> None:
     for argument in load(name).generate_launch_description().arguments().values():
         assert len(argument.description) > 15, argument.name
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_the_node_is_an_executable_of_the_package(stand_ins: None, name: str) -> None:
-    (node,) = load(name).generate_launch_description().nodes()
-    assert node.arguments['package'] == 'mosaico_ros'
-    script = ROOT / 'scripts' / node.arguments['executable']
-    assert os.access(script, os.X_OK)
-    assert script.read_text(encoding='utf-8').startswith('#!/usr/bin/env python3\n')
-    compile(script.read_text(encoding='utf-8'), str(script), 'exec')
+@pytest.mark.parametrize('name', [name for name in ALL if name != 'ingest'])
+def test_the_nodes_are_executables_of_the_package(stand_ins: None, name: str) -> None:
+    nodes = load(name).generate_launch_description().nodes()
+    assert nodes
+    for node in nodes:
+        assert node.arguments['package'] == 'mosaico_ros'
+        script = ROOT / 'scripts' / node.arguments['executable']
+        assert os.access(script, os.X_OK)
+        assert script.read_text(encoding='utf-8').startswith('#!/usr/bin/env python3\n')
+        compile(script.read_text(encoding='utf-8'), str(script), 'exec')
+
+
+def test_ingest_is_a_process_of_the_package(stand_ins: None) -> None:
+    (process,) = load('ingest').generate_launch_description().nodes(bags='run.mcap')
+    script, *arguments = process.arguments['cmd']
+    prefix, *path = script.parts
+    assert (prefix.package, path) == ('mosaico_ros', ['lib', 'mosaico_ros', 'ingest'])
+    assert arguments[0] == 'run.mcap'
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -62,7 +78,9 @@ def test_an_argument_left_alone_does_not_hide_the_params_file(stand_ins: None, n
 def test_every_override_is_a_parameter_of_the_node(stand_ins: None, name: str) -> None:
     known = {spec.name for spec in TABLES[name]} | {'use_sim_time'}
     arguments = set(load(name).generate_launch_description().arguments())
-    assert {'host', 'port'} <= arguments - {'params_file', 'namespace', 'node_name'} <= known
+    general = {'params_file', 'namespace', 'node_name', 'respawn'}
+    assert general <= arguments
+    assert {'host', 'port'} <= arguments - general <= known
 
 
 def test_given_arguments_become_parameters_of_the_right_type(stand_ins: None) -> None:
@@ -79,17 +97,38 @@ def test_given_arguments_become_parameters_of_the_right_type(stand_ins: None) ->
     assert settings['host'] == 'box'
 
 
+def test_a_player_is_given_what_it_understands(stand_ins: None) -> None:
+    (node,) = (
+        load('player')
+        .generate_launch_description()
+        .nodes(sequences='[a, b]', rate='2.0', loop='true', where='IMU.acceleration.y > 8')
+    )
+    _, values = node.arguments['parameters']
+    settings = resolve(PLAYER, values)
+    assert settings['sequences'] == ('a', 'b')
+    assert (settings['rate'], settings['loop']) == (2.0, True)
+    assert settings['where'] == 'IMU.acceleration.y > 8'
+    assert not node.arguments['respawn']
+
+
+def test_a_fleet_is_one_launch(stand_ins: None) -> None:
+    nodes = load('mosaico').generate_launch_description().nodes(robots='[r1, r2]')
+    starts = [(n.arguments['executable'], n.arguments['namespace']) for n in nodes]
+    assert len(set(starts)) == len(starts) == 5
+    assert all(node.arguments['respawn'] for node in nodes)
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec('launch_ros') is None, reason='needs a ROS installation'
 )
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', ALL)
 def test_real_launch_accepts_the_file(name: str) -> None:
     from launch import LaunchContext
 
     description = load(name).generate_launch_description()
     declared = {argument.name for argument in description.get_launch_arguments()}
-    assert {'params_file', 'namespace', 'host', 'port'} <= declared
+    assert {'host', 'port'} <= declared
     context = LaunchContext()
     for argument in description.get_launch_arguments():
-        if argument.name != 'params_file':
+        if not argument.name.endswith('params_file'):
             argument.execute(context)

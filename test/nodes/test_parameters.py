@@ -12,13 +12,14 @@ import yaml
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
 from mosaico_ros.nodes.parameters import ParameterSpec, resolve, to_yaml
+from mosaico_ros.nodes.player_parameters import PLAYER
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 CONFIG = Path(__file__).parents[2] / 'config'
 
 
-TABLES = {'recorder': RECORDER, 'daemon': DAEMON}
+TABLES = {'recorder': RECORDER, 'daemon': DAEMON, 'player': PLAYER}
 
 
 @pytest.mark.parametrize('node', TABLES)
