@@ -37,11 +37,30 @@ def errors_of(node: subprocess.Popen[str]) -> str:
         pytest.fail(f'the node does not end:\n{node.communicate()[1]}')
 
 
-@pytest.mark.parametrize('signals', [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)], ids=str)
+def by_command(environment: dict[str, str], *parameters: str) -> subprocess.Popen[str]:
+    """Start it as ``mosaico daemon``, the first parameter as an option."""
+    name, _, value = parameters[0].partition(':=')
+    rest = [part for parameter in parameters[1:] for part in ('-p', parameter)]
+    return subprocess.Popen(
+        [
+            sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'daemon', f'--{name}', value,
+            '--ros-args', *rest,
+        ],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('begin', 'signals'),
+    [(start, (signal.SIGINT, signal.SIGINT)), (by_command, (signal.SIGTERM,))],
+    ids=['ros2 run', 'mosaico daemon'],
+)
 def test_it_serves_until_a_signal_and_ends_cleanly(
-    ros_environment: dict[str, str], tmp_path: Path, free_port: int, signals: Any
+    ros_environment: dict[str, str], tmp_path: Path, free_port: int, begin: Any, signals: Any
 ) -> None:
-    node = start(ros_environment, f'port:={free_port}', f'data_dir:={tmp_path / "archive"}')
+    node = begin(ros_environment, f'port:={free_port}', f'data_dir:={tmp_path / "archive"}')
     try:
         with MosaicoClient.connect('127.0.0.1', free_port, timeout=20) as client:
             assert client.list_sequences() == []

@@ -19,6 +19,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter as NodeParameter
@@ -272,6 +274,32 @@ def test_services_and_parameters_control_it(
     operator.wait(lambda: len(heard.messages) >= 105, 'the rest')
     assert player.finish() == 0
     assert numbers(heard)[6:] == list(range(1, 100))
+
+
+def test_deactivated_it_stands_still_and_goes_on_from_there(
+    stored: tuple[str, int], operator: Any, play: Any
+) -> None:
+    name, _ = stored
+    heard = listen(operator, Imu, '/imu')
+    player = play(sequences=[name], rate=0.5)
+
+    def change(transition: int) -> bool:
+        change = Transition(id=transition)
+        return bool(operator.call(ChangeState, f'/{NAME}/change_state', transition=change).success)
+
+    operator.wait(lambda: len(heard.messages) > 20, 'the beginning')
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    deadline = time.monotonic() + 0.3
+    operator.wait(lambda: time.monotonic() > deadline, 'what is under way')
+    count = len(heard.messages)
+    assert count < 100
+    assert change(Transition.TRANSITION_ACTIVATE)
+    assert player.finish() == 0
+    operator.wait(lambda: len(heard.messages) == 100, 'the rest')
+    assert numbers(heard) == list(range(100))
+    # The time in between is in no distance but one.
+    long = [each for each in np.diff(np.array(heard.stamps)) if each > 0.25e9]
+    assert len(long) <= 1
 
 
 def test_nodes_with_sim_time_live_in_the_recording(
