@@ -127,7 +127,7 @@ class _Stream:
         return []
 
     def _encoded(self, rows: pa.RecordBatch) -> tuple[np.ndarray, Sequence[bytes]]:
-        times, payloads = self.encoder.encode(rows)
+        times, _, payloads = self.encoder.encode(rows)
         return times, [bytes(payload) for payload in payloads]
 
 
