@@ -187,7 +187,7 @@ def recorded(robot: Any, start_recorder: Any) -> dict[str, list[Any]]:
         recorder.wait_received(name, len(messages))
     assert recorder.finish(SIGINT) == 0
     for publisher in publishers.values():
-        robot._node.destroy_publisher(publisher)
+        robot.node.destroy_publisher(publisher)
     return sent
 
 
