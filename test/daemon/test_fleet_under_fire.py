@@ -212,7 +212,11 @@ class Writer:
             try:
                 rows = get(remote, written.locator).num_rows
             except pa.ArrowInvalid as error:  # its upload never began, or has not ended
-                return 0 if 'its state is created' in str(error) else None
+                if 'its state is created' not in str(error):
+                    return None
+                # It may still be on its way inside a slow daemon: now it has nowhere to go.
+                remote.act('topic_delete', locator=str(written.locator))
+                return 0
             return rows if sealed else None
 
         deadline = time.monotonic() + 60

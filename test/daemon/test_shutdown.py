@@ -95,7 +95,7 @@ def test_an_upload_that_goes_on_is_cut_off_and_keeps_what_arrived(make_daemon, c
 
 
 def test_a_read_may_end_within_the_grace(make_daemon, connect):
-    daemon = make_daemon(MOSAICOD_SHUTDOWN_GRACE='10')
+    daemon = make_daemon(MOSAICOD_SHUTDOWN_GRACE='30')
     remote = connect(daemon)
     rows = 2_000_000  # far more than what is under way between the two
     remote.put('t', [batch(at, 100_000) for at in range(0, rows, 100_000)])
@@ -105,7 +105,7 @@ def test_a_read_may_end_within_the_grace(make_daemon, connect):
     await_refusal(daemon)
     count += reader.read_all().num_rows
     assert count == rows
-    assert daemon.process.wait(timeout=10) == 0
+    assert daemon.process.wait(timeout=30) == 0
 
 
 def test_queries_are_answered_rightly_or_refused(make_daemon, connect):
