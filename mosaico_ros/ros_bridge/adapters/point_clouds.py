@@ -74,7 +74,8 @@ class _Cloud(Word):
     """The whole message: all lists come from one blob, and go back into one."""
 
     def emit(self, scope: Group, kind: pa.StructType) -> pa.Array:
-        pieces = [_Piece(scope, layout, *rows) for layout, *rows in _runs(scope)]
+        heights = np.where(_broken(scope), 0, leaf(scope, 'height')).astype(np.int64)
+        pieces = [_Piece(scope, heights, layout, *rows) for layout, *rows in _runs(scope)]
         counts = np.concatenate([np.zeros(0, np.int64), *(piece.counts for piece in pieces)])
         offsets = running(counts)
         children = []
@@ -135,12 +136,14 @@ class _Cloud(Word):
 
 
 class _Piece:
-    """Successive messages whose points lie alike."""
+    """Successive messages whose points lie alike; ``heights`` are those of all messages."""
 
-    def __init__(self, scope: Group, layout: _Layout, start: int, stop: int) -> None:
+    def __init__(
+        self, scope: Group, heights: np.ndarray, layout: _Layout, start: int, stop: int
+    ) -> None:
         self.layout = layout
         rows = slice(start, stop)
-        heights = np.where(_broken(scope), 0, leaf(scope, 'height'))[rows].astype(np.int64)
+        heights = heights[rows]
         widths = leaf(scope, 'width')[rows].astype(np.int64)
         row_steps = leaf(scope, 'row_step')[rows].astype(np.int64)
         data = lookup(scope, 'data')
