@@ -192,6 +192,13 @@ class Capture:
         """Say that the memory of so many bytes of parcels is free again."""
         self._budget.release(size)
 
+    def metadata(self) -> dict[str, Any]:
+        """Return what to note with a recording about its stamps."""
+        return {
+            'time_axis': 'receive stamp of the middleware, in order of delivery',
+            'ros_clock': '/clock' if self._drain.clock is not None else 'system',
+        }
+
     def topic_details(self, name: str) -> dict[str, Any]:
         """Return what the graph says about a topic's publishers, for the topic's metadata."""
         return self._discovery.topic_details(name)

@@ -194,8 +194,14 @@ class Discovery:
             )
         override = self._rules.qos_overrides.get(name)
         watched = _Watched(self._inbox(account), cls, override)
+        try:
+            self._tap(watched, publishers)
+        except RuntimeError as error:  # what rclpy's RCLError is
+            self._refused.add((name, topic_type))
+            account.problem = f'cannot subscribe to {name} as {topic_type}: {error}'
+            self._warn(f'not recording {name}: {account.problem}')
+            return False
         self._watched[name] = watched
-        self._tap(watched, publishers)
         self._info(f'recording {name} ({topic_type}; {_told(watched)})')
         return True
 

@@ -146,7 +146,7 @@ class Recorder:
                 'ros_distro': os.environ.get('ROS_DISTRO', 'unknown'),
                 'rmw': get_rmw_implementation_identifier(),
                 'software': f'mosaico_ros {_version()}',
-                'time_axis': 'receive stamp of the middleware, in order of delivery',
+                **self._capture.metadata(),
             },
             **user_metadata(self._settings['metadata']),
         }

@@ -438,6 +438,57 @@ def test_the_override_file_decides_alone(robot: Any, listen: Listen, tmp_path: P
     assert any('depth 5 by qos_overrides_path' in event for event in listener.events)
 
 
+def test_what_overflows_the_queue_shows_as_a_gap(
+    robot: Any, listen: Listen, tmp_path: Path
+) -> None:
+    path = tmp_path / 'qos.yaml'
+    path.write_text('/burst: {depth: 3, reliability: reliable}\n')
+    publisher = robot.publisher(String, '/burst', 200)
+    listener = listen(topics=['/burst'], qos_overrides_path=str(path), drain_period_ms=200.0)
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [text('first')])
+    listener.wait_received('/burst', 1)
+    robot.publish(publisher, [text(str(number)) for number in range(100)])
+    robot.publish(publisher, [text('last')], period=0.3)
+    listener.finish()
+    report = listener.report('/burst')
+    assert listener.texts('/burst')[-1] == 'last'
+    assert report.lost > 0
+    assert report.received + report.lost == 102
+
+
+def test_a_guess_is_given_up_once_the_publisher_is_known(
+    robot: Any, listen: Listen, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A static topic begins with two subscriptions; one is enough, and nothing falls between."""
+    monkeypatch.setattr('mosaico_ros.nodes.discovery._OVERLAP', 1.0)
+    listener = listen(static_topics=['/radio:std_msgs/msg/String'], discovery_period_sec=0.05)
+    listener.wait_subscribed('/radio')
+    publisher = robot.publisher(String, '/radio', 1000)
+
+    def count() -> int:
+        return len(robot.node.get_subscriptions_info_by_topic('/radio'))
+
+    wait_for(lambda: count() >= 2, 'both subscriptions')
+    sent = 0
+
+    def one_left() -> bool:
+        nonlocal sent
+        publisher.publish(text(str(sent)))
+        sent += 1
+        return count() == 1
+
+    wait_for(one_left, 'the end of the others')
+    robot.publish(publisher, [text('last')])
+    wait_for(lambda: listener.texts('/radio')[-1:] == ['last'], 'the last message')
+    listener.finish()
+    *heard, _ = listener.texts('/radio')
+    # The first ones may have been sent before the two found each other.
+    assert heard == [str(number) for number in range(int(heard[0]), sent)]
+    assert int(heard[0]) < sent - 10
+    assert (listener.report('/radio').duplicates > 0, listener.report('/radio').lost) == (True, 0)
+
+
 def test_topics_without_publisher_and_without_other_subscriber(
     robot: Any, listen: Listen, wait_for: Any
 ) -> None:
