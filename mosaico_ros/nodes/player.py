@@ -66,6 +66,7 @@ class Playing(Work):
         from mosaico_ros.nodes.playback import Playback
         from mosaico_ros.nodes.playback_source import PlaybackSource
         from mosaico_ros.nodes.publishers import Publishers
+        from mosaico_ros.nodes.qos_overrides import read_qos_overrides
 
         settings = self.settings
         sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -78,7 +79,13 @@ class Playing(Work):
         except CancelledError:
             return  # a signal; nothing has begun
         self._source = PlaybackSource(client, _request(settings))
-        self._publishers = Publishers(self.node, self._source.tracks, settings['clock_hz'] > 0)
+        path = settings['qos_overrides_path']
+        self._publishers = Publishers(
+            self.node,
+            self._source.tracks,
+            with_clock=settings['clock_hz'] > 0,
+            overrides=read_qos_overrides(path) if path else {},
+        )
         self._held.callback(self._publishers.close)
         self._source.drop(self._publishers.refused)
         for name, reason in self._source.left_out.items():

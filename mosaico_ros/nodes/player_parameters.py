@@ -99,6 +99,12 @@ PLAYER = (
         high=2000.0,
     ),
     ParameterSpec(
+        'qos_overrides_path',
+        '',
+        'YAML file of qualities of service by topic, as `ros2 bag play` takes it. Other topics '
+        'are offered as they were recorded.',
+    ),
+    ParameterSpec(
         'read_ahead_mb',
         64.0,
         'Memory for messages read ahead, MB: a second of several cameras.',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy.duration import Duration
@@ -40,6 +40,8 @@ class Publishers:
         What is played.
     with_clock
         Also publish ``/clock``; a recorded one is left out then.
+    overrides
+        Qualities of service by topic name, instead of the recorded ones.
 
     Attributes
     ----------
@@ -47,8 +49,16 @@ class Publishers:
         Why a track cannot be published, by name; the others are numbered without those.
     """
 
-    def __init__(self, node: Any, tracks: Sequence[Track], with_clock: bool) -> None:
+    def __init__(
+        self,
+        node: Any,
+        tracks: Sequence[Track],
+        *,
+        with_clock: bool = False,
+        overrides: Mapping[str, QoSProfile] | None = None,
+    ) -> None:
         self._node = node
+        self._overrides = overrides or {}
         self.refused: dict[str, str] = {}
         self._publishers: list[Any] = []
         # Messages that may be under way to reliable readers at full speed, and are.
@@ -98,11 +108,11 @@ class Publishers:
     def _advertise(self, track: Track) -> None:
         msgtype = track.definition.msgtype
         cls = message_class(msgtype)
-        depth = queue_depth(msgtype)
+        profile = self._overrides.get(track.name) or _profile(track, queue_depth(msgtype))
         publisher = self._node.create_publisher(
             cls,
             track.name,
-            _profile(track, depth),
+            profile,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         installed = self._installed_hash(publisher.topic_name)
@@ -114,7 +124,7 @@ class Publishers:
                 remedy=f'install the version of {msgtype.partition("/")[0]} that was recorded',
             )
         self._publishers.append(publisher)
-        self._window.append(max(1, depth // 2))
+        self._window.append(max(1, profile.depth // 2))
         self._unacknowledged.append(0)
 
     def _installed_hash(self, topic: str) -> str:

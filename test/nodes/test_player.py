@@ -31,7 +31,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from mosaico_ros import IMU, Message, Vector3d
-from mosaico_ros.models import String as Text
+from mosaico_ros.models import Integer32, String as Text
 
 NAME = 'mosaico_player'
 SIGINT = signal.SIGINT
@@ -342,7 +342,14 @@ def test_the_command_plays_under_other_names_and_says_what_it_leaves_out(
         named = sequence.topic_create('/name', {}, Text)
         for writer in (odd, named):
             writer.push(Message(timestamp_ns=5, data=Text(data='hello')))
-    heard = listen(operator, String, '/robot/other/name')
+        # Serialized as recorded, it would be nonsense to whoever has the definition of today.
+        ros = {'msgtype': 'std_msgs/msg/String', 'msgdef': 'int32 data', 'topic': '/changed'}
+        changed = sequence.topic_create('/changed', {'_ros_': ros}, Integer32)
+        changed.push(Message(timestamp_ns=6, data=Integer32(data=7)))
+    qos = tmp_path / 'qos.yaml'
+    qos.write_text('/name: {reliability: best_effort, depth: 3, history: keep_last}\n')
+    heard = listen(operator, String, '/robot/other/name', BEST_EFFORT)
+    refused = listen(operator, String, '/robot/other/name', 10)
     params = tmp_path / 'player.yaml'
     params.write_text('/**:\n  ros__parameters:\n    report: "json"\n    clock_hz: 7.0\n')
     process = subprocess.Popen(
@@ -350,7 +357,7 @@ def test_the_command_plays_under_other_names_and_says_what_it_leaves_out(
             sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'play', 'odd',
             '--port', str(daemon.port), '--rate', '0', '--discovery', '30',
             '--params-file', str(params), '--remap', '/name:=other/name',
-            '--ros-args', '-r', '__ns:=/robot',
+            '--ros-args', '-r', '__ns:=/robot', '-p', f'qos_overrides_path:={qos}',
         ],
         env=ros_environment,
         stdout=subprocess.PIPE,
@@ -361,9 +368,11 @@ def test_the_command_plays_under_other_names_and_says_what_it_leaves_out(
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 3, errors
     assert heard.messages == [String(data='hello')]
+    assert not refused.messages
     said = [json.loads(line) for line in output.splitlines()]
     assert 'acme_msgs' in said[-1]['left_out']['/odd']
-    assert said[-1]['topics'][0]['messages'] == 1
+    assert 'another definition' in said[-1]['left_out']['/changed']
+    assert [(topic['name'], topic['messages']) for topic in said[-1]['topics']] == [('/name', 1)]
     assert any('/odd is left out' in line.get('event', '') for line in said)
 
 
