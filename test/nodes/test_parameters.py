@@ -11,6 +11,7 @@ import yaml
 
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
+from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.parameters import ParameterSpec, resolve, to_yaml
 from mosaico_ros.nodes.player_parameters import PLAYER
 from mosaico_ros.nodes.recorder_parameters import RECORDER
@@ -19,7 +20,12 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 CONFIG = Path(__file__).parents[2] / 'config'
 
 
-TABLES = {'recorder': RECORDER, 'daemon': DAEMON, 'player': PLAYER}
+TABLES = {
+    'recorder': RECORDER,
+    'daemon': DAEMON,
+    'player': PLAYER,
+    'fault_snapshot': FAULT_SNAPSHOT,
+}
 
 
 @pytest.mark.parametrize('node', TABLES)

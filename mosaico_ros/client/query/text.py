@@ -39,10 +39,16 @@ from mosaico_ros.models.core.expressions import (
 from mosaico_ros.models.core.query_proxy import Elements, Members
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.instants import parse_instant
-from mosaico_ros.protocol.query import Specifier, ontology_path
+from mosaico_ros.protocol.query import (
+    OntologyCondition,
+    Specifier,
+    ontology_path,
+    parse as parse_query,
+    row_alternatives,
+)
 from mosaico_ros.protocol.tags import tag_spellings
 
-__all__ = ['QueryTextError', 'parse']
+__all__ = ['QueryTextError', 'parse', 'parse_rows']
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -100,6 +106,30 @@ def parse(text: str) -> Query:
     return _Parser(text).query()
 
 
+def parse_rows(text: str) -> list[tuple[OntologyCondition, ...]]:
+    """Read conditions on the fields of rows of one kind, whatever their type is called.
+
+    Parameters
+    ----------
+    text
+        As the head of this module describes, with paths that begin at a field:
+        ``linear_acceleration.z < 2 or temperature > 80``.
+
+    Returns
+    -------
+    list of tuple of OntologyCondition
+        Alternatives; all conditions of one of them must hold. Their tag means nothing.
+
+    Raises
+    ------
+    QueryTextError
+        The text is no condition; ``position`` is the offending character, counted from 0.
+
+    """
+    query = parse_query(_RowsParser(text).query().to_dict())
+    return row_alternatives(query.ontology, query.where)
+
+
 def _nanoseconds(value: Any) -> Any:
     """Read instants that are written as text."""
     if isinstance(value, list):
@@ -108,6 +138,8 @@ def _nanoseconds(value: Any) -> Any:
 
 
 class _Parser:
+    _example = 'IMU.acceleration.y'
+
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = list(self._scan())
@@ -171,8 +203,8 @@ class _Parser:
 
     def _condition(self) -> QueryBuilder:
         path = self._take()
-        if path.kind != 'path' or '.' not in path.text:
-            raise self._error(path, 'Expected a field, for example IMU.acceleration.y')
+        if path.kind != 'path' or not self._is_field(path.text):
+            raise self._error(path, f'Expected a field, for example {self._example}')
         operator = self._take()
         name = _COMPARISONS.get(operator.text)
         word = operator.text.lower()
@@ -197,6 +229,9 @@ class _Parser:
             raise
         except (InvalidArgumentError, AttributeError) as error:
             raise self._error(path, str(error)) from error
+
+    def _is_field(self, path: str) -> bool:
+        return '.' in path
 
     def _builder(self, path: _Token, name: str, value: Any) -> QueryBuilder:
         head, _, rest = path.text.partition('.')
@@ -285,3 +320,17 @@ class _Parser:
         if token.kind == 'end':
             problem += ', but the text ends'
         return QueryTextError(self._text, token.at, problem)
+
+
+class _RowsParser(_Parser):
+    """Paths have no tag in front: there is only one kind of row."""
+
+    _example = 'acceleration.y'
+
+    def _is_field(self, path: str) -> bool:
+        return path.lower() not in ('and', 'or', 'not')
+
+    def _builder(self, path: _Token, name: str, value: Any) -> QueryBuilder:
+        operand = substring_pattern(value) if name == 'match' else value
+        expression = QueryExpression('row', path.text, f'${name.rstrip("_")}', operand)
+        return QueryOntologyCatalog(expression)
