@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from mosaico_ros.nodes.capture_parameters import CAPTURE
+from mosaico_ros.nodes.managed_parameters import MANAGED
 from mosaico_ros.nodes.parameters import ParameterSpec
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 
-_CAPTURE_NAMES = (
-    'topics', 'regex', 'topic_types', 'exclude_topics', 'exclude_regex', 'exclude_topic_types',
-    'include_hidden_topics', 'discovery_period_sec', 'intake', 'drain_period_ms', 'buffer_max_mb',
-)  # fmt: skip
 _DAEMON_NAMES = ('host', 'port', 'enable_tls', 'tls_cert_path')
-_BY_NAME = {spec.name: spec for spec in RECORDER}
+_DAEMON = tuple(spec for spec in RECORDER if spec.name in _DAEMON_NAMES)
 
 FAULT_SNAPSHOT = (
-    ParameterSpec(
-        'robot_id',
-        '',
-        'Name of the robot, part of every snapshot. Empty means the namespace of the node, and '
-        'the host name where it has none.',
-    ),
     ParameterSpec(
         'software_version',
         '',
@@ -246,14 +238,7 @@ FAULT_SNAPSHOT = (
         '{severity}, {seconds}, {date}, {time} and {snapshot_id} are filled in; the last one has '
         'to be there, because it is what makes delivery repeatable.',
     ),
-    *(_BY_NAME[name] for name in _DAEMON_NAMES),
-    ParameterSpec(
-        'connect_timeout_sec',
-        5.0,
-        'How long an attempt to reach the daemon waits, seconds.',
-        low=0.1,
-        high=3600.0,
-    ),
+    *_DAEMON,
     ParameterSpec(
         'retry_max_sec',
         60.0,
@@ -292,13 +277,6 @@ FAULT_SNAPSHOT = (
         high=1e9,
     ),
     # --- what is captured -------------------------------------------------------------------
-    *(_BY_NAME[name] for name in _CAPTURE_NAMES),
-    ParameterSpec(
-        'diagnostics_period_sec',
-        1.0,
-        'How often to publish on /diagnostics, seconds; aggregators take what is silent for some '
-        'seconds for stale.',
-        low=0.1,
-        high=3600.0,
-    ),
+    *CAPTURE,
+    *MANAGED,
 )

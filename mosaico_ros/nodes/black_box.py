@@ -1,0 +1,273 @@
+"""The black box: parcels into the ring, events into faults, faults into windows over the ring.
+
+One thread does all of it, so that nothing in here needs to be in two minds about an order; it
+neither decodes more than the sources watch nor touches a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from mosaico_ros.nodes.debounce import Debouncer, Decision, Outcome
+from mosaico_ros.nodes.fault_sources import Watch
+from mosaico_ros.nodes.faults import Fault, FaultEvent
+from mosaico_ros.nodes.ring import Ring, Segment, Window
+from mosaico_ros.nodes.snapshot_rules import SnapshotRule, SnapshotRules
+
+if TYPE_CHECKING:
+    from mosaico_ros.nodes.parcel import Parcel
+
+_TICK = 0.05
+# A message is handed over at the latest a segment after it was taken; it is taken at the latest
+# so much after it came, seconds, unless the machine is overloaded.
+_SETTLING = 0.5
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A fault and the messages around it, ready to be written.
+
+    Attributes
+    ----------
+    fault
+        What happened.
+    kind
+        As in `outbox.KINDS`.
+    incident_id
+        The same for faults whose windows overlap: the snapshot id of the first of them.
+    rule
+        What was asked for.
+    window
+        What there is.
+    latched
+        Topic, type and rows of what was in force when the window began.
+    last
+        By topic: the newest rows from before the window was opened, for the freeze frame.
+    due
+        When the window will be complete, seconds of the monotonic clock.
+    types
+        Type of every topic, once the window is complete.
+    """
+
+    fault: Fault
+    kind: str
+    incident_id: str
+    rule: SnapshotRule
+    window: Window
+    latched: list[tuple[str, str, pa.RecordBatch]]
+    last: dict[str, pa.RecordBatch]
+    due: float
+    types: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class FaultCounts:
+    """What became of faults since the start."""
+
+    reports: int = 0
+    snapshots: int = 0
+    cooling: int = 0
+    mild: int = 0
+    refused: int = 0
+
+
+class BlackBox(threading.Thread):
+    """The thread between capture and the writing of snapshots.
+
+    Parameters
+    ----------
+    robot_id
+        Part of every snapshot's id.
+    ring
+        Where messages go; nobody else puts any in.
+    watch
+        What sees faults in them.
+    rules
+        When a fault counts.
+    pinned_bytes
+        Memory that windows may hold beyond the ring; when they do, faults get no snapshot.
+    segment_sec
+        How long capture gathers messages.
+    latched
+        Returns the latched messages that are in force.
+    ready
+        Called in this thread with each incident whose window is complete.
+    tell
+        Where to say what happened: ``tell(text, warning=False)``.
+    """
+
+    def __init__(
+        self,
+        robot_id: str,
+        ring: Ring,
+        watch: Watch,
+        rules: SnapshotRules,
+        *,
+        pinned_bytes: int,
+        segment_sec: float,
+        latched: Callable[[], list[Parcel]],
+        ready: Callable[[Incident], None],
+        tell: Callable[..., None],
+    ) -> None:
+        super().__init__(name='black-box', daemon=True)
+        self.ring = ring
+        self.counts = FaultCounts()
+        self._robot_id = robot_id
+        self._watch = watch
+        self._rules = rules
+        self._debouncer = Debouncer(rules.debounce)
+        self._pinned_bytes = pinned_bytes
+        self._settling = segment_sec + _SETTLING
+        self._latched = latched
+        self._ready = ready
+        self._tell = tell
+        self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | None] = queue.SimpleQueue()
+        self._open: list[Incident] = []
+        self._last: dict[str, Segment] = {}
+        self._types: dict[str, str] = {}
+        self._now = 0.0
+        #: Why the thread ended by itself, or None.
+        self.failure: BaseException | None = None
+
+    @property
+    def confirmed(self) -> list[str]:
+        """Codes of faults that are confirmed and not healed."""
+        return self._debouncer.confirmed
+
+    def put(self, parcel: Parcel) -> None:
+        """Take in captured messages; never blocks. Any thread may call."""
+        self._items.put(parcel)
+
+    def report(self, event: FaultEvent) -> None:
+        """Take in a report that comes by no topic. Any thread may call."""
+        self._items.put(event)
+
+    def trigger(self, event: FaultEvent) -> Fault:
+        """Have a snapshot taken whatever the rules say; return what it will be of."""
+        fault = Fault(self._robot_id, event, (event.source,))
+        self._items.put(fault)
+        return fault
+
+    def finish(self, patience: float) -> None:
+        """End; windows that are open get no more, and are handed on as they are."""
+        self._items.put(None)
+        self.join(patience)
+
+    def run(self) -> None:
+        """Work until told to finish."""
+        try:
+            next_tick = 0.0
+            while True:
+                with contextlib.suppress(queue.Empty):
+                    item = self._items.get(timeout=_TICK)
+                    if item is None:
+                        break
+                    if isinstance(item, FaultEvent):
+                        self._heard(item)
+                    elif isinstance(item, Fault):
+                        self._begin(item, 'manual')
+                    else:
+                        self._take(item)
+                now = time.monotonic()
+                if now >= next_tick:
+                    self._tick(now)
+                    next_tick = now + _TICK
+            for incident in self._open:
+                self._hand_on(incident)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def _take(self, parcel: Parcel) -> None:
+        account = parcel.account
+        gaps = account.gaps.lost
+        lost = None if gaps is None else gaps + account.dropped
+        rows = parcel.rows
+        segment = Segment(account.name, rows, time.monotonic(), lost)
+        self._types[account.name] = account.type
+        self._last[account.name] = segment
+        self.ring.put(segment)
+        for event in self._watch.examine(account.name, account.type, rows):
+            self._heard(event)
+
+    def _tick(self, now: float) -> None:
+        for event in self._watch.tick(time.time_ns()):
+            self._heard(event)
+        self._now = max(self._now, now)
+        for decision in self._debouncer.tick(self._now):
+            self._decided(decision)
+        for incident in [each for each in self._open if each.due <= now]:
+            self._open.remove(incident)
+            self._hand_on(incident)
+
+    def _heard(self, event: FaultEvent) -> None:
+        self.counts.reports += event.failed
+        # When it was said, not when its parcel came by; time never runs back.
+        age = max(0.0, (time.time_ns() - event.stamp) / 1e9)
+        self._now = max(self._now, time.monotonic() - min(age, 2 * self._settling))
+        decision = self._debouncer.feed(event, self._now)
+        if decision is not None:
+            self._decided(decision)
+
+    def _decided(self, decision: Decision) -> None:
+        event = decision.event
+        if decision.outcome is Outcome.HEALED:
+            self._tell(f'{event.fault_code} is over')
+            return
+        if decision.outcome is Outcome.COOLING:
+            self.counts.cooling += 1
+            self._tell(f'{event.fault_code} is back within its cooldown: no further snapshot')
+            return
+        if event.severity < self._rules.of(event.fault_code).min_severity:
+            self.counts.mild += 1
+            return
+        fault = Fault(self._robot_id, event, decision.sources, decision.reports)
+        self._begin(fault, 'fault')
+
+    def _begin(self, fault: Fault, kind: str) -> None:
+        event = fault.event
+        if self.ring.held - self.ring.size > self._pinned_bytes:
+            self.counts.refused += 1
+            self._tell(
+                f'{event.fault_code} gets no snapshot: those that are not written yet hold all '
+                'the memory they may (ring_max_mb)',
+                warning=True,
+            )
+            return
+        rule = self._rules.of(event.fault_code)
+        start = event.stamp - int(rule.pre_sec * 1e9)
+        end = event.stamp + int(rule.post_sec * 1e9)
+        earlier = [each for each in self._open if each.window.end_ns >= start]
+        window = self.ring.open(start, end)
+        to_come = max(0.0, (end - time.time_ns()) / 1e9)
+        self._open.append(
+            Incident(
+                fault,
+                kind,
+                earlier[0].incident_id if earlier else fault.snapshot_id,
+                rule,
+                window,
+                [(each.account.name, each.account.type, each.rows) for each in self._latched()],
+                {topic: segment.rows for topic, segment in self._last.items()},
+                time.monotonic() + to_come + self._settling,
+            )
+        )
+        self.counts.snapshots += 1
+        self._tell(
+            f'{event.fault_code} ({event.severity.name}, {", ".join(fault.reporting_sources)}): '
+            f'{event.description or "no description"}',
+            warning=True,
+        )
+
+    def _hand_on(self, incident: Incident) -> None:
+        self.ring.close(incident.window)
+        latched = {name: kind for name, kind, _ in incident.latched}
+        self._ready(replace(incident, types={**latched, **self._types}))

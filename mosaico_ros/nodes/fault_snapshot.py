@@ -1,0 +1,283 @@
+"""The fault snapshot node: the last seconds of all topics, kept when something goes wrong.
+
+It holds the last seconds of the robot in memory and watches for faults; around each one that is
+confirmed it writes an ``.mcap`` file and brings that into the archive, now or when the daemon is
+back. ``python -m mosaico_ros.nodes.fault_snapshot``, ``ros2 run mosaico_ros fault_snapshot`` and
+``mosaico snapshot`` are the same program.
+
+Configured means that the settings are sound, active that messages are held and faults noticed.
+Deactivating writes the snapshots that are under way, with as much of the time after the fault as
+there is; those that are not delivered are delivered after the next activation.
+
+Exit codes: 0 stopped when asked, 1 failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mosaico_ros.nodes.diagnostics import Status, hardware_id
+from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
+from mosaico_ros.nodes.running import Work, managed, run_node
+
+if TYPE_CHECKING:
+    from mosaico_ros.nodes.black_box import BlackBox
+    from mosaico_ros.nodes.capture import Capture
+    from mosaico_ros.nodes.fault_sources import Watch
+    from mosaico_ros.nodes.outbox import Delivery, Entry, Outbox
+    from mosaico_ros.nodes.parcel import Parcel
+    from mosaico_ros.nodes.snapshot_rules import SnapshotRules
+    from mosaico_ros.nodes.snapshot_writer import SnapshotNames, SnapshotWriter
+
+NODE_NAME = 'mosaico_fault_snapshot'
+
+_MB = 1_000_000
+_DRAIN_PATIENCE = 1.0
+_WRITE_PATIENCE = 5.0
+_DELIVERY_PATIENCE = 1.0
+# Of a segment, so that one of a camera does not grow without bound.
+_SEGMENT_BYTES = 8 * _MB
+_SEGMENT_ROWS = 8192
+
+
+class FaultSnapshots(Work):
+    """The work of the node."""
+
+    _rules: SnapshotRules
+    _names: SnapshotNames
+    _watch: Watch
+    _outbox: Outbox
+    _capture: Capture
+    _box: BlackBox
+    _writer: SnapshotWriter
+    _delivery: Delivery | None = None
+    _robot_id: str
+    _next_look = 0.0
+    _active = False
+
+    def configure(self) -> None:
+        """Read the settings and open the outbox.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A setting is malformed.
+        """
+        from mosaico_ros.nodes.fault_sources import Watch, sources
+        from mosaico_ros.nodes.outbox import Outbox, Retention
+        from mosaico_ros.nodes.recorder import user_metadata
+        from mosaico_ros.nodes.snapshot_rules import SnapshotRules
+        from mosaico_ros.nodes.snapshot_writer import SnapshotNames
+
+        settings = self.settings
+        self._robot_id = hardware_id(settings['robot_id'], self.node.get_namespace())
+        self._rules = SnapshotRules(settings)
+        self._names = SnapshotNames(settings['sequence_name'])
+        self._user_metadata = user_metadata(settings['metadata'])
+        found = sources(settings, self._full_name, self.node.get_fully_qualified_name())
+        self._watch = Watch(found, self._tell)
+        retention = Retention(
+            settings['keep_count'],
+            int(settings['keep_mb'] * _MB),
+            settings['keep_days'] * 86_400,
+            int(settings['outbox_max_mb'] * _MB),
+        )
+        folder = Path(settings['snapshot_dir']).expanduser()
+        self._outbox = Outbox(folder, retention, self._tell)
+
+    def activate(self) -> None:
+        """Begin to hold messages and to notice faults."""
+        from rclpy.utilities import get_rmw_implementation_identifier
+        from std_msgs.msg import String
+        from std_srvs.srv import Trigger
+
+        from mosaico_ros.daemon.process.version import package_version
+        from mosaico_ros.nodes.black_box import BlackBox
+        from mosaico_ros.nodes.capture import Capture
+        from mosaico_ros.nodes.drain import FlushPolicy
+        from mosaico_ros.nodes.latches import Latches
+        from mosaico_ros.nodes.outbox import Delivery
+        from mosaico_ros.nodes.ring import Ring
+        from mosaico_ros.nodes.snapshot_delivery import sender
+        from mosaico_ros.nodes.snapshot_writer import SnapshotWriter, robot_facts
+
+        settings = self.settings
+        total = int(settings['ring_max_mb'] * _MB)
+        ring = Ring(
+            settings['ring_sec'] + 2 * settings['segment_sec'],
+            int(settings['ring_topic_max_mb'] * _MB),
+            total,
+        )
+        policy = FlushPolicy(_SEGMENT_ROWS, _SEGMENT_BYTES, settings['segment_sec'])
+        self._capture = Capture(
+            self.node, self._capture_settings(), policy, self._hand_over, self._tell
+        )
+        self._latches = Latches(self._capture.topic_details)
+        version = settings['software_version'] or f'mosaico_ros {package_version()}'
+        self._publisher = self.node.create_publisher(String, '~/snapshot_stored', 100)
+        self._writer = SnapshotWriter(
+            self._outbox,
+            ring,
+            self._names,
+            {**self._user_metadata, 'software_version': version},
+            robot_facts(self._robot_id, version, get_rmw_implementation_identifier()),
+            topic_details=self._capture.topic_details,
+            missing=self._missing,
+            stored=self._on_stored,
+            tell=self._tell,
+        )
+        self._box = BlackBox(
+            self._robot_id,
+            ring,
+            self._watch,
+            self._rules,
+            pinned_bytes=total,
+            segment_sec=settings['segment_sec'],
+            latched=self._latches.latched,
+            ready=self._writer.put,
+            tell=self._tell,
+        )
+        if settings['deliver']:
+            self._delivery = Delivery(
+                self._outbox,
+                sender(settings, self._outbox),
+                settings['retry_max_sec'],
+                self._on_delivered,
+            )
+            self._delivery.start()
+        self._writer.start()
+        self._box.start()
+        self._capture.start()
+        self._service = self.node.create_service(Trigger, '~/trigger', self._on_trigger)
+        self._next_look = 0.0
+        self._active = True
+        self._tell(f'holding the last {settings["ring_sec"]:g} s of {self._robot_id}')
+
+    def tick(self) -> None:
+        """Look at the graph."""
+        for failure in (self._capture.failure, self._box.failure):
+            if failure is not None:
+                raise failure
+        if time.monotonic() >= self._next_look:
+            self._capture.look()
+            self._next_look = time.monotonic() + self._capture.pause
+
+    def deactivate(self) -> None:
+        """Write what is under way and stop."""
+        self._active = False
+        self.node.destroy_service(self._service)
+        self._capture.finish(_DRAIN_PATIENCE)
+        self._box.finish(_WRITE_PATIENCE)
+        self._writer.finish(_WRITE_PATIENCE)
+        if self._delivery is not None:
+            self._delivery.finish(_DELIVERY_PATIENCE)
+            self._delivery = None
+        self._capture.close()
+        self.node.destroy_publisher(self._publisher)
+        waiting = len(self._outbox.waiting())
+        if waiting:
+            self._tell(f'{waiting} snapshots wait in {self._outbox.folder} for the next start')
+
+    def diagnose(self) -> Iterable[Status]:
+        """Return how the ring, the faults and the outbox are."""
+        if not self._active:
+            return
+        from mosaico_ros.nodes.snapshot_health import statuses
+
+        yield from statuses(
+            self._box, self._writer, self._outbox, self._delivery, self._capture.reports()
+        )
+
+    # --- what the threads call ------------------------------------------------------------------
+
+    def _hand_over(self, parcel: Parcel) -> None:
+        self._latches.keep(parcel)
+        self._box.put(parcel)
+        # From here on the ring bounds the memory.
+        self._capture.release(parcel.size)
+
+    def _on_stored(self, entry: Entry) -> None:
+        self._tell(f'snapshot {entry.sequence_name} written ({entry.size / _MB:.1f} MB)')
+        self._publish('captured', entry)
+        if self._delivery is not None:
+            self._delivery.wake()
+
+    def _on_delivered(self, entry: Entry) -> None:
+        self._tell(f'snapshot {entry.sequence_name} is in the archive')
+        self._publish('delivered', entry)
+
+    def _publish(self, state: str, entry: Entry) -> None:
+        from std_msgs.msg import String
+
+        told = {
+            'state': state,
+            'sequence': entry.sequence_name,
+            'file': str(self._outbox.folder / entry.file),
+            'kind': entry.kind,
+            **entry.metadata,
+        }
+        self._publisher.publish(String(data=json.dumps(told)))
+
+    def _on_trigger(self, _request: Any, response: Any) -> Any:
+        from mosaico_ros.nodes.faults import FaultEvent, Severity
+
+        event = FaultEvent(
+            'MANUAL',
+            Severity.INFO,
+            'trigger',
+            time.time_ns(),
+            description='asked for by ~/trigger',
+        )
+        response.success = True
+        response.message = self._box.trigger(event).snapshot_id
+        return response
+
+    # --- little things --------------------------------------------------------------------------
+
+    def _tell(self, text: str, warning: bool = False) -> None:
+        logger = self.node.get_logger()
+        if warning:
+            logger.warning(text)
+        else:
+            logger.info(text)
+
+    def _full_name(self, name: str) -> str:
+        from mosaico_ros.nodes.topic_selection import is_glob
+
+        return name if is_glob(name) else self.node.resolve_topic_name(name)
+
+    def _capture_settings(self) -> dict[str, Any]:
+        """What is asked for, and what the sources need beside it."""
+        settings = dict(self.settings)
+        narrowed = settings['topics'] or settings['regex'] or settings['topic_types']
+        settings['topics'] = (*(settings['topics'] if narrowed else ('*',)), *self._watch.topics())
+        return settings
+
+    def _missing(self) -> list[str]:
+        wanted = set(map(self._full_name, self.settings['topics']))
+        unseen = [name for name in self._capture.never_seen() if name in wanted]
+        return unseen + [report.name for report in self._capture.reports() if report.problem]
+
+
+def main(
+    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> int:
+    """Watch for faults as the parameters say; return the exit code.
+
+    Parameters
+    ----------
+    ros_arguments
+        Command line with ``--ros-args``; the process's own by default.
+    overrides
+        Parameter values by name that win over those of the command line.
+    """
+    return run_node(NODE_NAME, managed(FAULT_SNAPSHOT, FaultSnapshots), ros_arguments, overrides)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
