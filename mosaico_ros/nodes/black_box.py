@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import pyarrow as pa
 
@@ -25,10 +25,14 @@ from mosaico_ros.nodes.snapshot_rules import SnapshotRule, SnapshotRules
 if TYPE_CHECKING:
     from mosaico_ros.nodes.parcel import Parcel
 
+    _Item = Union[Parcel, FaultEvent, Fault, 'Incident', None]
+
 _TICK = 0.05
-# A message is handed over at the latest a segment after it was taken; it is taken at the latest
-# so much after it came, seconds, unless the machine is overloaded.
-_SETTLING = 0.5
+# What was published by the end of a window has come by so much later, seconds, unless the network
+# or the machine is overloaded.
+_SETTLING = 0.3
+# No message takes longer from the middleware to here, seconds; beyond that clocks disagree.
+_OLDEST_NEWS = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,11 @@ class BlackBox(threading.Thread):
         When a fault counts.
     pinned_bytes
         Memory that windows may hold beyond the ring; when they do, faults get no snapshot.
-    segment_sec
-        How long capture gathers messages.
-    latched
-        Returns the latched messages that are in force.
+    released
+        Called with the size of each parcel once the ring has it: the ring bounds the memory then.
+    settled
+        Has all messages that were taken so far put in here, and then calls what it is given with
+        the latched messages that are in force: `Capture.latched`.
     ready
         Called in this thread with each incident whose window is complete.
     tell
@@ -112,8 +117,8 @@ class BlackBox(threading.Thread):
         rules: SnapshotRules,
         *,
         pinned_bytes: int,
-        segment_sec: float,
-        latched: Callable[[], list[Parcel]],
+        released: Callable[[int], None],
+        settled: Callable[[Callable[[list[Parcel]], None]], None],
         ready: Callable[[Incident], None],
         tell: Callable[..., None],
     ) -> None:
@@ -125,11 +130,13 @@ class BlackBox(threading.Thread):
         self._rules = rules
         self._debouncer = Debouncer(rules.debounce)
         self._pinned_bytes = pinned_bytes
-        self._settling = segment_sec + _SETTLING
-        self._latched = latched
+        self._released = released
+        self._settled = settled
         self._ready = ready
         self._tell = tell
-        self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | None] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | Incident | None] = (
+            queue.SimpleQueue()
+        )
         self._open: list[Incident] = []
         self._last: dict[str, Segment] = {}
         self._types: dict[str, str] = {}
@@ -174,6 +181,8 @@ class BlackBox(threading.Thread):
                         self._heard(item)
                     elif isinstance(item, Fault):
                         self._begin(item, 'manual')
+                    elif isinstance(item, Incident):
+                        self._hand_on(item)
                     else:
                         self._take(item)
                 now = time.monotonic()
@@ -182,19 +191,25 @@ class BlackBox(threading.Thread):
                     next_tick = now + _TICK
             for incident in self._open:
                 self._hand_on(incident)
+            while not self._items.empty():
+                # Complete, and overtaken by the end.
+                item = self._items.get()
+                if isinstance(item, Incident):
+                    self._hand_on(item)
         except BaseException as error:
             self.failure = error
             raise
 
     def _take(self, parcel: Parcel) -> None:
         account = parcel.account
-        gaps = account.gaps.lost
-        lost = None if gaps is None else gaps + account.dropped
+        report = account.report()
+        lost = None if report.lost is None else report.lost + report.dropped
         rows = parcel.rows
         segment = Segment(account.name, rows, time.monotonic(), lost)
         self._types[account.name] = account.type
         self._last[account.name] = segment
         self.ring.put(segment)
+        self._released(parcel.size)
         for event in self._watch.examine(account.name, account.type, rows):
             self._heard(event)
 
@@ -206,13 +221,14 @@ class BlackBox(threading.Thread):
             self._decided(decision)
         for incident in [each for each in self._open if each.due <= now]:
             self._open.remove(incident)
-            self._hand_on(incident)
+            # Behind the last message of the window.
+            self._settled(lambda _, incident=incident: self._items.put(incident))
 
     def _heard(self, event: FaultEvent) -> None:
         self.counts.reports += event.failed
         # When it was said, not when its parcel came by; time never runs back.
         age = max(0.0, (time.time_ns() - event.stamp) / 1e9)
-        self._now = max(self._now, time.monotonic() - min(age, 2 * self._settling))
+        self._now = max(self._now, time.monotonic() - min(age, _OLDEST_NEWS))
         decision = self._debouncer.feed(event, self._now)
         if decision is not None:
             self._decided(decision)
@@ -247,6 +263,8 @@ class BlackBox(threading.Thread):
         end = event.stamp + int(rule.post_sec * 1e9)
         earlier = [each for each in self._open if each.window.end_ns >= start]
         window = self.ring.open(start, end)
+        latched: list[Parcel] = []
+        self._settled(latched.extend)
         to_come = max(0.0, (end - time.time_ns()) / 1e9)
         self._open.append(
             Incident(
@@ -255,9 +273,9 @@ class BlackBox(threading.Thread):
                 earlier[0].incident_id if earlier else fault.snapshot_id,
                 rule,
                 window,
-                [(each.account.name, each.account.type, each.rows) for each in self._latched()],
+                [(each.account.name, each.account.type, each.rows) for each in latched],
                 {topic: segment.rows for topic, segment in self._last.items()},
-                time.monotonic() + to_come + self._settling,
+                time.monotonic() + to_come + _SETTLING,
             )
         )
         self.counts.snapshots += 1

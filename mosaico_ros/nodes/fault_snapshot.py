@@ -23,12 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.diagnostics import Status, hardware_id
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
+from mosaico_ros.nodes.fault_sources.medkit import MEDKIT
 from mosaico_ros.nodes.running import Work, managed, run_node
+from mosaico_ros.protocol.errors import NotFoundError
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.black_box import BlackBox
     from mosaico_ros.nodes.capture import Capture
     from mosaico_ros.nodes.fault_sources import Watch
+    from mosaico_ros.nodes.medkit_bags import MedkitBags
     from mosaico_ros.nodes.outbox import Delivery, Entry, Outbox
     from mosaico_ros.nodes.parcel import Parcel
     from mosaico_ros.nodes.snapshot_rules import SnapshotRules
@@ -43,6 +46,11 @@ _DELIVERY_PATIENCE = 1.0
 # Of a segment, so that one of a camera does not grow without bound.
 _SEGMENT_BYTES = 8 * _MB
 _SEGMENT_ROWS = 8192
+# Parameters of capture by which topics are asked for; with none of them all are.
+_INCLUDES = (
+    'topics', 'regex', 'topic_types', 'services', 'all_services', 'actions', 'all_actions',
+    'static_topics',
+)  # fmt: skip
 
 
 class FaultSnapshots(Work):
@@ -56,6 +64,7 @@ class FaultSnapshots(Work):
     _box: BlackBox
     _writer: SnapshotWriter
     _delivery: Delivery | None = None
+    _medkit: MedkitBags | None = None
     _robot_id: str
     _next_look = 0.0
     _active = False
@@ -137,8 +146,8 @@ class FaultSnapshots(Work):
             self._watch,
             self._rules,
             pinned_bytes=total,
-            segment_sec=settings['segment_sec'],
-            latched=self._latches.latched,
+            released=self._capture.release,
+            settled=self._latches.settled,
             ready=self._writer.put,
             tell=self._tell,
         )
@@ -150,6 +159,7 @@ class FaultSnapshots(Work):
                 self._on_delivered,
             )
             self._delivery.start()
+        self._medkit = self._medkit_bags()
         self._writer.start()
         self._box.start()
         self._capture.start()
@@ -174,6 +184,8 @@ class FaultSnapshots(Work):
         self._capture.finish(_DRAIN_PATIENCE)
         self._box.finish(_WRITE_PATIENCE)
         self._writer.finish(_WRITE_PATIENCE)
+        if self._medkit is not None:
+            self._medkit.finish()
         if self._delivery is not None:
             self._delivery.finish(_DELIVERY_PATIENCE)
             self._delivery = None
@@ -198,12 +210,12 @@ class FaultSnapshots(Work):
     def _hand_over(self, parcel: Parcel) -> None:
         self._latches.keep(parcel)
         self._box.put(parcel)
-        # From here on the ring bounds the memory.
-        self._capture.release(parcel.size)
 
     def _on_stored(self, entry: Entry) -> None:
         self._tell(f'snapshot {entry.sequence_name} written ({entry.size / _MB:.1f} MB)')
         self._publish('captured', entry)
+        if self._medkit is not None and entry.metadata['fault_extra'].get('pipeline') == MEDKIT:
+            self._medkit.want(entry)
         if self._delivery is not None:
             self._delivery.wake()
 
@@ -237,6 +249,21 @@ class FaultSnapshots(Work):
         response.message = self._box.trigger(event).snapshot_id
         return response
 
+    def _medkit_bags(self) -> MedkitBags | None:
+        settings = self.settings
+        if not (settings['medkit_bags'] and 'medkit' in settings['sources']):
+            return None
+        from mosaico_ros.nodes.medkit_bags import MedkitBags, service_ask
+
+        try:
+            ask = service_ask(self.node, self._full_name(settings['medkit_topic']))
+        except NotFoundError:
+            # Capture says so of the events, should there be any.
+            return None
+        bags = MedkitBags(ask, self._outbox, self._names, self._on_stored, self._tell)
+        bags.start()
+        return bags
+
     # --- little things --------------------------------------------------------------------------
 
     def _tell(self, text: str, warning: bool = False) -> None:
@@ -254,8 +281,9 @@ class FaultSnapshots(Work):
     def _capture_settings(self) -> dict[str, Any]:
         """What is asked for, and what the sources need beside it."""
         settings = dict(self.settings)
-        narrowed = settings['topics'] or settings['regex'] or settings['topic_types']
+        narrowed = not settings.get('all_topics') and any(map(settings.get, _INCLUDES))
         settings['topics'] = (*(settings['topics'] if narrowed else ('*',)), *self._watch.topics())
+        settings['all_topics'] = False
         return settings
 
     def _missing(self) -> list[str]:

@@ -128,7 +128,7 @@ FAULT_SNAPSHOT = (
         'logger.',
     ),
     ParameterSpec(
-        'actions',
+        'watched_actions',
         ('*',),
         'Actions, by name or glob, of which an aborted goal is a fault.',
     ),

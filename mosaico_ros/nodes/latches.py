@@ -30,6 +30,7 @@ class Latches:
                     parcel, stamps=[parcel.stamps[i]], infos=[info], payloads=[parcel.payloads[i]]
                 )
 
-    def latched(self) -> list[Parcel]:
+    def settled(self, then: Callable[[list[Parcel]], None]) -> None:
         with self._lock:
-            return [parcel for kept in self._kept.values() for parcel in kept.values()]
+            parcels = [parcel for kept in self._kept.values() for parcel in kept.values()]
+        then(parcels)

@@ -239,6 +239,14 @@ class Outbox:
                     warning=True,
                 )
 
+    def make_room(self) -> bool:
+        """Delete all that is delivered; tell whether there was anything."""
+        with self._lock:
+            done = [entry for entry in self.entries() if entry.delivered_ns is not None]
+            for entry in done:
+                self._delete(entry)
+        return bool(done)
+
     def _change(self, entry: Entry, **values: Any) -> None:
         with self._lock:
             known = self._entries.get(entry.snapshot_id)

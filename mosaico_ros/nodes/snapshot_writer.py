@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -143,7 +144,7 @@ class SnapshotWriter(threading.Thread):
         """Write until told to finish."""
         while (incident := self._incidents.get()) is not None:
             try:
-                self._stored(self._write(incident))
+                self._stored(self._stored_entry(incident))
             except Exception as error:
                 self.failed += 1
                 self._tell(
@@ -153,6 +154,15 @@ class SnapshotWriter(threading.Thread):
                 )
             finally:
                 self._ring.release(incident.window)
+
+    def _stored_entry(self, incident: Incident) -> Entry:
+        try:
+            return self._write(incident)
+        except OSError as error:
+            # Copies of what the archive has are worth less than this.
+            if error.errno != errno.ENOSPC or not self._outbox.make_room():
+                raise
+        return self._write(incident)
 
     def _write(self, incident: Incident) -> Entry:
         topics = [self._topic(incident, name) for name in _names(incident)]
@@ -167,36 +177,46 @@ class SnapshotWriter(threading.Thread):
             int(incident.fault.event.severity),
             incident.kind,
         )
-        write_snapshot(
-            self._outbox.partial(entry.file),
-            entry.file,
-            topics,
-            incident.window.start_ns,
-            {
-                'fault': _texts({key: metadata[key] for key in metadata if key not in _ELSEWHERE}),
-                'robot': _texts(self._robot),
-                'capture': _texts(_capture(incident, topics, metadata)),
-            },
-            {'freeze_frame.json': freeze_frame(incident.fault.event.stamp, _last(incident))},
-            os.environ.get('ROS_DISTRO'),
-        )
-        return self._outbox.add(entry)
+        records = {
+            'fault': _texts({key: metadata[key] for key in metadata if key not in _ELSEWHERE}),
+            'robot': _texts(self._robot),
+            'capture': _texts(_capture(incident, topics, metadata)),
+        }
+        frozen = freeze_frame(incident.fault.event.stamp, _last(incident))
+        partial = self._outbox.partial(entry.file)
+        try:
+            write_snapshot(
+                partial,
+                entry.file,
+                topics,
+                incident.window.start_ns,
+                records,
+                {'freeze_frame.json': frozen},
+                os.environ.get('ROS_DISTRO'),
+            )
+            return self._outbox.add(entry)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     def _topic(self, incident: Incident, name: str) -> SnapshotTopic:
         start = incident.window.start_ns
+        details = self._topic_details(name)
+        expired = start - _lifespan(details)
         latched = []
         for topic, _, rows in incident.latched:
             if topic == name:
-                before = int(np.searchsorted(rows.column(0).to_numpy(), start, 'left'))
-                if before:
-                    latched.append(rows.slice(0, before))
+                stamps = rows.column(0).to_numpy()
+                begin, end = np.searchsorted(stamps, [expired, start], 'left').tolist()
+                if end > begin:
+                    latched.append(rows.slice(begin, end - begin))
         return SnapshotTopic(
             name,
             incident.types.get(name)
             or next(kind for topic, kind, _ in incident.latched if topic == name),
             list(incident.window.rows(name)),
             latched,
-            self._topic_details(name),
+            details,
         )
 
     def _metadata(self, incident: Incident, topics: Sequence[SnapshotTopic]) -> dict[str, Any]:
@@ -247,6 +267,11 @@ def robot_facts(robot_id: str, software_version: str, rmw: str) -> dict[str, str
         'ros_distro': os.environ.get('ROS_DISTRO', 'unknown'),
         'rmw': rmw,
     }
+
+
+def _lifespan(details: Mapping[str, Any]) -> int:
+    """How long the latched messages of a topic are in force, ns: a log line of old is none."""
+    return max((offer['lifespan_ns'] for offer in details.get('offered_qos', ())), default=2**62)
 
 
 def _names(incident: Incident) -> list[str]:

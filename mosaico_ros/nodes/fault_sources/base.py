@@ -103,8 +103,14 @@ class Watch:
             # What was published before this node began is history, not news.
             captured = captured.filter(pc.invert(latched.fill_null(False)))
         for stamps, rows in columns.decode(captured):
-            for source in watching:
-                yield from source.examine(topic, stamps, rows)
+            for source in list(watching):
+                try:
+                    yield from source.examine(topic, stamps, rows)
+                except Exception as error:
+                    # Whatever is wrong with one source, the others must go on.
+                    watching.remove(source)
+                    name = type(source).__name__
+                    self.tell(f'{name} fails on {topic} and is left out: {error!r}', warning=True)
 
     def tick(self, now_ns: int) -> Iterator[FaultEvent]:
         """Yield what the absence of messages says."""

@@ -53,14 +53,14 @@ def sources(
                 settings['diagnostics_level'],
                 settings['diagnostics_pattern'],
                 settings['diagnostics_stale_sec'],
-                own,
+                f'{own}: ',
             )
         )
     if 'rosout' in wanted:
         found.append(
             Rosout(settings['rosout_level'], settings['rosout_pattern'], own.replace('/', '.'))
         )
-    if 'actions' in wanted and settings['actions']:
-        found.append(Actions([full_name(name) for name in settings['actions']]))
+    if 'actions' in wanted and settings['watched_actions']:
+        found.append(Actions([full_name(name) for name in settings['watched_actions']]))
     found += [ValueRule.parse(rule, full_name) for rule in settings['value_rules']]
     return found

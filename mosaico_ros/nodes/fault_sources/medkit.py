@@ -11,6 +11,8 @@ from mosaico_ros.nodes.fault_sources.base import Source
 from mosaico_ros.nodes.faults import FaultEvent, Severity
 from mosaico_ros.ros_bridge.definitions import Types, parse_definition
 
+#: Value of ``pipeline`` in the extra facts of its faults.
+MEDKIT = 'ros2_medkit'
 FAULT_EVENT = 'ros2_medkit_msgs/msg/FaultEvent'
 
 # The layout of ros2_medkit_msgs 0.6, for robots whose package lacks its .msg files.
@@ -75,7 +77,7 @@ class Medkit(Source):
                 failed,
                 fault['description'],
                 {
-                    'pipeline': 'ros2_medkit',
+                    'pipeline': MEDKIT,
                     'medkit_status': fault['status'],
                     'medkit_occurrences': str(fault['occurrence_count']),
                     'medkit_event_ns': str(_nanoseconds(event['timestamp'])),
