@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Union
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -24,8 +25,6 @@ from mosaico_ros.nodes.snapshot_rules import SnapshotRule, SnapshotRules
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.parcel import Parcel
-
-    _Item = Union[Parcel, FaultEvent, Fault, 'Incident', None]
 
 _TICK = 0.05
 # What was published by the end of a window has come by so much later, seconds, unless the network
@@ -222,7 +221,7 @@ class BlackBox(threading.Thread):
         for incident in [each for each in self._open if each.due <= now]:
             self._open.remove(incident)
             # Behind the last message of the window.
-            self._settled(lambda _, incident=incident: self._items.put(incident))
+            self._settled(partial(self._complete, incident))
 
     def _heard(self, event: FaultEvent) -> None:
         self.counts.reports += event.failed
@@ -284,6 +283,9 @@ class BlackBox(threading.Thread):
             f'{event.description or "no description"}',
             warning=True,
         )
+
+    def _complete(self, incident: Incident, _latched: list[Parcel]) -> None:
+        self._items.put(incident)
 
     def _hand_on(self, incident: Incident) -> None:
         self.ring.close(incident.window)

@@ -115,7 +115,7 @@ class _Track:
     # Of the newest segment let go of.
     lost_before: int | None = 0
     # Stamp of the newest message let go of to save memory, ns.
-    starved_until: int = 0
+    starved_until: int = -(2**63)
 
 
 class Ring:
