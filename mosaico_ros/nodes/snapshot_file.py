@@ -140,20 +140,23 @@ def _gathered(
     published = list(times)
     channels = list(times)
     messages: list[Buffer] = []
+
+    def gather(number: int, rows: pa.RecordBatch, stamps: np.ndarray) -> None:
+        source = pc.coalesce(rows.column(_SOURCE), rows.column(0))
+        published.append(source.to_numpy(zero_copy_only=False))
+        times.append(stamps)
+        channels.append(np.full(len(stamps), number))
+        messages.extend(payloads(rows))
+
     for number, topic in enumerate(topics):
         # One nanosecond apart: rows of a topic keep their order wherever they are sorted.
         latched_at = start_ns
-        for is_latched, batches in ((True, topic.latched), (False, topic.rows)):
-            for rows in batches:
-                stamps = rows.column(0).to_numpy()
-                source = pc.coalesce(rows.column(_SOURCE), rows.column(0))
-                published.append(source.to_numpy(zero_copy_only=False))
-                if is_latched:
-                    stamps = latched_at + np.arange(len(stamps))
-                    latched_at += len(stamps)
-                times.append(stamps)
-                channels.append(np.full(len(stamps), number))
-                messages.extend(payloads(rows))
+        for rows in topic.latched:
+            gather(number, rows, latched_at + np.arange(len(rows)))
+            latched_at += len(rows)
+    for number, topic in enumerate(topics):
+        for rows in topic.rows:
+            gather(number, rows, rows.column(0).to_numpy())
     return np.concatenate(times), np.concatenate(published), np.concatenate(channels), messages
 
 

@@ -90,9 +90,10 @@ def _value(name: str, text: str, whole: str) -> Any:
     if isinstance(spec.default, str):
         return spec.check(text if text == 'never' else text.upper())
     try:
-        return spec.check(type(spec.default)(text))
+        number = type(spec.default)(text)
     except ValueError as error:
         raise InvalidArgumentError(f'overrides: {text!r} in {whole!r} is no number') from error
+    return spec.check(number)
 
 
 def _rule(values: Mapping[str, Any]) -> SnapshotRule:
