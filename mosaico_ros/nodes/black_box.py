@@ -99,9 +99,11 @@ class BlackBox(threading.Thread):
         Memory that windows may hold beyond the ring; when they do, faults get no snapshot.
     released
         Called with the size of each parcel once the ring has it: the ring bounds the memory then.
-    settled
-        Has all messages that were taken so far put in here, and then calls what it is given with
-        the latched messages that are in force: `Capture.latched`.
+    latched
+        Returns the latched messages that are in force: `Capture.latched`.
+    cut
+        Has all messages that were taken so far put in here, and then calls what it is given:
+        `Capture.cut`.
     ready
         Called in this thread with each incident whose window is complete.
     tell
@@ -117,7 +119,8 @@ class BlackBox(threading.Thread):
         *,
         pinned_bytes: int,
         released: Callable[[int], None],
-        settled: Callable[[Callable[[list[Parcel]], None]], None],
+        latched: Callable[[], list[Parcel]],
+        cut: Callable[[Callable[[list[Parcel]], None]], None],
         ready: Callable[[Incident], None],
         tell: Callable[..., None],
     ) -> None:
@@ -130,7 +133,8 @@ class BlackBox(threading.Thread):
         self._debouncer = Debouncer(rules.debounce)
         self._pinned_bytes = pinned_bytes
         self._released = released
-        self._settled = settled
+        self._latched = latched
+        self._cut = cut
         self._ready = ready
         self._tell = tell
         self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | Incident | None] = (
@@ -221,7 +225,7 @@ class BlackBox(threading.Thread):
         for incident in [each for each in self._open if each.due <= now]:
             self._open.remove(incident)
             # Behind the last message of the window.
-            self._settled(partial(self._complete, incident))
+            self._cut(partial(self._complete, incident))
 
     def _heard(self, event: FaultEvent) -> None:
         self.counts.reports += event.failed
@@ -262,8 +266,6 @@ class BlackBox(threading.Thread):
         end = event.stamp + int(rule.post_sec * 1e9)
         earlier = [each for each in self._open if each.window.end_ns >= start]
         window = self.ring.open(start, end)
-        latched: list[Parcel] = []
-        self._settled(latched.extend)
         to_come = max(0.0, (end - time.time_ns()) / 1e9)
         self._open.append(
             Incident(
@@ -272,7 +274,7 @@ class BlackBox(threading.Thread):
                 earlier[0].incident_id if earlier else fault.snapshot_id,
                 rule,
                 window,
-                [(each.account.name, each.account.type, each.rows) for each in latched],
+                [(each.account.name, each.account.type, each.rows) for each in self._latched()],
                 {topic: segment.rows for topic, segment in self._last.items()},
                 time.monotonic() + to_come + _SETTLING,
             )

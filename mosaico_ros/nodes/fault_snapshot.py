@@ -108,8 +108,7 @@ class FaultSnapshots(Work):
         from mosaico_ros.daemon.process.version import package_version
         from mosaico_ros.nodes.black_box import BlackBox
         from mosaico_ros.nodes.capture import Capture
-        from mosaico_ros.nodes.drain import FlushPolicy
-        from mosaico_ros.nodes.latches import Latches
+        from mosaico_ros.nodes.inbox import FlushPolicy
         from mosaico_ros.nodes.outbox import Delivery
         from mosaico_ros.nodes.ring import Ring
         from mosaico_ros.nodes.snapshot_delivery import sender
@@ -124,9 +123,8 @@ class FaultSnapshots(Work):
         )
         policy = FlushPolicy(_SEGMENT_ROWS, _SEGMENT_BYTES, settings['segment_sec'])
         self._capture = Capture(
-            self.node, self._capture_settings(), policy, self._hand_over, self._tell
+            self.node, self._capture_settings(), policy, self._on_parcel, self._tell
         )
-        self._latches = Latches(self._capture.topic_details)
         version = settings['software_version'] or f'mosaico_ros {package_version()}'
         self._publisher = self.node.create_publisher(String, '~/snapshot_stored', 100)
         self._writer = SnapshotWriter(
@@ -147,7 +145,8 @@ class FaultSnapshots(Work):
             self._rules,
             pinned_bytes=total,
             released=self._capture.release,
-            settled=self._latches.settled,
+            latched=self._capture.latched,
+            cut=self._capture.cut,
             ready=self._writer.put,
             tell=self._tell,
         )
@@ -207,8 +206,7 @@ class FaultSnapshots(Work):
 
     # --- what the threads call ------------------------------------------------------------------
 
-    def _hand_over(self, parcel: Parcel) -> None:
-        self._latches.keep(parcel)
+    def _on_parcel(self, parcel: Parcel) -> None:
         self._box.put(parcel)
 
     def _on_stored(self, entry: Entry) -> None:
@@ -281,7 +279,7 @@ class FaultSnapshots(Work):
     def _capture_settings(self) -> dict[str, Any]:
         """What is asked for, and what the sources need beside it."""
         settings = dict(self.settings)
-        narrowed = not settings.get('all_topics') and any(map(settings.get, _INCLUDES))
+        narrowed = not settings['all_topics'] and any(settings[name] for name in _INCLUDES)
         settings['topics'] = (*(settings['topics'] if narrowed else ('*',)), *self._watch.topics())
         settings['all_topics'] = False
         return settings

@@ -94,7 +94,8 @@ class TopicSelection:
         Full names subscribed to in any case, with their types.
     include_hidden_topics
         Also take topics with a name token that starts with an underscore. A hidden topic
-        given by its full name is taken in any case.
+        given by its full name, or by a glob that spells out such a token
+        (``*/_action/status``), is taken in any case.
 
     Raises
     ------
@@ -190,7 +191,9 @@ class TopicSelection:
             taken_by = self._taken_as_topic(name, topic_type)
             if taken_by is None:
                 return Verdict(False, 'not asked for')
-            if is_hidden(name) and not self.include_hidden_topics and name not in self.topics:
+            spelled_out = [pattern for pattern in self.topics if is_hidden(pattern)]
+            hidden = is_hidden(name) and not self.include_hidden_topics
+            if hidden and matches(name, spelled_out) is None:
                 return Verdict(False, 'hidden; set include_hidden_topics to record it')
         for parameter, value in (
             ('exclude_topic_types', topic_type),
