@@ -376,12 +376,8 @@ class Delivery(threading.Thread):
 
     def _round(self) -> float:
         """Deliver what is due; return the seconds until something will be."""
-        for entry in self._outbox.waiting():
-            if self._stopping:
-                return 0.0
+        while (entry := self._next_due()) is not None:
             key = entry.snapshot_id
-            if self._due.get(key, 0.0) > time.monotonic():
-                continue
             try:
                 self._send(entry)
             except _AWAY:
@@ -399,6 +395,15 @@ class Delivery(threading.Thread):
             self._outbox.tidy()
         due = [self._due.get(entry.snapshot_id, 0.0) for entry in self._outbox.waiting()]
         return max(min(due) - time.monotonic(), 0.05) if due else self._retry_max
+
+    def _next_due(self) -> Entry | None:
+        """Look anew each time: sending takes long, and what came meanwhile may go first."""
+        if self._stopping:
+            return None
+        now = time.monotonic()
+        return next(
+            (e for e in self._outbox.waiting() if self._due.get(e.snapshot_id, 0.0) <= now), None
+        )
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mosaico_ros.client.enums import SessionLevelErrorPolicy
 from mosaico_ros.nodes.outbox import Entry, Outbox
 from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
 
@@ -31,11 +32,15 @@ def sender(settings: Mapping[str, Any], outbox: Outbox) -> Callable[[Entry], Non
                 tls_cert_path=settings['tls_cert_path'] or None,
                 mosaico_api_key=os.environ.get('MOSAICO_API_KEY'),
                 log_level='WARNING',
+                # What broke off must never look complete to the next attempt.
+                on_error=SessionLevelErrorPolicy.Delete,
                 resume=True,
             )
         )
         injector.run()
-        for problem in injector.report.problems:
+        report = injector.report
+        skipped = {name: each.skipped for name, each in report.topics.items() if each.skipped}
+        for problem in [*report.problems, *(f'{name}: {why}' for name, why in skipped.items())]:
             _log.warning('%s: %s', entry.sequence_name, problem)
 
     return send

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,173 +15,345 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from action_msgs.msg import GoalStatus, GoalStatusArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TransformStamped
+from mcap.reader import make_reader
+from mcap_ros2.decoder import DecoderFactory
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import Imu
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
-SIGINT = signal.SIGINT
+sys.path.insert(0, str(Path(__file__).parent))
+from snapshot_process import Peer, SnapshotNode, Stream, imu, wait_for
+
+from mosaico_ros.nodes.fault_reporter import FaultReporter
+from mosaico_ros.nodes.faults import Severity, fault_code
+
+PRE, POST, RING = 0.5, 0.3, 0.6
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
-@dataclass
-class Snapshots:
-    """The node as its own process, and what it says of snapshots."""
+@pytest.fixture(scope='module')
+def environment(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    import os
 
-    robot: Any
-    folder: Path
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    wait_for: Callable[..., Any]
-    process: subprocess.Popen[bytes] | None = None
-    said: list[dict[str, Any]] = field(default_factory=list)
-
-    def start(self) -> None:
-        with self.log.open('a') as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        begun = self.log.read_text().count('holding the last')
-        self.wait_for(
-            lambda: (
-                self.process.poll() is not None
-                or self.log.read_text().count('holding the last') > begun
-            ),
-            'the start of the node',
-        )
-        assert self.process.poll() is None, self.log.read_text()
-
-    def captures(self, *topics: str) -> None:
-        """Wait until it has subscribed to topics."""
-        for topic in topics:
-            self.wait_for(
-                lambda topic=topic: f'recording {topic} ' in self.log.read_text(),
-                f'subscription to {topic}',
-            )
-
-    def told(self, state: str, count: int = 1, **metadata: Any) -> list[dict[str, Any]]:
-        """Wait for snapshots in a state; return what the node says of them."""
-
-        def found() -> list[dict[str, Any]]:
-            return [
-                each
-                for each in self.said
-                if each['state'] == state
-                and all(each[key] == value for key, value in metadata.items())
-            ]
-
-        self.wait_for(lambda: len(found()) >= count, f'{count} snapshots {state} {metadata}')
-        return found()
-
-    def trigger(self) -> str:
-        node = self.robot._node
-        client = node.create_client(Trigger, '/mosaico_fault_snapshot/trigger')
-        assert client.wait_for_service(20.0)
-        future = client.call_async(Trigger.Request())
-        self.wait_for(future.done, 'the answer of ~/trigger')
-        return future.result().message
-
-    def stop(self) -> int:
-        assert self.process is not None
-        self.process.send_signal(SIGINT)
-        return self.process.wait(30)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+    ros = {
+        'ROS_DOMAIN_ID': str(domain),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_log')),
+        'ROS_PYTHON_CHECK_FIELDS': '1',
+        'PYTHONUNBUFFERED': '1',
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ros.items():
+            patch.setenv(name, value)
+        yield dict(os.environ)
 
 
 @pytest.fixture
-def snapshots(
-    daemon: Any,
-    robot: Any,
-    ros_environment: dict[str, str],
-    tmp_path: Path,
-    wait_for: Callable[..., Any],
-) -> Iterator[Callable[..., Snapshots]]:
-    """``snapshots(pre_sec=1.0)`` starts a node whose events are heard."""
-    import threading
+def peer(domain: int, environment: dict[str, str]) -> Iterator[Peer]:
+    made = Peer(domain)
+    yield made
+    made.close()
 
-    from rclpy.executors import SingleThreadedExecutor
 
-    started: list[Snapshots] = []
-    executor = SingleThreadedExecutor(context=robot._context)
-    executor.add_node(robot._node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
+@pytest.fixture
+def start_node(
+    peer: Peer, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., SnapshotNode]]:
+    """``start_node(pre_sec=1.0)`` starts one of this test alone."""
+    started: list[SnapshotNode] = []
 
-    def start(**parameters: Any) -> Snapshots:
-        values = {
-            'port': daemon.port,
-            'robot_id': 'r1',
-            'snapshot_dir': str(tmp_path / 'snapshots'),
-            'pre_sec': 1.0,
-            'post_sec': 0.5,
-            'ring_sec': 2.0,
-            'segment_sec': 0.1,
-            'discovery_period_sec': 0.2,
-            'retry_max_sec': 1.0,
-            **parameters,
-        }
-        flags = [f for name, v in values.items() for f in ('-p', f'{name}:={json.dumps(v)}')]
-        node = Snapshots(
-            robot,
-            tmp_path / 'snapshots',
-            [sys.executable, '-m', 'mosaico_ros.nodes.fault_snapshot', '--ros-args', *flags],
-            ros_environment,
-            tmp_path / f'node_{len(started)}.log',
-            wait_for,
-        )
+    def start(**parameters: Any) -> SnapshotNode:
+        node = SnapshotNode(peer, tmp_path / 'snapshots', environment, parameters)
         started.append(node)
-        robot._node.create_subscription(
-            String,
-            '/mosaico_fault_snapshot/snapshot_stored',
-            lambda message: node.said.append(json.loads(message.data)),
-            100,
-        )
-        node.start()
-        if not thread.is_alive():
-            thread.start()
-        wait_for(
-            lambda: robot._node.count_publishers('/mosaico_fault_snapshot/snapshot_stored'),
-            'the events of the node',
-        )
-        return node
+        return node.start()
 
     yield start
-    executor.shutdown()
     for node in started:
-        if node.process is not None and node.process.poll() is None:
-            node.kill()
+        node.kill()
 
 
-def imu(index: int) -> Imu:
-    message = Imu()
-    message.linear_acceleration.x = float(index)
-    return message
+@dataclass
+class Robot:
+    """A robot with a node that watches it; what the tests below look at from all sides."""
+
+    peer: Peer
+    node: SnapshotNode
+    stream: Stream
+    diagnostics: dict[str, DiagnosticStatus]
+    latched_at: float
 
 
-def test_a_trigger_brings_the_seconds_around_it_into_the_archive(
-    daemon: Any, robot: Any, snapshots: Any
-) -> None:
-    publisher = robot.publisher(Imu, '/imu')
-    node = snapshots(topics=['/imu'])
-    robot.wait_matched(publisher)
-    robot.publish(publisher, [imu(i) for i in range(100)], period=0.01)
-    snapshot_id = node.trigger()
-    robot.publish(publisher, [imu(i) for i in range(100, 200)], period=0.01)
-    (told,) = node.told('delivered', snapshot_id=snapshot_id)
-    assert told['robot_id'] == 'r1'
+@pytest.fixture(scope='class')
+def robot(
+    domain: int,
+    environment: dict[str, str],
+    shared_daemon: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Robot]:
+    peer = Peer(domain)
+    diagnostics: dict[str, DiagnosticStatus] = {}
+
+    def hear(message: DiagnosticArray) -> None:
+        diagnostics.update({each.name.rpartition(': ')[2]: each for each in message.status})
+
+    peer.node.create_subscription(DiagnosticArray, '/diagnostics', hear, 10)
+    before = peer.publisher(TransformStamped, '/before', LATCHED)
+    before.publish(TransformStamped(child_frame_id='published before the node'))
+    parameters = {
+        'port': shared_daemon.port,
+        'pre_sec': PRE,
+        'post_sec': POST,
+        'ring_sec': RING,
+        'diagnostics_period_sec': 0.1,
+        'topics': ['/imu', '/before', '/after', '/absent'],
+        'metadata': '{"site": "hall 3"}',
+        'software_version': '1.2',
+    }
+    folder = tmp_path_factory.mktemp('robot') / 'snapshots'
+    node = SnapshotNode(peer, folder, environment, parameters).start()
+    after = peer.publisher(TransformStamped, '/after', LATCHED)
+    frames = [TransformStamped(child_frame_id=name) for name in ('old', 'published with it')]
+    peer.publish(after, *frames)
+    latched_at = time.monotonic()
+    with Stream(peer) as stream:
+        node.captures('/imu', '/before', '/after')
+        stream.wait(int(150 * RING))
+        yield Robot(peer, node, stream, diagnostics, latched_at)
+    assert node.stop() == 0, node.log
+    peer.close()
+
+
+def values(daemon: Any, sequence: str) -> list[tuple[int, float]]:
     with daemon.client() as client:
-        sequence = client.sequence_handler(told['sequence'])
-        assert sequence.user_metadata['fault_code'] == 'MANUAL'
-        stream = client.topic_handler(told['sequence'], '/imu').get_data_streamer()
-        got = [(each.timestamp_ns, each.data.acceleration.x) for each in stream]
-    values = [value for _, value in got]
-    assert values == list(map(float, range(int(values[0]), int(values[-1]) + 1)))
-    assert values[0] < 50 < 120 < values[-1]
-    assert told['window_start_ns'] <= got[0][0] <= got[-1][0] <= told['window_end_ns']
+        stream = client.topic_handler(sequence, '/imu').get_data_streamer()
+        return [(each.timestamp_ns, each.data.acceleration.x) for each in stream]
+
+
+def assert_full(told: dict[str, Any], got: list[tuple[int, float]]) -> None:
+    """All of the window, from its first to its last moment, nothing missing between."""
+    numbers = [int(number) for _, number in got]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    # 100 Hz, on a machine that is shared.
+    assert 0 <= got[0][0] - told['window_start_ns'] < 0.15e9
+    assert 0 <= told['window_end_ns'] - got[-1][0] < 0.15e9
+
+
+class TestARobotThatNeverHoldsStill:
+    """One node for all of these."""
+
+    def test_a_trigger_brings_the_seconds_around_it_into_the_archive(
+        self, shared_daemon: Any, robot: Robot
+    ) -> None:
+        snapshot_id = robot.node.trigger()
+        (told,) = robot.node.told('delivered', snapshot_id=snapshot_id)
+        assert_full(told, values(shared_daemon, told['sequence']))
+        with shared_daemon.client() as client:
+            about = client.sequence_handler(told['sequence']).user_metadata
+            topic = client.topic_handler(told['sequence'], '/imu').user_metadata['_ros_']
+        assert topic['msgtype'] == 'sensor_msgs/msg/Imu'
+        expected = {
+            'robot_id': 'r1',
+            'fault_code': 'MANUAL',
+            'fault_severity': 'INFO',
+            'fault_severity_int': 0,
+            'fault_status': 'CONFIRMED',
+            'reporting_sources': 'trigger',
+            'pre_sec': PRE,
+            'post_sec': POST,
+            'lost_messages': 0,
+            'topics_missing': '/absent',
+            'software_version': '1.2',
+            'schema_version': 1,
+            'site': 'hall 3',
+            'source_pipeline': 'mosaico_ros',
+        }
+        assert {key: about[key] for key in expected} == expected
+        assert about['snapshot_id'] == about['incident_id'] == about['event_id'] == snapshot_id
+        assert about['window_end_ns'] - about['window_start_ns'] == int((PRE + POST) * 1e9)
+        assert about['captured_at_seconds'] == pytest.approx(about['window_start_ns'] / 1e9 + PRE)
+        assert about['captured_at_iso'].endswith('Z')
+
+    def test_faults_close_together_each_have_their_whole_window_in_a_file_others_read(
+        self, shared_daemon: Any, robot: Robot
+    ) -> None:
+        faults = FaultReporter(robot.peer.node)
+        robot.node.captures('/faults/report')
+        robot.stream.wait(10)
+        faults.failed('GRIPPER_SLIPS', Severity.WARN, 'the object moved', object='bottle')
+        robot.stream.wait(30)
+        faults.failed('DROP', Severity.CRITICAL, 'the object is gone')
+        (first,) = robot.node.told('delivered', fault_code='GRIPPER_SLIPS')
+        (second,) = robot.node.told('delivered', fault_code='DROP')
+        assert 0.25e9 < second['window_start_ns'] - first['window_start_ns'] < (PRE + POST) * 1e9
+        assert first['incident_id'] == second['incident_id'] == first['snapshot_id']
+        assert (first['fault_severity'], second['fault_severity_int']) == ('WARNING', 3)
+        assert first['fault_extra'] == {'object': 'bottle'}
+        assert first['reporting_sources'] == robot.peer.node.get_fully_qualified_name()
+        for told in (first, second):
+            assert_full(told, values(shared_daemon, told['sequence']))
+            with Reader(Path(told['file'])) as reader:
+                topics = {connection.topic: connection for connection in reader.connections}
+                recorded = [bytes(data) for _, _, data in reader.messages([topics['/imu']])]
+                (offer,) = topics['/before'].ext.offered_qos_profiles
+                assert offer.durability.name == 'TRANSIENT_LOCAL'
+            begin = robot.stream.published.index(recorded[0])
+            assert recorded == robot.stream.published[begin : begin + len(recorded)]
+            with Path(told['file']).open('rb') as file:
+                mcap = make_reader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
+                records = {record.name: record.metadata for record in mcap.iter_metadata()}
+                (attachment,) = mcap.iter_attachments()
+                decoded = list(mcap.iter_decoded_messages(topics=['/before']))
+            assert records['fault']['fault_code'] == told['fault_code']
+            assert records['robot']['robot_id'] == 'r1'
+            captured = json.loads(records['capture']['topics'])['/imu']
+            assert (captured['messages'], captured['lost']) == (len(recorded), 0)
+            frozen = json.loads(attachment.data)['topics']['/imu']
+            last = int(frozen['message']['linear_acceleration']['x'])
+            assert frozen['age_sec'] < 0.15
+            # The last one before the fault, not of the window.
+            assert 100 * PRE - 15 < last - begin < 100 * PRE + 5
+            assert [each.decoded_message.child_frame_id for each in decoded] == [
+                'published before the node'
+            ]
+            assert decoded[0].message.log_time == told['window_start_ns']
+
+    def test_latched_messages_are_there_long_after_the_ring_forgot_them(
+        self, shared_daemon: Any, robot: Robot
+    ) -> None:
+        wait_for(lambda: time.monotonic() > robot.latched_at + 10 * RING, 'ten times the ring')
+        (told,) = robot.node.told('delivered', snapshot_id=robot.node.trigger())
+        with shared_daemon.client() as client:
+            for topic, expected in (
+                ('/before', 'published before the node'),
+                ('/after', 'published with it'),
+            ):
+                (message,) = client.topic_handler(told['sequence'], topic).get_data_streamer()
+                assert message.data.target_frame_id == expected
+                assert told['window_start_ns'] <= message.timestamp_ns <= told['window_end_ns']
+
+    def test_it_says_how_it_is(self, robot: Robot) -> None:
+        robot.node.told('delivered', snapshot_id=robot.node.trigger())
+
+        def facts(name: str) -> dict[str, str]:
+            return {pair.key: pair.value for pair in robot.diagnostics[name].values}
+
+        delivered = len(robot.node.told('delivered'))
+        wait_for(
+            lambda: robot.diagnostics['outbox'].message.startswith(
+                f'0 waiting, {delivered} deliv'
+            ),
+            'news of the outbox',
+        )
+        assert facts('faults')['snapshots'] == str(delivered)
+        assert float(facts('ring')['ring MB']) > 0
+        assert facts('capture')['lost'] == '0'
+        assert {status.hardware_id for status in robot.diagnostics.values()} == {'r1'}
+        assert {status.level for status in robot.diagnostics.values()} == {b'\x00'}
+
+
+RULE = '/imu: linear_acceleration.z < 2.0 -> code FREE_FALL severity ERROR'
+
+
+def test_every_source_brings_its_faults(
+    shared_daemon: Any, peer: Peer, start_node: Callable[..., SnapshotNode]
+) -> None:
+    node = start_node(
+        port=shared_daemon.port,
+        value_rules=[RULE],
+        post_sec=0.1,
+        confirm_count=2,
+        overrides=['FREE_FALL: confirm_count=0 confirm_after_sec=0.2', 'ARM: confirm_count=1'],
+        min_severity='ERROR',
+    )
+    diagnostics = peer.publisher(DiagnosticArray, '/diagnostics')
+    goals = peer.publisher(GoalStatusArray, '/arm/reach/_action/status')
+    readings = peer.publisher(Imu, '/imu')
+    node.captures('/diagnostics', '/arm/reach/_action/status', '/imu', '/rosout')
+    motor = DiagnosticStatus(level=b'\x02', name='motor', message='hot', hardware_id='m1')
+    mild = DiagnosticStatus(level=b'\x01', name='battery', message='low')
+    peer.publish(diagnostics, *[DiagnosticArray(status=[motor, mild])] * 2)
+    aborted = GoalStatus(status=GoalStatus.STATUS_ABORTED)
+    peer.publish(goals, GoalStatusArray(status_list=[aborted]))
+    peer.publish(readings, imu(0, z=0.3))
+    logger = peer.node.get_logger()
+    logger.fatal('the planner gave up')
+    told = {each['fault_code']: each for each in node.told('captured', 4)}
+    assert {
+        code: (each['reporting_sources'], each['fault_description'], each['fault_severity_int'])
+        for code, each in told.items()
+    } == {
+        'MOTOR': ('m1', 'hot', 2),
+        'ARM_REACH_ABORTED': ('/arm/reach', 'a goal of /arm/reach was aborted', 2),
+        'FREE_FALL': ('/imu', RULE, 2),
+        fault_code(f'log {logger.name}'): (logger.name, 'the planner gave up', 3),
+    }
+    (drop,) = node.told('delivered', fault_code='FREE_FALL')
+    with shared_daemon.client() as client:
+        topics = client.sequence_handler(drop['sequence']).topics
+    assert {'/diagnostics', '/arm/reach/_action/status'} <= set(topics)
+
+
+def test_snapshots_arrive_after_an_outage_and_a_kill_in_order(
+    mortal_daemon: Any, peer: Peer, start_node: Callable[..., SnapshotNode]
+) -> None:
+    node = start_node(port=mortal_daemon.port, pre_sec=PRE, post_sec=POST)
+    faults = FaultReporter(peer.node)
+    with Stream(peer):
+        node.captures('/imu', '/faults/report')
+        mortal_daemon.kill()
+        node.trigger()
+        faults.failed('FIRST')
+        node.told('captured', fault_code='FIRST')
+        node.told('captured', fault_code='MANUAL')
+        node.kill()
+        node.start()
+        node.captures('/imu', '/faults/report')
+        faults.failed('SECOND')
+        node.told('captured', fault_code='SECOND')
+    mortal_daemon.start(mortal_daemon.port)
+    order = node.told('delivered', 3)
+    assert [each['fault_code'] for each in order] == ['FIRST', 'SECOND', 'MANUAL']
     assert node.stop() == 0
+    with mortal_daemon.client() as client:
+        names = set(client.list_sequences())
+    assert names == {each['sequence'] for each in order}
+    for told in order:
+        assert values(mortal_daemon, told['sequence'])
+
+
+def test_a_stop_after_a_fault_keeps_what_there_is(
+    peer: Peer, start_node: Callable[..., SnapshotNode]
+) -> None:
+    node = start_node(deliver=False, post_sec=60.0)
+    with Stream(peer) as stream:
+        node.captures('/imu')
+        stream.wait(20)
+        node.trigger()
+        reached = stream.wait(20)
+        assert node.stop() == 0
+    assert '1 snapshots wait in' in node.log
+    (path,) = node.folder.glob('*.mcap')
+    with path.open('rb') as file:
+        messages = list(make_reader(file).iter_messages(topics=['/imu']))
+    assert messages[-1][2].data in stream.published[reached - 5 :]
+
+
+@pytest.mark.parametrize(
+    ('parameter', 'reason'),
+    [
+        ('value_rules:=["/imu: z <"]', 'is not a value rule'),
+        ('pre_sec:=100.0', 'the ring holds 15 s'),
+    ],
+)
+def test_wrong_use_is_refused_with_its_reason(
+    environment: dict[str, str], tmp_path: Path, parameter: str, reason: str
+) -> None:
+    command = [sys.executable, '-m', 'mosaico_ros.nodes.fault_snapshot', '--ros-args']
+    command += ['-p', f'snapshot_dir:="{tmp_path}"', '-p', parameter]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert reason in done.stderr
+    assert 'Traceback' not in done.stderr
