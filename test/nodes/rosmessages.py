@@ -54,6 +54,8 @@ def _value(definition: Definition, desc: Any, value: Any) -> Any:
     if kind.name == 'BASE':
         empty = {'string': '', 'wstring': '', 'bool': False}.get(detail[0], 0)
         return empty if value is None else value
+    if isinstance(value, np.ndarray):
+        return value
     (inner, inner_detail), count = detail
     items = value if value is not None else [None] * count if kind.name == 'ARRAY' else []
     made = [_value(definition, (inner, inner_detail), item) for item in items]
