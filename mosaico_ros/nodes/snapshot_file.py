@@ -189,6 +189,7 @@ def _rosbag2(
                 (
                     topic.name,
                     topic.msgtype,
+                    'cdr',
                     offered_profiles(topic.details),
                     topic.details.get('type_hash', ''),
                 )
