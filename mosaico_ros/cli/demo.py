@@ -30,9 +30,10 @@ def command(
 ) -> None:
     """Record a synthetic robot live and prove that nothing was lost.
 
-    Starts a daemon, a recorder and a robot on real ROS 2 topics, each in its own process. Exit
-    code 0 means that every message, every value and both of the robot's acceleration spikes were
-    found in the archive.
+    Starts a daemon, a recorder, fault snapshots and a robot on real ROS 2 topics, each in its own
+    process; then plays a part of the recording back, and takes all of it out as a bag and in
+    again. Exit code 0 means that every message, every value and both of the robot's acceleration
+    spikes were found in the archive, and that all copies are equal.
     """
     import importlib.util
 
@@ -46,5 +47,5 @@ def command(
         screen = JsonScreen() if as_json else TextScreen()
         ctx.exit(run(DemoOptions(data_dir, seconds, suppress), screen))
     except KeyboardInterrupt:
-        click.echo('\ninterrupted; the daemon, the recorder and the robot are stopped', err=True)
+        click.echo('\ninterrupted; all nodes are stopped', err=True)
         ctx.exit(130)

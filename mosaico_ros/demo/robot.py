@@ -1,6 +1,6 @@
 """The synthetic robot: a process of its own that publishes on real ROS 2 topics.
 
-``python -m mosaico_ros.demo.robot --ledger FILE`` waits until somebody has subscribed to every
+``python -m mosaico_ros.demo.robot --ledger FILE`` waits until everybody has subscribed to every
 topic, publishes for the time asked for, waits until all of it is acknowledged, and writes its
 ledger. Exit code 0 means that the ledger is complete.
 """
@@ -27,6 +27,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--ledger', type=Path, required=True, help='file to write at the end')
     parser.add_argument('--seconds', type=float, default=10.0, help='length of the run')
     parser.add_argument('--suppress', metavar='TOPIC', help='withhold one message of this topic')
+    parser.add_argument('--subscribers', type=int, default=1, help='to wait for, on each topic')
     parser.add_argument('--wait', type=float, default=30.0, help='seconds to wait for subscribers')
     return parser.parse_args(argv)
 
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         return [
             channel.topic.name
             for channel in channels
-            if not channel.publisher.get_subscription_count()
+            if channel.publisher.get_subscription_count() < arguments.subscribers
         ]
 
     if not _wait_for(lambda: not unmatched(), arguments.wait):

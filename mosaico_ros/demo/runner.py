@@ -1,21 +1,21 @@
-"""Run the demonstration: daemon, recorder and robot as processes, then the proof."""
+"""Run the demonstration: daemon, recorder, fault snapshots, robot and player, then the proof."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mosaico_ros.demo import evidence
 from mosaico_ros.demo.ledger import Ledger
-from mosaico_ros.demo.processes import Child, Children
+from mosaico_ros.demo.nodes import Nodes, Recording
+from mosaico_ros.demo.processes import Children
 from mosaico_ros.demo.proof import prove
 from mosaico_ros.demo.screen import Screen
 from mosaico_ros.demo.surroundings import child_environment, free_domain, free_port
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 DEFAULT_PORT = 6726
-_PYTHON = [sys.executable, '-m']
+# Played back from the archive: so much around the first bump, seconds.
+_AROUND_SEC = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,25 +36,6 @@ class DemoOptions:
     data_dir: Path
     seconds: float = 10.0
     suppress: str | None = None
-
-
-class RecorderWatch:
-    """What the recorder says on its standard output."""
-
-    def __init__(self) -> None:
-        self.state: dict[str, Any] = {}
-        self.recording = False
-
-    def hear(self, line: str) -> None:
-        """Take in one line of JSON."""
-        try:
-            said = json.loads(line)
-        except json.JSONDecodeError:
-            return  # a library's print; not ours
-        if 'state' in said:
-            self.state = said
-        elif said.get('event', '').startswith('recording into '):
-            self.recording = True
 
 
 @contextmanager
@@ -83,38 +65,50 @@ def run(options: DemoOptions, screen: Screen) -> int:
         A process failed, or the archive could not be read.
     """
     name = f'demo_{datetime.now():%Y%m%d_%H%M%S}'
-    log_dir = options.data_dir / 'demo' / name
+    folder = options.data_dir / 'demo' / name
     try:
-        log_dir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MosaicoError(
             f'cannot write to {options.data_dir}: {error.strerror}',
             remedy='choose another folder with --data-dir',
         ) from error
     domain, port = free_domain(), free_port(DEFAULT_PORT)
-    environment = child_environment(os.environ, domain, log_dir)
+    environment = child_environment(os.environ, domain, folder)
     screen.begin(options.seconds)
-    with _one_interrupt(), Children(environment, log_dir) as children:
-        daemon, client = _start_daemon(children, options.data_dir, port, screen)
-        with client:
-            watch = RecorderWatch()
-            recorder = _start_recorder(children, watch, name, port, screen)
-            ledger = _run_robot(children, watch, options, log_dir, domain, screen)
-            _close(recorder, watch, screen)
-            proof = prove(client, watch.state['sequence'], ledger, screen.reading)
+    with _one_interrupt(), Children(environment, folder) as children:
+        nodes = Nodes(children, port, name, folder)
+        daemon = nodes.daemon(options.data_dir)
+        taken = '' if port == DEFAULT_PORT else f' (port {DEFAULT_PORT} is taken)'
+        screen.done(f'daemon node on 127.0.0.1:{port}{taken}, data in {options.data_dir}')
+        with _connect(children, port) as client:
+            snapshots = nodes.fault_snapshot()
+            recording = nodes.record(name)
+            screen.done(f'recorder writing {name}, fault snapshot holding the last seconds')
+            ledger = _run_robot(nodes, recording, options, domain, screen)
+            _close(recorder=recording, screen=screen)
+            proof = prove(client, name, ledger, screen.reading)
+            screen.done('read back through the SDK and compared with the ledger')
+            evidence.wait_for_snapshots(children, client, name, len(ledger.spikes))
+            if snapshots.stop(patience=20.0) != 0:
+                raise snapshots.failure()
+            shown = [
+                *evidence.of_snapshots(client, name, ledger.spikes),
+                _replay(nodes, client, name, proof.windows[0].found, screen),
+                evidence.of_a_bag(client, port, name, folder),
+            ]
+            screen.done('exported as a rosbag2 recording, and that ingested again')
+            found = evidence.found_everywhere(client, name)
         if daemon.stop(patience=10.0) != 0:
             raise daemon.failure()
-    screen.result(proof, watch.state, options.data_dir)
-    return 0 if proof.ok else 1
+    screen.result(proof, shown, found, recording.state, options.data_dir)
+    return 0 if proof.ok and all(each.ok for each in shown) else 1
 
 
-def _start_daemon(
-    children: Children, data_dir: Path, port: int, screen: Screen
-) -> tuple[Child, MosaicoClient]:
+@contextmanager
+def _connect(children: Children, port: int) -> Iterator[MosaicoClient]:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
-    command = ['mosaico_ros.cli.mosaicod', 'run', '--data-dir', str(data_dir), '--port', str(port)]
-    daemon = children.start('daemon', [*_PYTHON, *command])
     connected: list[MosaicoClient] = []
 
     def connect() -> bool:
@@ -125,71 +119,50 @@ def _start_daemon(
         return True
 
     children.wait_until(connect, 20.0, 'the start of the daemon')
-    taken = '' if port == DEFAULT_PORT else f' (port {DEFAULT_PORT} is taken)'
-    screen.done(f'archive daemon on 127.0.0.1:{port}{taken}, data in {data_dir}')
-    return daemon, connected[0]
-
-
-def _start_recorder(
-    children: Children, watch: RecorderWatch, name: str, port: int, screen: Screen
-) -> Child:
-    parameters = {
-        'sequence_name': name,
-        'port': port,
-        'report': 'json',
-        'report_period_sec': 0.2,
-        'commit_period_sec': 2.0,
-        # Every node has these two; they are not the robot's.
-        'exclude_topics': '[/rosout, /parameter_events]',
-        # Quoted once more: rcl reads a bare object as YAML.
-        'metadata': json.dumps(json.dumps({'purpose': 'demo', 'robot': 'rover-7'})),
-    }
-    flags = [part for key, value in parameters.items() for part in ('-p', f'{key}:={value}')]
-    recorder = children.start(
-        'recorder',
-        [*_PYTHON, 'mosaico_ros.nodes.recorder', '--ros-args', *flags],
-        on_line=watch.hear,
-        stop_signal=signal.SIGINT,
-    )
-    children.wait_until(lambda: watch.recording, 30.0, 'the start of the recorder')
-    screen.done(f'recorder writing the sequence {name}')
-    return recorder
+    with connected[0] as client:
+        yield client
 
 
 def _run_robot(
-    children: Children,
-    watch: RecorderWatch,
-    options: DemoOptions,
-    log_dir: Path,
-    domain: int,
-    screen: Screen,
+    nodes: Nodes, recording: Recording, options: DemoOptions, domain: int, screen: Screen
 ) -> Ledger:
-    path = log_dir / 'ledger.json'
-    command = [*_PYTHON, 'mosaico_ros.demo.robot']
-    command += ['--ledger', str(path), '--seconds', str(options.seconds)]
-    if options.suppress is not None:
-        command += ['--suppress', options.suppress]
     said: list[str] = []
-    robot = children.start('robot', command, on_line=said.append)
-    children.wait_until(lambda: 'publishing' in said, 40.0, 'the matching of robot and recorder')
+    path, robot = nodes.robot(options.seconds, options.suppress, said.append)
+    nodes.children.wait_until(
+        lambda: 'publishing' in said, 40.0, 'the matching of robot and recorder'
+    )
     screen.done(
-        f'robot publishing on {len(watch.state.get("topics", ()))} topics '
+        f'robot publishing on {len(recording.state.get("topics", ()))} topics '
         f'in ROS domain {domain}, visible on this machine only'
     )
     began = time.monotonic()
 
     def finished() -> bool:
-        screen.recording(time.monotonic() - began, watch.state)
+        screen.recording(time.monotonic() - began, recording.state)
         return not robot.running
 
-    children.wait_until(finished, options.seconds + 60.0, 'the end of the robot')
+    nodes.children.wait_until(finished, options.seconds + 60.0, 'the end of the robot')
     return Ledger.read(path)
 
 
-def _close(recorder: Child, watch: RecorderWatch, screen: Screen) -> None:
-    if recorder.stop(patience=20.0) != 0:
-        raise recorder.failure()
-    deadline = time.monotonic() + 5.0
-    while watch.state.get('state') != 'closed' and time.monotonic() < deadline:
-        time.sleep(0.02)  # the reader thread has the last lines in a moment
-    screen.recorded(watch.state)
+def _close(recorder: Recording, screen: Screen) -> None:
+    recorder.close()
+    screen.recorded(recorder.state)
+
+
+def _replay(
+    nodes: Nodes,
+    client: MosaicoClient,
+    name: str,
+    window: tuple[int, int] | None,
+    screen: Screen,
+) -> evidence.Copy:
+    """Play what is around a window back onto live topics, and record that, too."""
+    around = round(_AROUND_SEC * 1e9)
+    start, end = (window[0] - around, window[1] + around) if window else (0, 0)
+    recording = nodes.record(f'{name}_replay', ['/replay/*'])
+    player = nodes.play(name, start, end, {'/imu': '/replay/imu', '/odom': '/replay/odom'})
+    nodes.children.wait_until(lambda: not player.running, 60.0, 'the end of the playback')
+    recording.close()
+    screen.done('player: the first bump on live topics again, under /replay')
+    return evidence.of_a_replay(client, name, f'{name}_replay', (start, end))

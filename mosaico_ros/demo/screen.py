@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mosaico_ros.demo.evidence import Copy, Found
 from mosaico_ros.demo.motion import SPIKE_THRESHOLD
 from mosaico_ros.demo.proof import Proof, WindowProof
 from mosaico_ros.protocol.sizes import size_text
@@ -44,7 +45,14 @@ class Screen(Protocol):
     def reading(self, what: str) -> None:
         """Say what is being read back."""
 
-    def result(self, proof: Proof, state: Mapping[str, Any], data_dir: Path) -> None:
+    def result(
+        self,
+        proof: Proof,
+        copies: Sequence[Copy],
+        found: Sequence[Found],
+        state: Mapping[str, Any],
+        data_dir: Path,
+    ) -> None:
         """Show the result."""
 
 
@@ -81,9 +89,23 @@ class JsonScreen:
     def reading(self, what: str) -> None:
         """Stay silent."""
 
-    def result(self, proof: Proof, state: Mapping[str, Any], data_dir: Path) -> None:
+    def result(
+        self,
+        proof: Proof,
+        copies: Sequence[Copy],
+        found: Sequence[Found],
+        state: Mapping[str, Any],
+        data_dir: Path,
+    ) -> None:
         """Print everything."""
-        print(json.dumps({**proof.to_dict(), 'data_dir': str(data_dir), 'recorder': dict(state)}))
+        content = {
+            **proof.to_dict(),
+            'copies': [copy.to_dict() for copy in copies],
+            'found': {each.sequence: each.windows for each in found},
+            'data_dir': str(data_dir),
+            'recorder': dict(state),
+        }
+        print(json.dumps(content))
 
 
 class TextScreen:
@@ -146,14 +168,21 @@ class TextScreen:
             self._live.stop()
             self._live = None
 
-    def result(self, proof: Proof, state: Mapping[str, Any], data_dir: Path) -> None:
+    def result(
+        self,
+        proof: Proof,
+        copies: Sequence[Copy],
+        found: Sequence[Found],
+        state: Mapping[str, Any],
+        data_dir: Path,
+    ) -> None:
         """Print the sequence, the proof, the query, the messages and what to do next."""
-        self.done('read back through the SDK and compared with the ledger')
         _print_sequence(self._console, proof)
         _print_counts(self._console, proof)
         _print_windows(self._console, proof)
         _print_around(self._console, proof)
-        _print_verdict(self._console, proof)
+        _print_copies(self._console, copies, found)
+        _print_verdict(self._console, proof, copies)
         _print_next(self._console, proof, data_dir)
 
 
@@ -276,8 +305,27 @@ def _print_around(console: Console, proof: Proof) -> None:
     console.print(table)
 
 
-def _print_verdict(console: Console, proof: Proof) -> None:
-    if proof.ok:
+def _print_copies(console: Console, copies: Sequence[Copy], found: Sequence[Found]) -> None:
+    windows = {each.sequence: each.windows for each in found}
+    console.print(
+        f'\n[bold]Across the archive[/]  the same query finds {sum(windows.values())} windows in '
+        f'{len(windows)} sequences;\nthese hold the values of the recording, message by message'
+    )
+    table = _table('sequence', 'what it is', 'messages', 'windows', '', left=2)
+    for copy in copies:
+        count = str(windows.get(copy.sequence, 0))
+        table.add_row(copy.sequence, copy.what, _count(copy.messages), count, _verdict(copy.ok))
+    console.print(table)
+
+
+def _print_verdict(console: Console, proof: Proof, copies: Sequence[Copy]) -> None:
+    wrong = [f'{copy.sequence}: {problem}' for copy in copies for problem in copy.problems]
+    wrong += [
+        f'{copy.sequence}: {copy.messages} messages instead of {copy.expected}'
+        for copy in copies
+        if copy.expected not in (None, copy.messages)
+    ]
+    if proof.ok and not wrong:
         count = sum(topic.published for topic in proof.topics)
         console.print(
             f'\n[bold green]Nothing was lost.[/]\nAll {_count(count)} messages of '
@@ -285,7 +333,7 @@ def _print_verdict(console: Console, proof: Proof) -> None:
         )
         return
     console.print('\n[bold red]The archive does not hold what the robot published:[/]')
-    for line in proof.failures():
+    for line in (*proof.failures(), *wrong):
         console.print(f'   [red]{line}[/]')
 
 

@@ -226,7 +226,7 @@ def _work(
     diagnostics: DiagnosticsPublisher,
     diagnostics_period: float,
 ) -> None:
-    due = time.monotonic()
+    due = time.monotonic() if diagnostics_period else float('inf')
     while not stop:
         node.tick()
         if time.monotonic() >= due:

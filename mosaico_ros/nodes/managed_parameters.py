@@ -21,8 +21,8 @@ MANAGED = (
         'diagnostics_period_sec',
         1.0,
         'How often to publish on /diagnostics, seconds; aggregators take what is silent for some '
-        'seconds for stale.',
-        low=0.1,
+        'seconds for stale. 0 publishes nothing.',
+        low=0.0,
         high=3600.0,
     ),
 )

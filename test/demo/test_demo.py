@@ -33,7 +33,7 @@ def start(data_dir: Path, *options: str) -> subprocess.Popen[str]:
 def run(data_dir: Path, *options: str) -> tuple[int, str, str]:
     process = start(data_dir, *options)
     try:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=180)
     finally:
         process.kill()
     return process.returncode, output, errors
@@ -74,7 +74,8 @@ def try_what_it_suggests(output: str, port: int) -> None:
         daemon.terminate()
     assert '/lidar/points' in info
     assert cat.count('"acceleration"') == 5
-    assert query.count('[') == 2
+    # The recording and the bag have two windows, each snapshot and the replay one.
+    assert query.count('[') == 7
 
 
 @pytest.mark.slow
@@ -94,6 +95,13 @@ def test_the_demo_proves_itself_twice_in_one_folder(tmp_path: Path, free_port: i
     assert counts['/lidar/points'] == 20
     assert len(counts) == 8
     assert [window['messages'] for window in result['windows']] == [30, 40]
+    assert [copy['what'] for copy in result['copies']] == [
+        'fault HARD_BUMP',
+        'fault HARD_BUMP',
+        'played and recorded again',
+        'exported to a bag and ingested',
+    ]
+    assert sorted(result['found'].values()) == [1, 1, 1, 2, 2]
     assert len({entry.name for entry in (tmp_path / 'data' / 'demo').iterdir()}) == 2
     assert processes_of(tmp_path) == []
 

@@ -212,7 +212,7 @@ def test_a_value_out_of_bounds_is_a_fault_until_it_is_back() -> None:
     assert heard(9.8, 9.8, 9.7) == []
     assert heard(9.8, 1.0, 0.5) == [(1001, True)]
     assert heard(0.5, 0.5, 9.8) == [(1000, True), (1002, False)]  # still; then over
-    assert heard(9.8) == []
+    assert heard(9.8, 9.8) == [(1000, False)]  # still over, which heals it
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ _MOST_EDGES = 16
 class ValueRule(Source):
     """One condition on one topic (or a glob over several).
 
-    True is a failure, false says that it passed. Told are the changes; and, while it stays true,
-    one report per batch of messages.
+    True is a failure, false says that it passed. Told are the changes, and, from the first failure
+    on, one report per batch of messages in which nothing changes: what lasts confirms and heals.
 
     Attributes
     ----------
@@ -56,6 +56,7 @@ class ValueRule(Source):
     severity: Severity
     _masks: dict[str, list[list[ResolvedCondition]]] = field(default_factory=dict)
     _states: dict[str, bool] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)
 
     @classmethod
     def parse(cls, text: str, full_name: Callable[[str], str] = str) -> ValueRule:
@@ -131,8 +132,10 @@ class ValueRule(Source):
         self._states[topic] = bool(holds[-1])
         edges = np.flatnonzero(np.diff(holds, prepend=before))
         told = edges[:_MOST_EDGES].tolist()
-        if before and holds[0]:
+        if topic in self._failed and holds[0] == before:
             told.insert(0, 0)
+        if holds.any():
+            self._failed.add(topic)
         for i in told:
             yield self._event(topic, int(stamps[i]), bool(holds[i]), len(edges))
         if len(edges) > _MOST_EDGES and holds[-1] != holds[told[-1]]:
