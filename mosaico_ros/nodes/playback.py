@@ -127,6 +127,7 @@ class Playback:
         self._changed = threading.Condition(threading.RLock())
         self._rate = rate
         self._paused = paused
+        self._running = False
         self._stopped = False
         self._finished = False
         self._steps_asked = self._steps_done = 0
@@ -207,18 +208,22 @@ class Playback:
     def step(self) -> bool:
         """Play one message while paused; tell whether one was."""
         with self._changed:
-            if not self._paused or self._stopped or self._finished:
+            if not self._paused or not self._running:
                 return False
             self._steps_asked += 1
             step = self._steps_asked
             self._changed.notify_all()
             return self._changed.wait_for(
-                lambda: self._steps_done >= step or self._stopped or self._finished,
-                _STEP_PATIENCE,
+                lambda: self._steps_done >= step or not self._running, _STEP_PATIENCE
             ) and (self._steps_done >= step)
 
+    def allow(self) -> None:
+        """Let :meth:`run` go on after :meth:`stop`; to be called before it."""
+        with self._changed:
+            self._stopped = False
+
     def stop(self) -> None:
-        """Have :meth:`run` return; called again, that goes on."""
+        """Have :meth:`run` return, or not begin, until :meth:`allow`."""
         with self._changed:
             self._hold(self._clock.now())
             self._stopped = True
@@ -240,13 +245,13 @@ class Playback:
         MosaicoError
             What the feed cannot read.
         """
-        self._stopped = False
+        self._running = True
         try:
             while self._play_next():
                 pass
         finally:
             with self._changed:
-                self._stopped = True
+                self._running = False
                 self._changed.notify_all()
 
     def _play_next(self) -> bool:

@@ -117,6 +117,7 @@ class Playing(Work):
         if self._playback is None:
             return
         self._halt.clear()
+        self._playback.allow()
         self._thread = threading.Thread(target=self._play, name='playback', daemon=True)
         self._thread.start()
         timeline = self._source.timeline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -184,7 +185,9 @@ def test_stopped_it_can_go_on() -> None:
     stage = Stage([0, 1, 2])
     stage.clock.plan(0.5, stage.playback.stop)
     assert stage.run() == [(0, 0)]
+    assert stage.run() == [(0, 0)]
     stage.clock.time += 10 * S
+    stage.playback.allow()
     assert stage.run() == [(0, 0), (11, 1), (12, 2)]
 
 
@@ -241,8 +244,11 @@ def test_steps_play_one_message_each() -> None:
         paused=True,
     )
     thread = threading.Thread(target=playback.run)
+    assert not playback.step()  # nobody plays yet
     thread.start()
     try:
+        while not playback._running:
+            time.sleep(0.001)
         for count in (1, 2):
             assert playback.step()
             assert played == list(range(count))
@@ -332,13 +338,13 @@ def test_topics_are_merged_by_time(topics: list[list[int]], size: int) -> None:
 
     sources = [(times[0] if times else 0, i, reader(i)) for i, times in enumerate(topics)]
     merged = [
-        (int(time), int(track), payload)
+        (int(when), int(track), payload)
         for times, tracks, payloads in merge(sources)
-        for time, track, payload in zip(times, tracks, payloads, strict=True)
+        for when, track, payload in zip(times, tracks, payloads, strict=True)
     ]
-    assert [time for time, *_ in merged] == sorted(time for times in topics for time in times)
+    assert [each[0] for each in merged] == sorted(each for times in topics for each in times)
     for track, times in enumerate(topics):
-        assert [time for time, number, _ in merged if number == track] == times
-    for time, track, payload in merged:
-        assert payload == b'%d %d' % (track, time)
+        assert [when for when, number, _ in merged if number == track] == times
+    for when, track, payload in merged:
+        assert payload == b'%d %d' % (track, when)
     assert sorted(opened) == list(range(len(topics)))

@@ -68,12 +68,14 @@ class Player:
         """Where it said last that it is."""
         return next((line for line in reversed(self.lines) if 'state' in line), {'topics': []})
 
-    def wait_heard(self) -> None:
-        """Wait until each of its topics has a subscription."""
+    def wait_heard(self, subscriptions: int = 1) -> None:
+        """Wait until it plays, and each of its topics has so many subscriptions."""
 
         def heard() -> bool:
             topics = self.state['topics']
-            return bool(topics) and all(topic['subscriptions'] for topic in topics)
+            return bool(topics) and all(
+                topic['subscriptions'] >= subscriptions for topic in topics
+            )
 
         deadline = time.monotonic() + 30
         while not heard():
@@ -374,6 +376,19 @@ def test_the_command_plays_under_other_names_and_says_what_it_leaves_out(
     assert 'another definition' in said[-1]['left_out']['/changed']
     assert [(topic['name'], topic['messages']) for topic in said[-1]['topics']] == [('/name', 1)]
     assert any('/odd is left out' in line.get('event', '') for line in said)
+
+
+@pytest.mark.parametrize('playing', [True, False])
+def test_signals_end_it_at_once(stored: tuple[str, int], play: Any, playing: bool) -> None:
+    if playing:
+        player = play(sequences=[stored[0]], rate=0.001, discovery_sec=0.0)
+        player.wait_heard(subscriptions=0)
+    else:
+        player = play(sequences=['x'], port=1, connect_timeout_sec=300.0)
+        time.sleep(1.5)  # it says nothing while it tries
+    begun = time.monotonic()
+    assert player.finish(SIGINT, SIGINT) == 0
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(
