@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -51,6 +52,7 @@ class Daemon:
 
             tls = load_identity(settings)
         self._metrics: MetricsEndpoint | None = None
+        self._begun_ns = time.time_ns()
         self._archive = Archive(settings)
         try:
             if settings.metrics_port:
@@ -116,6 +118,10 @@ class Daemon:
     def check(self) -> None:
         """Make sure that catalog and store answer; see :meth:`Archive.check`."""
         self._archive.check()
+
+    def open_sessions(self) -> int:
+        """Return how many sessions created since this daemon began are not finalized."""
+        return self._archive.open_sessions(self._begun_ns)
 
     def stop(self) -> None:
         """Refuse new calls, let running ones end within the grace, close the archive.

@@ -158,6 +158,16 @@ class Archive:
         self._database.check()
         recheck_identity(self._database, self._store)
 
+    def open_sessions(self, since_ns: int) -> int:
+        """Return how many sessions created since then are not finalized."""
+        with self._database.read() as connection:
+            found = connection.scalar(
+                sa.select(sa.func.count()).where(
+                    sessions.c.created_at_ns >= since_ns, sessions.c.completed_at_ns.is_(None)
+                )
+            )
+        return found or 0
+
     # -- sequences ---------------------------------------------------------------------------
 
     def create_sequence(

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
 from mosaico_ros.nodes.diagnostics import Level, Status
 from mosaico_ros.nodes.running import Work, managed, run_node
+from mosaico_ros.protocol.errors import MosaicoError
 
 if TYPE_CHECKING:
     from mosaico_ros.daemon.app import Daemon
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.daemon_health import DaemonHealth
 
 NODE_NAME = 'mosaico_daemon'
+
+# Seconds between two looks at open sessions.
+_LOOK = 0.1
 
 
 class Serving(Work):
@@ -81,7 +86,17 @@ class Serving(Work):
         if health is not None:
             health.close()
         if daemon is not None:
+            self._linger(daemon)
             daemon.stop()
+
+    def _linger(self, daemon: Daemon) -> None:
+        """Let sessions end that their nodes are about to end."""
+        deadline = time.monotonic() + self.settings['linger_sec']
+        try:
+            while daemon.open_sessions() and time.monotonic() < deadline:
+                time.sleep(_LOOK)
+        except MosaicoError as error:  # a catalog that is gone keeps nobody
+            self.node.get_logger().warning(f'cannot tell whether uploads go on: {error}')
 
     def diagnose(self) -> Iterable[Status]:
         """Say what the daemon counts."""

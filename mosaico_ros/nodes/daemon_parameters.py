@@ -72,7 +72,17 @@ def _table() -> tuple[ParameterSpec, ...]:
     return tuple(specs)
 
 
-DAEMON = (*_table(), *MANAGED)
+_LINGER = ParameterSpec(
+    'linger_sec',
+    3.0,
+    'When told to stop while sessions are open, serve on for so long, seconds, so that they can '
+    'be finalized: a launch stops recorders at the same time as this node. Without open sessions '
+    'it ends at once. With shutdown_grace and 3 s more it has to fit into the patience of what '
+    'stops it: 10 s in a launch file that says nothing else.',
+    low=0.0,
+    high=600.0,
+)
+DAEMON = (*_table(), _LINGER, *MANAGED)
 _DEFAULTS = {spec.name: spec.default for spec in _table()}
 
 

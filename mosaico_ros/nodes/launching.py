@@ -14,6 +14,8 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 
 # Closing drains, flushes and seals every topic; launch's own 5 s can be short for a slow link.
 _PATIENCE_SEC = '15'
+# What that leaves to a daemon for the closing of others, with some seconds for its own.
+_LINGER_SEC = 9.0
 # Long enough for the port of a daemon that was killed to be free, and not to fill the log.
 _RESPAWN_DELAY_SEC = 2.0
 
@@ -226,7 +228,12 @@ def robot_side(given: Mapping[str, str]) -> list[NodeStart]:
     starts = []
     address = given_parameters({'host': given['host'], 'port': given['port']})
     if is_true('daemon', given['daemon']):
-        parameters = {**address, **given_parameters({'data_dir': given['data_dir']})}
+        parameters = {
+            **address,
+            **given_parameters({'data_dir': given['data_dir']}),
+            # A recorder that is stopped at the same time has to find it when it closes.
+            'linger_sec': _LINGER_SEC,
+        }
         starts.append(
             NodeStart(
                 'daemon',

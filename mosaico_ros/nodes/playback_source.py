@@ -21,7 +21,11 @@ from mosaico_ros.client.query.condition_windows import find_windows, joined_span
 from mosaico_ros.nodes.playback import Batch
 from mosaico_ros.nodes.playback_qos import PublishedOffer, recorded_offer
 from mosaico_ros.nodes.timeline import Segment, Timeline
-from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    MosaicoError,
+)
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
@@ -155,7 +159,9 @@ class PlaybackSource:
     NotFoundError
         There is no such sequence.
     InvalidArgumentError
-        Nothing is left to play; says why.
+        What was asked for holds nothing.
+    FailedPreconditionError
+        None of it can be played; says why.
     """
 
     def __init__(self, client: MosaicoClient, request: PlayRequest) -> None:
@@ -172,9 +178,11 @@ class PlaybackSource:
             distro = recording.user_metadata.get('_bag_', {}).get('ros_distro')
             for topic in filter(chosen, recording.topics):
                 self._add(number, recording.get_topic_handler(topic), distro)
-        if not self.tracks:
+        if self.left_out and not self.tracks:
             reasons = ''.join(f'\n  {name}: {why}' for name, why in self.left_out.items())
-            raise InvalidArgumentError(f'no topic of this can be played{reasons}')
+            raise FailedPreconditionError(f'no topic of this can be played{reasons}')
+        if not self.tracks:
+            raise InvalidArgumentError('no topic that was asked for has messages')
         if not request.where:
             streams = [stream for track in self.tracks for stream in track._streams]
             low = min(stream.first_ns for stream in streams)

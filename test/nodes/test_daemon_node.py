@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+from mosaico_ros import Message, MosaicoClient
+from mosaico_ros.models import String
 
 SCRIPTS = Path(__file__).parents[2] / 'scripts'
 
@@ -88,3 +89,34 @@ def test_a_wrong_parameter_is_refused_by_name(ros_environment: dict[str, str]) -
     errors = errors_of(node)
     assert node.returncode == 2
     assert 'max_chunk_age_seconds' in errors
+
+
+def test_uploads_can_end_that_are_stopped_with_it(
+    ros_environment: dict[str, str], tmp_path: Path, free_port: int, wait_for: Any
+) -> None:
+    node = start(
+        ros_environment,
+        f'port:={free_port}',
+        f'data_dir:={tmp_path / "archive"}',
+        'linger_sec:=20.0',
+        'shutdown_grace:=0.0',
+    )
+    try:
+        with MosaicoClient.connect('127.0.0.1', free_port, timeout=20) as client:
+            with client.sequence_create('run', {}) as sequence:
+                writer = sequence.topic_create('/text', {}, String)
+                writer.push(Message(timestamp_ns=1, data=String(data='before')))
+                writer.commit()
+                wait_for(lambda: writer.durable_rows, 'the first row')
+                node.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+                writer.push(Message(timestamp_ns=2, data=String(data='after')))
+            (session,) = client.sequence_handler('run').sessions
+            assert session.locked
+            rows = client.topic_handler('run', '/text').get_data_streamer()
+            assert [row.data.data for row in rows] == ['before', 'after']
+        begun = time.monotonic()
+        assert node.wait(20) == 0
+        assert time.monotonic() - begun < 10
+    finally:
+        node.kill()

@@ -49,7 +49,9 @@ def test_the_daemon_has_the_settings_and_defaults_of_mosaicod() -> None:
 
 
 def test_daemon_parameters_left_alone_leave_the_environment_its_say() -> None:
-    given = given_settings(resolve(DAEMON, {'data_dir': '/data', 'port': 6726}))
+    given = given_settings(
+        resolve(DAEMON, {'data_dir': '/data', 'port': 6726, 'linger_sec': 1.0, 'robot_id': 'r1'})
+    )
     assert given == {'data_dir': '/data'}
 
 

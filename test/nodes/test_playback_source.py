@@ -11,7 +11,11 @@ import pytest
 from mosaico_ros import IMU, Message, Vector3d
 from mosaico_ros.models import String
 from mosaico_ros.nodes.playback_source import PlaybackSource, PlayRequest
-from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from mosaico_ros.ros_bridge.definitions import find_definition
 
 S = 1_000_000_000
@@ -209,3 +213,20 @@ def test_what_is_not_there_is_said(daemon: Any, store: Any) -> None:
             PlaybackSource(client, PlayRequest([name], topics=('/camera/*',)))
         with pytest.raises(InvalidArgumentError, match='no message'):
             PlaybackSource(client, PlayRequest([name], start_ns=BEGIN + S))
+
+
+def test_what_cannot_be_played_says_why(daemon: Any) -> None:
+    name = f'odd_{uuid4().hex}'
+    about = {'_ros_': {'msgtype': 'acme_msgs/msg/Text'}}
+    with daemon.client() as client:
+        with client.sequence_create(name, {}) as sequence:
+            writer = sequence.topic_create('/odd', about, String)
+            writer.push(Message(timestamp_ns=BEGIN, data=String(data='x')))
+            with pytest.raises(FailedPreconditionError, match=r'/odd: .*acme_msgs'):
+                PlaybackSource(client, PlayRequest([name]))
+        with client.sequence_handler(name).update() as session:
+            writer = session.topic_create('/live', {}, String)
+            writer.push(Message(timestamp_ns=BEGIN, data=String(data='x')))
+            writer.flush()
+            with pytest.raises(FailedPreconditionError, match='/live: it is still being recorded'):
+                PlaybackSource(client, PlayRequest([name], topics=('/live',)))
