@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from mosaico_ros.nodes.daemon_parameters import DAEMON
+from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
+from mosaico_ros.nodes.managed_parameters import MANAGED
 from mosaico_ros.nodes.parameters import resolve
 from mosaico_ros.nodes.player_parameters import PLAYER
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 
 ROOT = Path(__file__).parents[2]
-TABLES = {'recorder': RECORDER, 'daemon': DAEMON, 'player': PLAYER}
+TABLES = {
+    'recorder': RECORDER,
+    'daemon': DAEMON,
+    'fault_snapshot': FAULT_SNAPSHOT,
+    'player': PLAYER,
+}
 NAMES = sorted(TABLES)
 ALL = sorted(path.name.removesuffix('.launch.py') for path in (ROOT / 'launch').iterdir())
 
@@ -111,8 +118,14 @@ def test_a_player_is_given_what_it_understands(stand_ins: None) -> None:
     assert not node.arguments['respawn']
 
 
-def test_a_fleet_is_one_launch(stand_ins: None) -> None:
+def test_a_fleet_is_one_launch_of_what_the_nodes_understand(stand_ins: None) -> None:
     nodes = load('mosaico').generate_launch_description().nodes(robots='[r1, r2]')
+    for node in nodes:
+        executable = node.arguments['executable']
+        _, values = node.arguments['parameters']
+        known = {spec.name for spec in (*TABLES[executable], *MANAGED)} | {'use_sim_time'}
+        assert set(values) <= known, executable
+        resolve(TABLES[executable], values)
     starts = [(n.arguments['executable'], n.arguments['namespace']) for n in nodes]
     assert len(set(starts)) == len(starts) == 5
     assert all(node.arguments['respawn'] for node in nodes)
