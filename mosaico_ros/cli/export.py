@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.extractor import ExtractionReport, ROSExtractorConfig
+
+    _Progress = Callable[[ExtractionReport], None]
 
 _TABLES = ('parquet', 'csv')
 _PARTLY = 3
@@ -82,6 +86,7 @@ def command(
     Exit code: 0 all of it is written, 1 failed, 2 wrong use, 3 topics were left out (the table
     says which, and why).
     """
+    from mosaico_ros.cli.export_bars import ExportBars
     from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig
 
     config = ROSExtractorConfig(
@@ -108,19 +113,21 @@ def command(
         part = replace(config, start_timestamp_ns=start, end_timestamp_ns=end)
         if where is not None:
             part = replace(part, recording_name=f'{sequence}_{number:04}')
-        report = _tables(part, form) if form in _TABLES else _recording(part, form)
+        write = _tables if form in _TABLES else _recording
+        with ExportBars(shown=not as_json and sys.stderr.isatty()) as bars:
+            report = write(part, form, bars.advance)
         _show(report, as_json=as_json)
         complete = complete and report.complete
     return 0 if complete else _PARTLY
 
 
-def _recording(config: ROSExtractorConfig, form: str) -> ExtractionReport:
+def _recording(config: ROSExtractorConfig, form: str, progress: _Progress) -> ExtractionReport:
     from mosaico_ros.ros_bridge.extractor import ROSSequenceExtractor
 
-    return ROSSequenceExtractor(replace(config, storage_plugin=form)).run()
+    return ROSSequenceExtractor(replace(config, storage_plugin=form), progress).run()
 
 
-def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
+def _tables(config: ROSExtractorConfig, form: str, progress: _Progress) -> ExtractionReport:
     from mosaico_ros.client.handlers.recording_handler import open_recording
     from mosaico_ros.client.table_files import TableFormat, write_table_file
     from mosaico_ros.protocol.errors import AlreadyExistsError
@@ -138,18 +145,28 @@ def _tables(config: ROSExtractorConfig, form: str) -> ExtractionReport:
     chosen = TopicFilter(config.topics)
     with connect(config) as client:
         handler = open_recording(client, config.sequence_name)
+        whole = config.start_timestamp_ns is None and config.end_timestamp_ns is None
         for name in filter(chosen, handler.topics):
             topic = handler.get_topic_handler(name)
-            path = folder / f'{name.strip("/")}.{form}'
-            rows = write_table_file(
-                topic,
+            done = ExtractedTopic(name, topic.ontology_tag)
+            done.expected = topic.message_count if whole else None
+            report.topics[name] = done
+        for done in report.topics.values():
+            path = folder / f'{done.name.strip("/")}.{form}'
+
+            def advance(rows: int, done: ExtractedTopic = done) -> None:
+                done.messages = rows
+                progress(report)
+
+            done.messages = write_table_file(
+                handler.get_topic_handler(done.name),
                 path,
                 TableFormat(form),
                 config.start_timestamp_ns,
                 config.end_timestamp_ns,
+                advance,
             )
-            done = ExtractedTopic(name, topic.ontology_tag, '', rows, path.stat().st_size)
-            report.topics[name] = done
+            done.nbytes = path.stat().st_size
     return report
 
 

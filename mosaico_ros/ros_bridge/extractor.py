@@ -106,11 +106,15 @@ def connect(config: ROSExtractorConfig) -> MosaicoClient:
 
 @dataclass
 class ExtractedTopic:
-    """What became of one topic; ``skipped`` says why nothing of it was written."""
+    """What became of one topic; ``skipped`` says why nothing of it was written.
+
+    ``expected`` is how many messages there will be, where that is known beforehand.
+    """
 
     name: str
     ontology: str
     msgtype: str = ''
+    expected: int | None = None
     messages: int = 0
     nbytes: int = 0
     skipped: str | None = None
@@ -256,9 +260,10 @@ class ROSSequenceExtractor:
     # --- what the topics are --------------------------------------------------------------------
 
     def _source(self, handler: RecordedTopicHandler, distro: Any) -> ExtractedSource | None:
-        report = ExtractedTopic(handler.name, handler.ontology_tag)
-        self.report.topics[handler.name] = report
         window = (self._config.start_timestamp_ns, self._config.end_timestamp_ns)
+        report = ExtractedTopic(handler.name, handler.ontology_tag)
+        report.expected = handler.message_count if window == (None, None) else None
+        self.report.topics[handler.name] = report
         about = RosSchemaMetadata.extract(handler.user_metadata)
         try:
             channel = channel_of(handler)

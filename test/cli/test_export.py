@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -125,3 +129,46 @@ def test_verify(mosaico, tmp_path):
     missing = mosaico('verify', bag, 'none')
     assert missing.returncode == 1
     assert 'none' in missing.stderr
+
+
+@pytest.mark.parametrize('form', ['mcap', 'parquet'])
+def test_a_terminal_shows_a_bar_per_topic(daemon, tmp_path, form):
+    terminal, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'export', 'drive', '--format', form],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={
+            **os.environ,
+            'PYTHONPATH': str(ROOT),
+            'MOSAICO_PORT': str(daemon.port),
+            'TERM': 'xterm',
+            'COLUMNS': '120',
+        },
+    ) as process:
+        os.close(theirs)
+        shown = b''
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(terminal, 1 << 16):
+                shown += part
+    os.close(terminal)
+    assert process.returncode == 0
+    assert re.search(r'all topics .* 200 messages', shown.decode())
+
+
+def test_bars_follow_the_topics_under_way():
+    from mosaico_ros.cli.export_bars import ExportBars
+    from mosaico_ros.ros_bridge.extractor import ExtractedTopic, ExtractionReport
+
+    report = ExtractionReport(Path())
+    for name, expected, done in (('/a', 9, 9), ('/b', 9, 4), ('/c', None, 2), ('/d', 5, 0)):
+        report.topics[name] = ExtractedTopic(name, 'T', expected=expected, messages=done)
+    report.topics['/e'] = ExtractedTopic('/e', 'T', skipped='of no type')
+    bars = ExportBars(shown=True)
+    bars.advance(report)
+    shown = {task.description: (task.completed, task.total) for task in bars._progress.tasks}
+    assert shown == {'all topics': (15, None), '/b': (4, 9), '/c': (2, None)}
+    report.topics['/b'].messages = 9
+    bars.advance(report)
+    assert {task.description for task in bars._progress.tasks} == {'all topics', '/c'}
