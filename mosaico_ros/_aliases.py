@@ -33,7 +33,8 @@ ALIASES: dict[str, str] = {
     'bridges': '',
     'bridges.ros': 'ros_bridge',
     'bridges.ros.data_ontology': 'models.ros',
-    'bridges.topic_status': 'ros_bridge.loader',
+    'bridges.mcap': 'ros_bridge.channels',
+    'bridges.topic_status': 'ros_bridge.loading',
     'bridges.base_schema_metadata': 'ros_bridge.schema_metadata',
 }
 

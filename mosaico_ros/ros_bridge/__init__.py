@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.loader import (
         MosaicoToROSLoader as MosaicoToROSLoader,
         ROSLoader as ROSLoader,
-        TopicStatus as TopicStatus,
     )
+    from mosaico_ros.ros_bridge.loading import TopicStatus as TopicStatus
     from mosaico_ros.ros_bridge.registry import ROSTypeRegistry as ROSTypeRegistry
     from mosaico_ros.ros_bridge.ros_message import ROSHeader as ROSHeader, ROSMessage as ROSMessage
     from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata as RosSchemaMetadata
@@ -58,7 +58,7 @@ _MODULES = {
     'RosbagInjector': '.injector',
     'MosaicoToROSLoader': '.loader',
     'ROSLoader': '.loader',
-    'TopicStatus': '.loader',
+    'TopicStatus': '.loading',
     'ROSTypeRegistry': '.registry',
     'ROSHeader': '.ros_message',
     'ROSMessage': '.ros_message',

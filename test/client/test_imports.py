@@ -66,8 +66,13 @@ def test_published_module_paths_lead_to_the_same_classes():
         from mosaico_ros.models.query.builders import QueryTopic as Deep
         from mosaico_ros.query import QueryResponse
         from mosaico_ros.platform.server_config import ServerInfo
+        from mosaico_ros.bridges.ros import RosbagInjector
+        from mosaico_ros.bridges.mcap import MCAPInjector
+        from mosaico_ros.bridges.topic_status import TopicStatus
+        from mosaico_ros.bridges.base_schema_metadata import SchemaMetadata
 
         assert MosaicoClient is mosaico_ros.MosaicoClient
+        assert issubclass(MCAPInjector, RosbagInjector)
         assert QueryTopic is Deep is mosaico_ros.QueryTopic
         assert TopicWriter is mosaico_ros.TopicWriter
         assert SequenceHandler is mosaico_ros.SequenceHandler

@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, strategies as st
 from mcap.reader import make_reader
 from mcap.writer import Writer
+from mosaico_ros.bridges import mcap
 
 from mosaico_ros import MosaicoClient, MosaicoField, MosaicoType, Serializable
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
@@ -466,3 +467,64 @@ def test_adapters_of_users(daemon, tmp_path):
         register_default_adapter(OtherAdapter)
     with pytest.raises(InvalidArgumentError, match='schema_encoding'):
         register_default_adapter(MCAPAdapterBase)
+
+
+def test_messages_one_by_one_and_back(daemon, tmp_path):
+    """The published names, over one recording."""
+    texts = [compact(fix(i)) for i in range(20)]
+    packed = [scan(i).SerializeToString(deterministic=True) for i in range(20)]
+    texts[3] = b'{"kind":'
+    channels = {json_channel(): texts, proto_channel('front.scan'): packed}
+    bag = write(tmp_path / 'one.mcap', channels)
+    with mcap.MCAPLoader(bag) as loader:
+        assert loader.topics == ['/fix', 'front.scan']
+        assert loader.channel_types == [
+            ('foxglove.LocationFix', 'jsonschema'),
+            ('demo.Scan', 'protobuf'),
+        ]
+        assert (loader.msg_count(), loader.duration) == (40, 191)
+        read = list(loader)
+    times = [message.log_time_ns for message, _ in read]
+    assert times == sorted(times)
+    ((broken, error),) = [(message, error) for message, error in read if error]
+    assert (broken.channel_name, broken.data_field, broken.log_time_ns) == ('/fix', None, 1030)
+    assert 'not JSON' in str(error)
+    scans = [message for message, _ in read if message.channel_name == 'front.scan']
+    assert scans[1].data_field['labels'] == {'one': {'x': 1.0, 'y': 0.0}}
+    assert scans[2].publish_time_ns == scans[2].log_time_ns - 2
+
+    name = 'by_channels'
+    config = mcap.MCAPInjectionConfig(
+        bag,
+        name,
+        host=daemon.host,
+        port=daemon.port,
+        log_level='ERROR',
+        channels=['front.*', '/fix'],
+    )
+    mcap.MCAPInjector(config).run()
+    with (
+        MosaicoClient.connect(daemon.host, daemon.port) as client,
+        mcap.MosaicoToMCAPLoader(client, name) as loader,
+    ):
+        assert sorted(loader.topics) == ['/fix', '/front/scan']
+        assert loader.resolve_metadata('/front/scan').fields['channel_name'] == 'front.scan'
+        back: dict[str, list[bytes]] = {}
+        for topic, message in loader:
+            made = loader.resolve_adapter(topic).to_native(message)
+            back.setdefault(loader.resolve_native_msg_type(topic), []).append(made.data_bytes)
+            assert message.timestamp_ns - 2 <= made.publish_time_ns <= message.timestamp_ns
+    assert back['demo.Scan'] == packed
+    assert [json.loads(one) for one in back['foxglove.LocationFix']] == [
+        fix(i) for i in range(20) if i != 3
+    ]
+    again = [message for message, _ in mcap.MCAPLoader(bag, 'front.*')]
+    with mcap.MCAPLoader(bag, 'front.*') as loader:
+        adapter = loader.resolve_adapter('front.scan')
+        assert [adapter.to_native(adapter.translate(one)).data_bytes for one in again] == packed
+
+
+def test_ros_channels_are_not_for_this_loader(tmp_path):
+    bag = write(tmp_path / 'ros.mcap', {Channel('/r', 'cdr', 'std_msgs/msg/Empty', 'ros2msg'): []})
+    with pytest.raises(InvalidArgumentError, match='no topic to read'):
+        mcap.MCAPLoader(bag)

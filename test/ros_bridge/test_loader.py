@@ -182,7 +182,7 @@ def test_out_of_the_archive_back_to_ros(daemon, stored):
         with pytest.raises(InvalidArgumentError, match='/imu is not read'):
             loader.msg_count('/imu')
     with daemon.client() as client:
-        with pytest.raises(InvalidArgumentError, match='can become ROS messages'):
+        with pytest.raises(InvalidArgumentError, match='can become native messages'):
             MosaicoToROSLoader(client, store, stored, ['/nothing'])
         with pytest.raises(NotFoundError, match='nowhere'):
             MosaicoToROSLoader(client, store, 'nowhere')

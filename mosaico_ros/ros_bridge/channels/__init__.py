@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
-from mosaico_ros.ros_bridge.channels.adapter_base import (
-    MCAPAdapterBase as MCAPAdapterBase,
-    MCAPBridge as MCAPBridge,
-    MCAPMessage as MCAPMessage,
-    McapReturnType as McapReturnType,
-    compute_mcap_msg_type as compute_mcap_msg_type,
-    register_default_adapter as register_default_adapter,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mosaico_ros.ros_bridge.channels.adapter_base import (
+        MCAPAdapterBase as MCAPAdapterBase,
+        MCAPBridge as MCAPBridge,
+        MCAPMessage as MCAPMessage,
+        McapReturnType as McapReturnType,
+        compute_mcap_msg_type as compute_mcap_msg_type,
+        register_default_adapter as register_default_adapter,
+    )
+    from mosaico_ros.ros_bridge.channels.loader import (
+        MCAPLoader as MCAPLoader,
+        MosaicoToMCAPLoader as MosaicoToMCAPLoader,
+    )
+    from mosaico_ros.ros_bridge.channels.recordings import (
+        MCAPExtractorConfig as MCAPExtractorConfig,
+        MCAPInjectionConfig as MCAPInjectionConfig,
+        MCAPInjector as MCAPInjector,
+        MCAPSequenceExtractor as MCAPSequenceExtractor,
+    )
+
+_MODULES = {
+    'MCAPAdapterBase': '.adapter_base',
+    'MCAPBridge': '.adapter_base',
+    'MCAPMessage': '.adapter_base',
+    'McapReturnType': '.adapter_base',
+    'compute_mcap_msg_type': '.adapter_base',
+    'register_default_adapter': '.adapter_base',
+    'MCAPLoader': '.loader',
+    'MosaicoToMCAPLoader': '.loader',
+    'MCAPExtractorConfig': '.recordings',
+    'MCAPInjectionConfig': '.recordings',
+    'MCAPInjector': '.recordings',
+    'MCAPSequenceExtractor': '.recordings',
+}
+
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(_MODULES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -139,6 +139,13 @@ class ChannelDecoder:
         kept = self._residuals(batch, [recorded[i] for i in index.tolist()])
         return batch.append_column(RESIDUAL, pa.array(kept, RESIDUAL.type))
 
+    def dicts(self, payloads: Sequence[Buffer] | Payloads) -> dict[int, dict[str, Any]]:
+        """The members of the messages that could be decoded, by their place in what is given."""
+        parsed = self._codec.parse([bytes(payload) for payload in payloads])
+        self.problems += parsed.problems
+        rows = parsed.values.to_pylist(maps_as_pydicts='strict')
+        return dict(zip(parsed.rows.tolist(), rows, strict=True))
+
     def _choose_type(self, serialization_format: SerializationFormat | None) -> type[Serializable]:
         if self._adapter is not None:
             return self._adapter.ontology_data_type()
@@ -198,7 +205,7 @@ class ChannelEncoder:
     ) -> None:
         self.channel = channel
         self.codec = codec
-        self._adapter = adapter
+        self.adapter = adapter
 
     def encode(self, rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, Payloads]:
         """Record times, times of publication (both ns), and messages.
@@ -226,14 +233,40 @@ class ChannelEncoder:
     def serialize(self, rows: pa.RecordBatch) -> list[bytes]:
         """The messages as made of the columns alone."""
         kept = [field.name for field in rows.schema if not is_sidecar(field.metadata)]
-        if self._adapter is not None:
-            kind = self._adapter.ontology_data_type()
+        if self.adapter is not None:
+            kind = self.adapter.ontology_data_type()
             messages = columns.decode(kind, rows.select(kept))
-            return [self._adapter.to_native(message).data_bytes for message in messages]
+            return [self.adapter.to_native(message).data_bytes for message in messages]
         stored = {_stored_name(field.name): field for field in self.codec.struct}
         arrays = [rows.column(name) for name in stored]
         values = pa.StructArray.from_arrays(arrays, fields=list(self.codec.struct))
         return self.codec.serialize(values)
+
+
+def derived_adapter(channel: Channel, kind: type[Serializable]) -> Adapter:
+    """An adapter, one message at a time, for a type that was derived from a channel's schema."""
+    codec = codec_for(channel)
+    encoder = ChannelEncoder(channel, codec)
+
+    class DerivedAdapter(MCAPAdapterBase[Any]):
+        schema_name = channel.schema_name
+        schema_encoding = channel.schema_encoding
+        __mosaico_ontology_type__ = kind
+
+        @classmethod
+        def from_dict(cls, mcap_data: dict[str, Any], publish_time_ns: int) -> Any:
+            stored = {_stored_name(name): value for name, value in mcap_data.items()}
+            return kind(raw_data={**stored, PUBLISH_TIME.name: publish_time_ns})
+
+        @classmethod
+        def to_mcap(cls, mosaico_data: Any) -> tuple[Any, int | None]:
+            from mosaico_ros.models import Message
+
+            rows = columns.encode(kind, [Message(data=mosaico_data, timestamp_ns=0)])
+            (payload,) = encoder.serialize(rows)
+            return codec.native(payload), mosaico_data.raw_data.get(PUBLISH_TIME.name)
+
+    return DerivedAdapter
 
 
 def channel_of(handler: RecordedTopicHandler) -> ChannelEncoder | None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,6 +86,10 @@ class ChannelCodec(ABC):
     @abstractmethod
     def serialize(self, values: pa.StructArray) -> list[bytes]:
         """Messages of rows; what is null is left out of them."""
+
+    @abstractmethod
+    def native(self, payload: bytes) -> Any:
+        """The object that libraries for the encoding make of a message."""
 
     @abstractmethod
     def canonical(self, payload: bytes) -> bytes:

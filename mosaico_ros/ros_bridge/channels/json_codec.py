@@ -124,6 +124,9 @@ class JsonCodec(ChannelCodec):
             return [(row[TEXT_COLUMN] or '').encode() for row in rows]
         return [_dumped(_plain(self._root, row)).encode() for row in rows]
 
+    def native(self, payload: bytes) -> Any:
+        return json.loads(payload)
+
     def canonical(self, payload: bytes) -> bytes:
         try:
             value = json.loads(payload, parse_float=_number)

@@ -84,6 +84,9 @@ class ProtobufCodec(ChannelCodec):
         rows = values.to_pylist(maps_as_pydicts='strict')
         return [make(row).SerializeToString(deterministic=True) for row in rows]
 
+    def native(self, payload: bytes) -> Any:
+        return self._class.FromString(payload)
+
     def canonical(self, payload: bytes) -> bytes:
         try:
             message = self._class.FromString(bytes(payload))
