@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from google.protobuf import any_pb2, descriptor_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -222,6 +223,15 @@ def test_json_that_is_not_as_its_schema_says_is_kept_whole():
     assert batch['frame_id'].to_pylist()[:3] == ['more', None, None]
 
 
+def test_names_that_the_envelope_owns_are_stored_under_others():
+    taken = {'timestamp_ns': 1, 'timestamp_ns_': 2, 'publish_time_ns': 3}
+    schema = {'properties': {name: {'type': 'integer'} for name in taken}}
+    batch, back, _ = round_trip(json_channel(schema), [compact(taken)])
+    assert back == [compact(taken)]
+    row = batch.to_pylist()[0]
+    assert (row['timestamp_ns__'], row['timestamp_ns_'], row['publish_time_ns_']) == (1, 2, 3)
+
+
 def test_damaged_messages_are_counted():
     reading = decoder(json_channel())
     batch = reading.decode(np.arange(5), [b'{"kind":1}', b'{"kind":', b'', b'[1]', b'{"kind":2}'])
@@ -285,6 +295,15 @@ def test_schemas_that_cannot_be_read_are_refused():
         codec_for(Channel('/x', 'protobuf', 'demo.Scan', 'protobuf', b'\xff'))
     with pytest.raises(InvalidArgumentError, match='cannot be read'):
         codec_for(Channel('/x', 'protobuf', 'demo.Gone', 'protobuf', FILES.SerializeToString()))
+    odd = FILES.SerializeToString().replace(b'\x0a\x03key', b'\x0a\x03kez')
+    with pytest.raises(InvalidArgumentError, match='cannot be read'):
+        codec_for(Channel('/x', 'protobuf', 'demo.Scan', 'protobuf', odd))
+    with pytest.raises(InvalidArgumentError, match='no text'):
+        codec_for(json_channel({'properties': {'\ud800': {'type': 'string'}}}))
+    strange = {'a': {'type': {}}, 'b': {'enum': 5}, 'c': {'type': [['x']]}, 'd': {'$ref': []}}
+    assert {f.type for f in codec_for(json_channel({'properties': strange})).struct} == {
+        pa.string()
+    }
     with pytest.raises(InvalidArgumentError, match="encoded as 'cbor'"):
         codec_for(Channel('/x', 'cbor'))
 

@@ -237,8 +237,7 @@ class ChannelEncoder:
             kind = self.adapter.ontology_data_type()
             messages = columns.decode(kind, rows.select(kept))
             return [self.adapter.to_native(message).data_bytes for message in messages]
-        stored = {_stored_name(field.name): field for field in self.codec.struct}
-        arrays = [rows.column(name) for name in stored]
+        arrays = [rows.column(name) for name in _stored_names(self.codec.struct).values()]
         values = pa.StructArray.from_arrays(arrays, fields=list(self.codec.struct))
         return self.codec.serialize(values)
 
@@ -247,6 +246,7 @@ def derived_adapter(channel: Channel, kind: type[Serializable]) -> Adapter:
     """An adapter, one message at a time, for a type that was derived from a channel's schema."""
     codec = codec_for(channel)
     encoder = ChannelEncoder(channel, codec)
+    names = _stored_names(codec.struct)
 
     class DerivedAdapter(MCAPAdapterBase[Any]):
         schema_name = channel.schema_name
@@ -255,7 +255,7 @@ def derived_adapter(channel: Channel, kind: type[Serializable]) -> Adapter:
 
         @classmethod
         def from_dict(cls, mcap_data: dict[str, Any], publish_time_ns: int) -> Any:
-            stored = {_stored_name(name): value for name, value in mcap_data.items()}
+            stored = {names[name]: value for name, value in mcap_data.items()}
             return kind(raw_data={**stored, PUBLISH_TIME.name: publish_time_ns})
 
         @classmethod
@@ -336,10 +336,16 @@ def channel_metadata(channel: Channel) -> McapSchemaMetadata:
 
 def derived_struct(codec: ChannelCodec) -> pa.StructType:
     """Layout of the rows of a channel without adapter."""
-    fields = [field.with_name(_stored_name(field.name)) for field in codec.struct]
-    return pa.struct([*fields, PUBLISH_TIME])
+    names = _stored_names(codec.struct)
+    return pa.struct(
+        [*(field.with_name(names[field.name]) for field in codec.struct), PUBLISH_TIME]
+    )
 
 
-def _stored_name(name: str) -> str:
-    """Name of a member's column: the envelope owns some."""
-    return f'{name}_' if name in _RESERVED else name
+def _stored_names(struct: pa.StructType) -> dict[str, str]:
+    """Names of the members' columns: the envelope owns some."""
+    names = {field.name: field.name for field in struct}
+    for name in filter(names.__contains__, _RESERVED):
+        while names[name] in (*_RESERVED, *(names.keys() - {name})):
+            names[name] += '_'
+    return names

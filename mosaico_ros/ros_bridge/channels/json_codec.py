@@ -94,7 +94,12 @@ class JsonCodec(ChannelCodec):
         self._whole = not isinstance(node, _Object)
         self._root = node if isinstance(node, _Object) else _Object({TEXT_COLUMN: _Text()})
         self._bulk = not self._whole and not _has_text(self._root)
-        self.struct = self._root.arrow
+        try:
+            self.struct = self._root.arrow
+        except UnicodeError as error:
+            raise InvalidArgumentError(
+                f'a name in the JSON Schema is no text ({error})'
+            ) from error
 
     def parse(self, payloads: Sequence[bytes]) -> Parsed:
         if self._bulk:
@@ -196,10 +201,12 @@ def _kind(schema: dict[str, Any]) -> str:
     if kind is None and 'properties' in schema:
         return 'object'
     if kind is None:
-        values = schema.get('enum') or ([schema['const']] if 'const' in schema else [])
-        kinds = {_PYTHON_TYPES.get(type(value), '') for value in values if value is not None}
+        choices = schema.get('enum', [schema['const']] if 'const' in schema else [])
+        values = [v for v in choices if v is not None] if isinstance(choices, list) else []
+        kinds = {_PYTHON_TYPES.get(type(value), '') for value in values}
     else:
-        kinds = {one for one in ([kind] if isinstance(kind, str) else kind) if one != 'null'}
+        named = kind if isinstance(kind, list) else [kind]
+        kinds = {one for one in named if isinstance(one, str) and one != 'null'}
     return kinds.pop() if len(kinds) == 1 else ''
 
 

@@ -60,13 +60,15 @@ class ProtobufCodec(ChannelCodec):
             while waiting:
                 _add(pool, waiting, next(iter(waiting)))
             descriptor = pool.FindMessageTypeByName(name)
+            self._class: Any = GetMessageClass(descriptor)
+            self._message = _Message(descriptor, (), Budget())
+        except InvalidArgumentError:
+            raise
         # The pool raises TypeError for what does not fit together.
         except (DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise InvalidArgumentError(
                 f'the definition of {name} cannot be read ({error})'
             ) from error
-        self._class: Any = GetMessageClass(descriptor)
-        self._message = _Message(descriptor, (), Budget())
         self.struct = self._message.arrow
 
     def parse(self, payloads: Sequence[bytes]) -> Parsed:
