@@ -16,6 +16,7 @@ from mosaico_ros.protocol.errors import MosaicoError
 VERBS = {
     'demo': 'Record a synthetic robot live, then query what was stored: the main job in one go.',
     'record': 'Record live ROS 2 topics until Ctrl-C.',
+    'snapshot': 'Keep the seconds around each fault of a robot, until Ctrl-C.',
     'play': 'Publish what was recorded on ROS 2 topics again.',
     'daemon': 'Serve an archive as a ROS 2 node; without ROS: `mosaicod run`.',
     'ingest': 'Load ROS bags (.mcap, .db3, .bag) into the archive.',

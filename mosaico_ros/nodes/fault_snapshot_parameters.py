@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from mosaico_ros.nodes.archive_connection import CONNECTION
 from mosaico_ros.nodes.capture_parameters import CAPTURE
 from mosaico_ros.nodes.managed_parameters import MANAGED
 from mosaico_ros.nodes.parameters import ParameterSpec
-from mosaico_ros.nodes.recorder_parameters import RECORDER
 
-_DAEMON_NAMES = ('host', 'port', 'enable_tls', 'tls_cert_path')
-_DAEMON = tuple(spec for spec in RECORDER if spec.name in _DAEMON_NAMES)
+# Delivery tries again and again; how long one attempt waits is no matter.
+_CONNECTION = tuple(spec for spec in CONNECTION if spec.name != 'connect_timeout_sec')
 
 FAULT_SNAPSHOT = (
     ParameterSpec(
@@ -238,7 +238,7 @@ FAULT_SNAPSHOT = (
         '{severity}, {seconds}, {date}, {time} and {snapshot_id} are filled in; the last one has '
         'to be there, because it is what makes delivery repeatable.',
     ),
-    *_DAEMON,
+    *_CONNECTION,
     ParameterSpec(
         'retry_max_sec',
         60.0,
