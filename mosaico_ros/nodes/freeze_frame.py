@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ def freeze_frame(stamp: int, last: Mapping[str, tuple[str, pa.RecordBatch]]) -> 
         By topic: its type and one captured row.
     """
     topics: dict[str, Any] = {}
+    columns_of = cache(MessageColumns)
     for name in sorted(last):
         msgtype, row = last[name]
         stamp_ns = row.column(0)[0].as_py()
@@ -35,14 +37,16 @@ def freeze_frame(stamp: int, last: Mapping[str, tuple[str, pa.RecordBatch]]) -> 
             'type': msgtype,
             'stamp_ns': stamp_ns,
             'age_sec': (stamp - stamp_ns) / 1e9,
-            'message': _message(msgtype, row),
+            'message': _message(columns_of, msgtype, row),
         }
     return json.dumps({'stamp_ns': stamp, 'topics': topics}, allow_nan=False).encode()
 
 
-def _message(msgtype: str, row: pa.RecordBatch) -> Any:
+def _message(
+    columns_of: Callable[[str], MessageColumns], msgtype: str, row: pa.RecordBatch
+) -> Any:
     try:
-        for _, columns in MessageColumns(msgtype).decode(row):
+        for _, columns in columns_of(msgtype).decode(row):
             return {name: _plain(columns.column(name)[0]) for name in columns.schema.names}
     except MosaicoError as error:
         return {'unreadable': str(error)}

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from mosaico_ros.client.enums import SessionLevelErrorPolicy
 from mosaico_ros.nodes.outbox import Entry, Outbox
 from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
@@ -42,5 +44,7 @@ def sender(settings: Mapping[str, Any], outbox: Outbox) -> Callable[[Entry], Non
         skipped = {name: each.skipped for name, each in report.topics.items() if each.skipped}
         for problem in [*report.problems, *(f'{name}: {why}' for name, why in skipped.items())]:
             _log.warning('%s: %s', entry.sequence_name, problem)
+        # Between snapshots the robot has better use for the memory.
+        pa.default_memory_pool().release_unused()
 
     return send

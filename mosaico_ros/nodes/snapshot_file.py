@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,10 @@ def write_snapshot(
     times, published, channels, messages = _gathered(topics, start_ns)
     order = np.argsort(times, kind='stable')
     with McapWriter(path) as file:
-        ids = np.array([_channel(file, topic) for topic in topics], np.int64)
+        schema_of = cache(_schema)
+        ids = np.array(
+            [_channel(file, topic, schema_of(topic.msgtype)) for topic in topics], np.int64
+        )
         for start in range(0, len(order), _GROUP):
             chosen = order[start : start + _GROUP]
             file.write(
@@ -160,13 +164,15 @@ def _gathered(
     return np.concatenate(times), np.concatenate(published), np.concatenate(channels), messages
 
 
-def _channel(file: McapWriter, topic: SnapshotTopic) -> int:
+def _schema(msgtype: str) -> tuple[str, str, bytes]:
     try:
-        text = find_definition(topic.msgtype).text.encode()
-        schema = (topic.msgtype, 'ros2msg', text)
+        return msgtype, 'ros2msg', find_definition(msgtype).text.encode()
     except NotFoundError:
         # A package that leaves its .msg files behind: the type's name is still of use.
-        schema = (topic.msgtype, '', b'')
+        return msgtype, '', b''
+
+
+def _channel(file: McapWriter, topic: SnapshotTopic, schema: tuple[str, str, bytes]) -> int:
     return file.add_channel(
         topic.name,
         'cdr',
