@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mosaico_ros.demo.ledger import SpikeLedger
+import numpy as np
+
 from mosaico_ros.demo.motion import SPIKE_THRESHOLD
 from mosaico_ros.demo.nodes import FAULT_CODE, POST_SEC, PRE_SEC
 from mosaico_ros.demo.processes import Children
@@ -85,20 +86,22 @@ def wait_for_snapshots(children: Children, client: MosaicoClient, demo: str, cou
     children.wait_until(there, 30.0, f'the delivery of {count} fault snapshots')
 
 
-def of_snapshots(client: MosaicoClient, demo: str, spikes: list[SpikeLedger]) -> Iterator[Copy]:
-    """Hold each snapshot against the recording, the earliest first."""
+def of_snapshots(client: MosaicoClient, demo: str, bumps: Sequence[int]) -> Iterator[Copy]:
+    """Hold each snapshot against the recording, the earliest first.
+
+    `bumps` are the times at which they were recorded to begin, ns.
+    """
     recorded = _tables(client, demo)
     for number, name in enumerate(_snapshots(client, demo)):
         tables = _tables(client, name)
-        problems = [
-            f'{topic}: not a piece of what was recorded'
-            for topic, table in tables.items()
-            if topic not in recorded or _place(table, recorded[topic]) is None
-        ]
-        if number >= len(spikes):
-            problems.append('the robot hit no such bump')
-        elif '/imu' not in tables or not _covers(tables['/imu'], spikes[number]):
-            problems.append('/imu: the window is not whole')
+        if number < len(bumps):
+            problems = [
+                f'{topic}: {problem}'
+                for topic, table in recorded.items()
+                if (problem := _missing(tables.get(topic), table, bumps[number]))
+            ]
+        else:
+            problems = ['the robot hit no such bump']
         rows = sum(table.num_rows for table in tables.values())
         yield Copy(name, f'fault {FAULT_CODE}', rows, None, tuple(problems))
 
@@ -203,12 +206,16 @@ def _place(piece: pa.Table, whole: pa.Table) -> int | None:
     return None
 
 
-def _covers(imu: pa.Table, spike: SpikeLedger) -> bool:
-    """Whether the messages go from before the spike to after it, as far as was asked for."""
-    stamps = [
-        each['timestamp']['seconds'] * 1_000_000_000 + each['timestamp']['nanoseconds']
-        for each in (imu['header'][0].as_py(), imu['header'][-1].as_py())
-    ]
-    before = spike.first_stamp_ns - round(PRE_SEC * 1e9) + _TOLERANCE_NS
-    after = spike.first_stamp_ns + round(POST_SEC * 1e9) - _TOLERANCE_NS
-    return stamps[0] <= before and stamps[1] >= after
+def _missing(piece: pa.Table | None, whole: pa.Table, bump: int) -> str:
+    """What keeps a topic of a snapshot from being the recorded one around a bump, if anything."""
+    times = whole[TIMESTAMP_COLUMN].to_numpy()
+    first = int(np.searchsorted(times, bump - round(PRE_SEC * 1e9) + _TOLERANCE_NS))
+    last = int(np.searchsorted(times, bump + round(POST_SEC * 1e9) - _TOLERANCE_NS))
+    if piece is None or not piece.num_rows:
+        return '' if first == last else 'nothing of the window is there'
+    begin = _place(piece, whole)
+    if begin is None:
+        return 'not a piece of what was recorded'
+    if first < last and (begin > first or begin + piece.num_rows < last):
+        return 'the window is not whole'
+    return ''

@@ -93,7 +93,9 @@ def run(options: DemoOptions, screen: Screen) -> int:
             if snapshots.stop(patience=20.0) != 0:
                 raise snapshots.failure()
             shown = [
-                *evidence.of_snapshots(client, name, ledger.spikes),
+                *evidence.of_snapshots(
+                    client, name, [each.found[0] for each in proof.windows if each.found]
+                ),
                 _replay(nodes, client, name, proof.windows[0].found, screen),
                 evidence.of_a_bag(client, port, name, folder),
             ]

@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.parcel import Parcel
 
 _TICK = 0.05
-# What was published by the end of a window has come by so much later, seconds, unless the network
-# or the machine is overloaded.
+# What was published by the end of a window has mostly come by so much later, seconds.
 _SETTLING = 0.3
+# A sample that got lost on the way holds up those behind it until it is sent again, which can take
+# the publisher's heartbeat, 3 s with Fast DDS. A topic is waited for so long, seconds, until it
+# has brought something from behind the window: nothing of the window is on its way then. So is
+# one that has not brought anything yet.
+_PATIENCE = 4.0
 # No message takes longer from the middleware to here, seconds; beyond that clocks disagree.
 _OLDEST_NEWS = 2.0
 
@@ -55,7 +59,7 @@ class Incident:
     last
         By topic: the newest rows from before the window was opened, for the freeze frame.
     due
-        When the window will be complete, seconds of the monotonic clock.
+        From when on the window can be complete, seconds of the monotonic clock.
     types
         Type of every topic, once the window is complete.
     """
@@ -104,6 +108,8 @@ class BlackBox(threading.Thread):
     cut
         Has all messages that were taken so far put in here, and then calls what it is given:
         `Capture.cut`.
+    silent
+        Whether there are topics with publishers of which nothing has come so far.
     ready
         Called in this thread with each incident whose window is complete.
     tell
@@ -121,6 +127,7 @@ class BlackBox(threading.Thread):
         released: Callable[[int], None],
         latched: Callable[[], list[Parcel]],
         cut: Callable[[Callable[[list[Parcel]], None]], None],
+        silent: Callable[[], bool],
         ready: Callable[[Incident], None],
         tell: Callable[..., None],
     ) -> None:
@@ -135,6 +142,7 @@ class BlackBox(threading.Thread):
         self._released = released
         self._latched = latched
         self._cut = cut
+        self._silent = silent
         self._ready = ready
         self._tell = tell
         self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | Incident | None] = (
@@ -222,10 +230,21 @@ class BlackBox(threading.Thread):
         self._now = max(self._now, now)
         for decision in self._debouncer.tick(self._now):
             self._decided(decision)
-        for incident in [each for each in self._open if each.due <= now]:
+        for incident in [each for each in self._open if self._whole(each, now)]:
             self._open.remove(incident)
             # Behind the last message of the window.
             self._cut(partial(self._complete, incident))
+
+    def _whole(self, incident: Incident, now: float) -> bool:
+        """Whether nothing of a window is on its way any more, as far as one can tell."""
+        if now < incident.due:
+            return False
+        if now >= incident.due + _PATIENCE:
+            return True
+        window = incident.window
+        return not self._silent() and not any(
+            window.start_ns <= segment.last <= window.end_ns for segment in self._last.values()
+        )
 
     def _heard(self, event: FaultEvent) -> None:
         self.counts.reports += event.failed

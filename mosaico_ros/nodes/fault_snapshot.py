@@ -147,6 +147,7 @@ class FaultSnapshots(Work):
             released=self._capture.release,
             latched=self._capture.latched,
             cut=self._capture.cut,
+            silent=self._silent,
             ready=self._writer.put,
             tell=self._tell,
         )
@@ -283,6 +284,11 @@ class FaultSnapshots(Work):
         settings['topics'] = (*(settings['topics'] if narrowed else ('*',)), *self._watch.topics())
         settings['all_topics'] = False
         return settings
+
+    def _silent(self) -> bool:
+        return any(
+            not report.received and not report.problem for report in self._capture.reports()
+        )
 
     def _missing(self) -> list[str]:
         wanted = set(map(self._full_name, self.settings['topics']))

@@ -39,7 +39,8 @@ def test_a_rule_given_by_hand_writes_a_file(
     publisher = robot.publisher(Temperature, '/motor')
     process = start(
         ros_environment, '/motor', '--rule', RULE, '--post', '0.1', '--robot', 'r7',
-        '--files-only', '--folder', str(tmp_path), '--ros-args', '-p', 'segment_sec:=0.1', '-r', '__node:=watch',
+        '--files-only', '--folder', str(tmp_path),
+        '--ros-args', '-p', 'segment_sec:=0.1', '-r', '__node:=watch',
     )  # fmt: skip
     robot.wait_matched(publisher)
     robot.publish(publisher, [Temperature(temperature=value) for value in (20.0, 95.0)])
