@@ -272,9 +272,13 @@ class PlaybackSource:
         except (MosaicoError, KeyError) as error:
             self.left_out[name] = str(error)
             return
-        if not handler.locked:
+        complete = [part for part in handler.parts if part.locked]
+        if not complete:
             self.left_out[name] = 'it is still being recorded'
             return
+        if len(complete) < len(handler.parts):
+            self.left_out[f'{name} of the last part'] = 'it is still being recorded'
+            handler = RecordedTopicHandler(complete)
         first_ns, last_ns = handler.timestamp_ns_min, handler.timestamp_ns_max
         if first_ns is None or last_ns is None:
             return

@@ -131,6 +131,23 @@ def test_a_recording_in_parts_is_played_as_one(daemon: Any, store: Any) -> None:
     assert [value for _, topic, value in alone if topic == '/imu'] == list(range(10, 15))
 
 
+def test_a_recording_that_goes_on_is_played_up_to_its_last_complete_part(
+    daemon: Any, store: Any
+) -> None:
+    name = f'live_{uuid4().hex}'
+    store({'/imu': [(0, 0), (1, 1)]}, f'{name}_0001', {'recording_id': name, 'part': 1})
+    with (
+        daemon.client() as client,
+        client.sequence_create(f'{name}_0002', {'recording_id': name, 'part': 2}) as sequence,
+    ):
+        writer = sequence.topic_create('/imu', {}, IMU)
+        writer.push(Message(timestamp_ns=BEGIN + 2 * S, data=imu(2)))
+        writer.flush()
+        source = PlaybackSource(client, PlayRequest([f'{name}_0001']))
+        assert [value for _, _, value in played(source)] == [0, 1]
+        assert source.left_out == {'/imu of the last part': 'it is still being recorded'}
+
+
 def test_several_sequences_are_merged_by_time(daemon: Any, store: Any) -> None:
     one = store({'/imu': [(0, 0), (2, 2), (4, 4)], '/one': [(1, 'one')]})
     two = store({'/imu': [(1, 1), (3, 3)], '/two': [(3.5, 'two')]})
