@@ -26,9 +26,9 @@ class Stage(Enum):
     FULL = 'everything is dropped'
 
 
-# From which part of the limit on a stage begins; it ends a tenth of the limit below.
+# From which part of the limit on a stage begins, and below which it ends.
 _BEGINS = {Stage.THROTTLE: 0.75, Stage.SHED: 0.9, Stage.FULL: 1.0}
-_HYSTERESIS = 0.1
+_ENDS = {Stage.THROTTLE: 0.65, Stage.SHED: 0.8, Stage.FULL: 0.97}
 _ORDER = tuple(Stage)
 
 
@@ -80,6 +80,7 @@ class Budget:
         self._taken = 0
         self._released = 0
         self._share = limit
+        self._alarm = int(limit * _BEGINS[Stage.THROTTLE])
         self._lowest: int | None = None
         self._holdings: list[Holding] = []
         self._handed: deque[tuple[Holding, int]] = deque()
@@ -93,7 +94,7 @@ class Budget:
     @property
     def tight(self) -> bool:
         """Tell whether messages may have to give way."""
-        return self.stage is not Stage.ROOMY
+        return self.stage is not Stage.ROOMY or self._taken - self._released >= self._alarm
 
     def open(self, name: str, priority: int = 0) -> Holding:
         """Return the holding of a new topic."""
@@ -123,37 +124,46 @@ class Budget:
                     self._handed.appendleft((holding, waiting - freed))
 
     def review(self) -> None:
-        """Look how tight it is; called once per round."""
+        """Divide the memory between those who hold some now; called once per round."""
         pending = self.pending
         if pending > self.peak:
             self.peak = pending
-        fill = pending / self.limit
-        if fill < _BEGINS[Stage.THROTTLE] - _HYSTERESIS and self.stage is Stage.ROOMY:
-            return
-        rank = _ORDER.index(self.stage)
-        while rank + 1 < len(_ORDER) and fill >= _BEGINS[_ORDER[rank + 1]]:
-            rank += 1
-        while rank > 0 and fill < _BEGINS[_ORDER[rank]] - _HYSTERESIS:
-            rank -= 1
-        holders = [holding for holding in self._holdings if holding.bytes > 0]
-        self._share = self.limit // max(1, len(holders))
-        priorities = {holding.priority for holding in self._holdings}
-        self._lowest = min(priorities) if len(priorities) > 1 else None
-        if _ORDER[rank] is not self.stage:
-            worse = rank > _ORDER.index(self.stage)
-            self.stage = _ORDER[rank]
-            self.changes.append((self._told(holders), worse))
+        if self.tight:
+            self._divide()
+            self._restage()
 
-    def fate(self, holding: Holding) -> Fate:
-        """Decide about messages just taken."""
+    def fate(self, holding: Holding, size: int) -> Fate:
+        """Decide about messages of a topic; their `size` is charged, but does not count yet."""
+        if self.tight:
+            self._restage(size)
         if self.stage is Stage.ROOMY:
             return Fate.KEEP
         if self.stage is Stage.FULL:
             return Fate.DROP
-        greedy = holding.bytes > self._share
+        greedy = holding.bytes - size > self._share
         if self.stage is Stage.THROTTLE:
             return Fate.THIN if greedy else Fate.KEEP
         return Fate.DROP if greedy or holding.priority == self._lowest else Fate.KEEP
+
+    def _holders(self) -> list[Holding]:
+        return [holding for holding in self._holdings if holding.bytes > 0]
+
+    def _divide(self) -> None:
+        self._share = self.limit // max(1, len(self._holders()))
+        priorities = {holding.priority for holding in self._holdings}
+        self._lowest = min(priorities) if len(priorities) > 1 else None
+
+    def _restage(self, undecided: int = 0) -> None:
+        fill = (self.pending - undecided) / self.limit
+        before = rank = _ORDER.index(self.stage)
+        while rank + 1 < len(_ORDER) and fill >= _BEGINS[_ORDER[rank + 1]]:
+            rank += 1
+        while rank > 0 and fill < _ENDS[_ORDER[rank]]:
+            rank -= 1
+        if rank != before:
+            self.stage = _ORDER[rank]
+            self._divide()
+            self.changes.append((self._told(self._holders()), rank > before))
 
     def _told(self, holders: list[Holding]) -> str:
         largest = sorted(holders, key=lambda holding: -holding.bytes)[:3]

@@ -145,12 +145,12 @@ class Capture:
             self._waiting_for_clock = True
             return
         self._discovery.look()
+        self._tell()
+
+    def _tell(self) -> None:
         while self._budget.changes:
             text, worse = self._budget.changes.popleft()
             self._event(text, warning=worse)
-        self._say_odd_stamps()
-
-    def _say_odd_stamps(self) -> None:
         if self._odd_said:
             return
         odd = [account.name for account in self._accounts() if account.odd_stamps]
@@ -243,6 +243,7 @@ class Capture:
     def finish(self, patience: float) -> None:
         """Stop, take what is still on its way (at most `patience` seconds) and hand it over."""
         self._drain.finish(patience)
+        self._tell()
 
     def close(self) -> None:
         """Unsubscribe from everything."""

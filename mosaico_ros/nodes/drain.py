@@ -34,8 +34,9 @@ from mosaico_ros.nodes.sim_clock import SimClock
 # with much news is asked more often again.
 _LONGEST_PAUSE = 0.08
 _WELL_FILLED = 8
-# After so much of one topic others have their turn, and the memory is looked at, bytes.
+# After so much of one topic, or this part of the memory, others have their turn, bytes.
 _BATCH_BYTES = 4_000_000
+_BATCHES = 16
 # How often the age of what waits is looked at, seconds; in every round it would cost as much as
 # the taking.
 _AGE_CHECK = 0.1
@@ -76,6 +77,10 @@ class Tap:
         The kind of publisher it is for.
     moment
         Reads the clocks.
+    relieve
+        Called after each put, to throw away at once what cannot be kept.
+    batch_bytes
+        After so much others have their turn.
     group
         A `ParkedGroup` to take by the drain loop, None to take by callbacks of the node's
         executor.
@@ -89,6 +94,8 @@ class Tap:
         qos: QoSProfile,
         offer: Offer,
         moment: Callable[[], Moment],
+        relieve: Callable[[Inbox], None],
+        batch_bytes: int,
         *,
         group: CallbackGroup | None,
         lock: threading.Lock,
@@ -98,6 +105,8 @@ class Tap:
         self.depth: int = qos.depth
         self._message_class = message_class
         self._moment = moment
+        self._relieve = relieve
+        self._batch_bytes = batch_bytes
         self._lock = lock
         self._node = node
         self.next_look = 0.0
@@ -119,6 +128,7 @@ class Tap:
     def _receive(self, payload: bytes, info: Any) -> None:
         with self._lock:
             self.inbox.put(self._source, self._moment(), [(payload, info)], len(payload))
+            self._relieve(self.inbox)
 
     def take(self, now: float, moment: Moment) -> bool:
         """Take what has arrived; tell whether there may be much more.
@@ -127,10 +137,10 @@ class Tap:
         """
         take = self._handle.take_message
         message_class = self._message_class
-        depth = self.depth
+        depth, batch_bytes = self.depth, self._batch_bytes
         messages = []
         size = 0
-        while size < _BATCH_BYTES:
+        while size < batch_bytes:
             taken = take(message_class, True)
             if taken is None:
                 break
@@ -144,7 +154,8 @@ class Tap:
             self.next_look = now + self._interval
             return False
         self.inbox.put(self._source, moment, messages, size)
-        if count * 4 > depth or size >= _BATCH_BYTES:
+        self._relieve(self.inbox)
+        if count * 4 > depth or size >= self._batch_bytes:
             self._interval = self.next_look = 0.0
             return True
         if count > _WELL_FILLED:
@@ -207,6 +218,8 @@ class DrainLoop(threading.Thread):
             qos,
             offer,
             self._moment,
+            self._relieve,
+            min(_BATCH_BYTES, self._budget.limit // _BATCHES),
             group=self._group,
             lock=self._lock,
         )
@@ -270,29 +283,30 @@ class DrainLoop(threading.Thread):
         policy = self._policy
         moment = self._moment()
         self._budget.review()
-        pressed = self.paused or self._budget.tight
         for tap in [tap for tap in self._taps if tap.next_look <= now]:
             if tap.parked:
                 crowded |= tap.take(now, moment)
             inbox = tap.inbox
-            if pressed:
-                inbox.settle(self._fate(inbox))
             if inbox.count >= policy.rows or inbox.size >= policy.size:
                 self._pass_on(inbox)
         if now >= self._next_age_check:
             self._next_age_check = now + _AGE_CHECK
-            self._look_at_age(now, pressed)
+            self._look_at_age(now)
         return crowded
 
-    def _look_at_age(self, now: float, pressed: bool) -> None:
+    def _look_at_age(self, now: float) -> None:
         for inbox in self._inboxes.values():
-            if pressed or inbox.sifts:
+            if inbox.sifts:
                 inbox.settle(self._fate(inbox))
             if inbox.count and now - inbox.since >= self._policy.period:
                 self._pass_on(inbox)
 
+    def _relieve(self, inbox: Inbox) -> None:
+        if self.paused or self._budget.tight:
+            inbox.settle(self._fate(inbox))
+
     def _fate(self, inbox: Inbox) -> Fate:
-        return Fate.PAUSED if self.paused else self._budget.fate(inbox.holding)
+        return Fate.PAUSED if self.paused else self._budget.fate(inbox.holding, inbox.undecided)
 
     def _settle_all(self) -> None:
         for inbox in self._inboxes.values():

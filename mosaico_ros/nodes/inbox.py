@@ -79,6 +79,8 @@ class Inbox:
     ----------
     count, size
         Messages in it and the memory they are charged with, bytes.
+    undecided
+        That part of `size` of which is not known yet whether it is kept, bytes.
     since
         ``time.monotonic()`` when the oldest was taken, seconds.
     sifts
@@ -98,6 +100,7 @@ class Inbox:
         self.holding: Holding = budget.open(account.name, priority)
         self.count = 0
         self.size = 0
+        self.undecided = 0
         self.since = 0.0
         self.sifts = throttle is not None
         self._budget = budget
@@ -123,13 +126,15 @@ class Inbox:
         count = len(messages)
         self._taken.append((source, moment, messages))
         self.account.arrived += count
-        self._recount(self.count + count, self.size + size + count * _OVERHEAD)
+        size += count * _OVERHEAD
+        self.undecided += size
+        self._recount(self.count + count, self.size + size)
 
     def settle(self, fate: Fate = Fate.KEEP) -> None:
         """Find out what is new and what was lost before it, and keep what is to be kept."""
         if not self._taken:
             return
-        taken, self._taken = self._taken, []
+        taken, self._taken, self.undecided = self._taken, [], 0
         batches: dict[Source, list[tuple[Moment, Sequence[Message]]]] = {}
         for source, moment, messages in taken:
             batches.setdefault(source, []).append((moment, messages))

@@ -179,6 +179,15 @@ class Robot:
         for publisher in publishers:
             wait_for(publisher.get_subscription_count, f'a subscriber of {publisher.topic_name}')
 
+    def wait_heard(self, publisher: Any, message: Any, heard: Callable[[], bool]) -> None:
+        """Publish a message until it is heard: what is sent before that may reach nobody."""
+
+        def sent() -> bool:
+            publisher.publish(message)
+            return heard()
+
+        wait_for(sent, f'a message on {publisher.topic_name}')
+
     def publish(self, publisher: Any, messages: Sequence[Any], period: float = 0.0) -> None:
         """Publish messages and wait until every reader has acknowledged them."""
         from rclpy.duration import Duration
