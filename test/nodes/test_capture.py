@@ -109,6 +109,10 @@ class Listener:
     def texts(self, topic: str) -> list[str]:
         return [deserialize_message(row['payload'], String).data for row in self.rows(topic)]
 
+    def names_publishers(self, topic: str) -> bool:
+        """Tell whether the distribution says whose a message is: Kilted does, Jazzy does not."""
+        return self.rows(topic)[0]['ros_publisher'] is not None
+
     def finish(self) -> None:
         """Stop, with everything handed over."""
         if not self._stop.is_set():
@@ -185,8 +189,7 @@ def test_a_late_best_effort_publisher_beside_a_latched_one(
     report = listener.report('/state')
     assert report.duplicates > 0
     assert report.received == len(rows)
-    # Jazzy numbers publications but does not say whose they are.
-    assert report.lost == (0 if rows[0]['ros_publisher'] else None)
+    assert report.lost == (0 if listener.names_publishers('/state') else None)
     assert [row['ros_latched'] for row in rows[:2]] == [True, False]
     stamps = [row['timestamp_ns'] for row in rows]
     assert all(before < after for before, after in itertools.pairwise(stamps))
@@ -194,7 +197,7 @@ def test_a_late_best_effort_publisher_beside_a_latched_one(
 
 
 def test_mixed_publishers_are_heard_once_each_and_uniform_ones_by_one_subscription(
-    robot: Any, listen: Listen
+    robot: Any, listen: Listen, wait_for: Any
 ) -> None:
     mixed = [
         robot.publisher(String, '/mixed', qos)
@@ -202,20 +205,31 @@ def test_mixed_publishers_are_heard_once_each_and_uniform_ones_by_one_subscripti
     ]
     uniform = [robot.publisher(String, '/uniform', 100) for _ in range(2)]
     listener = listen(topics=['/mixed', '/uniform'])
-    robot.wait_matched(*mixed, *uniform)
+    for publisher in (*mixed, *uniform):
+        hello = f'hello {id(publisher)}'
+        robot.wait_heard(
+            publisher,
+            text(hello),
+            lambda hello=hello: hello in listener.texts('/mixed') + listener.texts('/uniform'),
+        )
     for number in range(20):
         for who, publisher in enumerate((*mixed, *uniform)):
             publisher.publish(text(f'{who} {number}'))
         time.sleep(0.002)
-    listener.wait_received('/mixed', 60)
-    listener.wait_received('/uniform', 40)
+    for topic, count in (('/mixed', 60), ('/uniform', 40)):
+        wait_for(
+            lambda topic=topic, count=count: (
+                sum(not data.startswith('hello') for data in listener.texts(topic)) >= count
+            ),
+            f'{count} messages on {topic}',
+        )
     listener.finish()
     for topic, publishers in (('/mixed', range(3)), ('/uniform', range(3, 5))):
         heard = listener.texts(topic)
         for who in publishers:
             mine = [data for data in heard if data.startswith(f'{who} ')]
             assert mine == [f'{who} {number}' for number in range(20)]
-        assert listener.report(topic).lost == 0
+        assert listener.report(topic).lost == (0 if listener.names_publishers(topic) else None)
     assert listener.report('/uniform').duplicates == 0
     assert listener.report('/mixed').duplicates > 0
     told = {event.split(' ')[1]: event for event in listener.events if 'recording' in event}
@@ -249,7 +263,7 @@ def test_the_latched_state_begins_each_part_and_outlives_a_pause(
 
     listener.capture.pause_taking()
     for number in range(3):
-        publishers[1].publish(text(f'1 new {number}'))
+        robot.publish(publishers[1], [text(f'1 new {number}')])
     ticks.publish(text('unheard'))
     wait_for(lambda: listener.report('/tf_static').paused == 3, 'messages while paused')
     wait_for(lambda: listener.report('/tick').paused == 1, 'a tick while paused')
@@ -259,16 +273,21 @@ def test_the_latched_state_begins_each_part_and_outlives_a_pause(
     listener.wait_received('/tf_static', 6)
     listener.wait_received('/tick', 2)
     listener.finish()
-    assert listener.texts('/tf_static')[2:] == ['1 new 2', '0 after']
     assert listener.texts('/tick') == ['heard']
     report = listener.report('/tf_static')
-    assert (report.received, report.paused, report.lost) == (6, 2, 0)
-    now = sorted(
+    now = [
         deserialize_message(row['payload'], String).data
         for parcel in listener.capture.latched()
         for row in parcel.rows.to_pylist()
-    )
-    assert now == ['0 after', '1 new 2']
+    ]
+    if listener.names_publishers('/tf_static'):
+        assert listener.texts('/tf_static')[2:] == ['1 new 2', '0 after']
+        assert (report.received, report.paused, report.lost) == (6, 2, 0)
+        assert now == ['1 new 2', '0 after']
+    else:  # the last of one publisher cannot be told from older ones of another: all are kept
+        assert listener.texts('/tf_static')[-2:] == ['1 new 2', '0 after']
+        assert (report.received, report.lost) == (6, None)
+        assert now[-2:] == ['1 new 2', '0 after']
 
 
 def test_a_throttled_topic_and_one_that_is_not(robot: Any, listen: Listen) -> None:
@@ -487,8 +506,9 @@ def test_a_guess_is_given_up_once_the_publisher_is_known(
     listener.finish()
     *heard, _ = listener.texts('/radio')
     # The first ones may have been sent before the two found each other.
-    assert heard == [str(number) for number in range(int(heard[0]), sent)]
-    assert int(heard[0]) < sent - 10
+    numbers = sorted(map(int, heard))
+    assert numbers == list(range(numbers[0], sent))
+    assert numbers[0] < sent - 10
     assert (listener.report('/radio').duplicates > 0, listener.report('/radio').lost) == (True, 0)
 
 
@@ -590,4 +610,4 @@ def test_another_process_is_heard_whole(listen: Listen, ros_environment: dict[st
     (row,) = listener.rows('/described')
     assert row['ros_latched'] is True
     assert row['ros_source_ns'] < row['timestamp_ns']
-    assert len(row['ros_publisher']) in (16, 24)
+    assert row['ros_publication'] == 1
