@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.capture import Capture
     from mosaico_ros.nodes.fault_sources import Watch
     from mosaico_ros.nodes.medkit_bags import MedkitBags
-    from mosaico_ros.nodes.outbox import Delivery, Entry, Outbox
+    from mosaico_ros.nodes.outbox import Delivery, Entry
     from mosaico_ros.nodes.parcel import Parcel
     from mosaico_ros.nodes.snapshot_rules import SnapshotRules
     from mosaico_ros.nodes.snapshot_writer import SnapshotNames, SnapshotWriter
@@ -59,7 +59,7 @@ class FaultSnapshots(Work):
     _rules: SnapshotRules
     _names: SnapshotNames
     _watch: Watch
-    _outbox: Outbox
+    _outbox: Any = None
     _capture: Capture
     _box: BlackBox
     _writer: SnapshotWriter
@@ -76,19 +76,28 @@ class FaultSnapshots(Work):
         ------
         InvalidArgumentError
             A setting is malformed.
+        FailedPreconditionError
+            Another process uses the folder.
         """
         from mosaico_ros.nodes.fault_sources import Watch, sources
+        from mosaico_ros.nodes.fault_sources.scope import Scope
         from mosaico_ros.nodes.outbox import Outbox, Retention
         from mosaico_ros.nodes.recorder import user_metadata
         from mosaico_ros.nodes.snapshot_rules import SnapshotRules
         from mosaico_ros.nodes.snapshot_writer import SnapshotNames
+        from mosaico_ros.ros_bridge.ingest_plan import sequence_name_for
 
         settings = self.settings
         self._robot_id = hardware_id(settings['robot_id'], self.node.get_namespace())
         self._rules = SnapshotRules(settings)
         self._names = SnapshotNames(settings['sequence_name'])
         self._user_metadata = user_metadata(settings['metadata'])
-        found = sources(settings, self._full_name, self.node.get_fully_qualified_name())
+        found = sources(
+            settings,
+            self._full_name,
+            self.node.get_fully_qualified_name(),
+            Scope(self.node.get_namespace(), self._robot_id),
+        )
         self._watch = Watch(found, self._tell)
         retention = Retention(
             settings['keep_count'],
@@ -96,8 +105,8 @@ class FaultSnapshots(Work):
             settings['keep_days'] * 86_400,
             int(settings['outbox_max_mb'] * _MB),
         )
-        folder = Path(settings['snapshot_dir']).expanduser()
-        self._outbox = Outbox(folder, retention, self._tell)
+        place = settings['snapshot_dir'].replace('{robot_id}', sequence_name_for(self._robot_id))
+        self._outbox = Outbox(Path(place).expanduser(), retention, self._tell)
 
     def activate(self) -> None:
         """Begin to hold messages and to notice faults."""
@@ -194,6 +203,12 @@ class FaultSnapshots(Work):
         waiting = len(self._outbox.waiting())
         if waiting:
             self._tell(f'{waiting} snapshots wait in {self._outbox.folder} for the next start')
+
+    def cleanup(self) -> None:
+        """Let another process have the folder."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None:
+            outbox.close()
 
     def diagnose(self) -> Iterable[Status]:
         """Return how the ring, the faults and the outbox are."""

@@ -77,7 +77,8 @@ FAULT_SNAPSHOT = (
         ('medkit', 'diagnostics', 'rosout', 'actions'),
         'What faults are taken from, out of these four. The service ~/trigger, reports of nodes '
         '(report_topic) and value rules are there besides. What is not on the robot costs '
-        'nothing.',
+        'nothing. A node in a namespace takes the faults of that namespace only: those whose '
+        'logger, status, hardware id, action or reporter is named so.',
     ),
     ParameterSpec(
         'report_topic',
@@ -222,9 +223,9 @@ FAULT_SNAPSHOT = (
     # --- where snapshots go -----------------------------------------------------------------
     ParameterSpec(
         'snapshot_dir',
-        '~/.ros/mosaico_snapshots',
+        '~/.ros/mosaico_snapshots/{robot_id}',
         'Folder of the snapshots: they are written here first, and stay for a while after they '
-        'were delivered. One folder per node.',
+        'were delivered. {robot_id} is filled in: each node needs a folder of its own.',
     ),
     ParameterSpec(
         'deliver',

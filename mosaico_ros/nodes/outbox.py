@@ -11,6 +11,7 @@ the injector leaves alone what is complete and replaces what broke off.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -20,12 +21,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mosaico_ros.daemon.syncing import make_folder, sync
 from mosaico_ros.protocol.errors import (
     CancelledError,
     DeadlineExceededError,
+    FailedPreconditionError,
     MosaicoError,
     UnavailableError,
 )
@@ -123,11 +125,16 @@ class Outbox:
     Parameters
     ----------
     folder
-        Made if it is missing. One process at a time may use it.
+        Made if it is missing.
     retention
         What stays.
     tell
         Where to say what is lost: ``tell(text, warning=True)``.
+
+    Raises
+    ------
+    FailedPreconditionError
+        Another process uses the folder.
     """
 
     def __init__(
@@ -140,7 +147,25 @@ class Outbox:
         self._entries: dict[str, Entry] = {}
         self._discarded = 0
         make_folder(folder)
+        self._lock_file = self._taken()
         self._recover()
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self._lock_file.close()
+
+    def _taken(self) -> IO[str]:
+        """Keep other processes out; the lock goes with the process, however that ends."""
+        file = (self.folder / '.lock').open('a')
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise FailedPreconditionError(
+                f'{self.folder} is used by another process',
+                remedy='give each fault snapshot node its own snapshot_dir, or robot_id',
+            ) from error
+        return file
 
     def partial(self, file: str) -> Path:
         """Return where to write a file before :meth:`add` takes it in."""

@@ -15,6 +15,7 @@ from rosmessages import captured, message
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.fault_sources import Watch, sources
 from mosaico_ros.nodes.fault_sources.medkit import _DEFINITION, FAULT_EVENT
+from mosaico_ros.nodes.fault_sources.scope import Scope
 from mosaico_ros.nodes.fault_sources.value_rules import ValueRule
 from mosaico_ros.nodes.faults import FaultEvent, Severity
 from mosaico_ros.nodes.parameters import resolve
@@ -27,9 +28,9 @@ NODE = '/mosaico_fault_snapshot'
 class Bench:
     """The sources that some parameters ask for, and what they say."""
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, scope: Scope = Scope(), **parameters: Any) -> None:  # noqa: B008
         self.told: list[str] = []
-        found = sources(resolve(FAULT_SNAPSHOT, parameters), str, NODE)
+        found = sources(resolve(FAULT_SNAPSHOT, parameters), str, NODE, scope)
         self.watch = Watch(found, lambda text, warning=False: self.told.append(text))
 
     def hear(self, topic: str, msgtype: str, *messages: dict[str, Any]) -> list[FaultEvent]:
@@ -190,6 +191,33 @@ def test_what_was_published_before_the_start_is_no_news() -> None:
     rows = captured([1, 2, 3], [payload] * 3, ros_latched=[True, None, False])
     events = bench.watch.examine('/rosout', 'rcl_interfaces/msg/Log', rows)
     assert [each.stamp for each in events] == [2, 3]
+
+
+def test_of_several_robots_in_a_graph_only_the_own_ones_faults_are_taken() -> None:
+    bench = Bench(Scope('/r1', 'rover 1'))
+    events = diagnose(
+        bench,
+        status('r1/arm: motor', 2),
+        status('r10/arm: motor', 2),
+        status('battery', 2, hardware_id='rover 1'),
+        status('battery', 2, hardware_id='rover 2'),
+        status('r1: power', 2),
+    )
+    assert [each.extra['diagnostic'] for each in events] == [
+        'r1/arm: motor',
+        'battery',
+        'r1: power',
+    ]
+    lines = [{'level': 50, 'name': name} for name in ('r1.arm', 'r1', 'r10.arm', 'arm')]
+    events = bench.hear('/rosout', 'rcl_interfaces/msg/Log', *lines)
+    assert [each.source for each in events] == ['r1.arm', 'r1']
+    reports = [status('x', 2, hardware_id=name) for name in ('/r1/arm', '/r2/arm', 'gripper')]
+    events = bench.hear('/faults/report', 'diagnostic_msgs/msg/DiagnosticStatus', *reports)
+    assert [each.source for each in events] == ['/r1/arm', 'gripper']
+    goals = {'status_list': [{'status': 6}]}
+    kind = 'action_msgs/msg/GoalStatusArray'
+    assert not bench.hear('/r2/go/_action/status', kind, goals)
+    assert bench.hear('/r1/go/_action/status', kind, goals)
 
 
 # --- value rules --------------------------------------------------------------------------------

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from mosaico_ros.nodes.outbox import Delivery, Entry, Outbox, Retention
-from mosaico_ros.protocol.errors import InvalidArgumentError, UnavailableError
+from mosaico_ros.protocol.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 
 ALL = Retention()
 
@@ -33,6 +37,8 @@ class Bench:
         self.open()
 
     def open(self) -> Outbox:
+        if hasattr(self, 'outbox'):
+            self.outbox.close()
         self.outbox = Outbox(
             self.folder, self.retention, lambda text, warning=False: self.said.append(text)
         )
@@ -44,7 +50,7 @@ class Bench:
 
     @property
     def files(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir())
+        return sorted(path.name for path in self.folder.iterdir() if path.name != '.lock')
 
 
 @pytest.fixture
@@ -174,6 +180,13 @@ def test_room_is_made_of_what_is_delivered_only(bench: Bench) -> None:
     assert bench.outbox.make_room()
     assert not bench.outbox.make_room()
     assert [each.stamp_ns for each in bench.outbox.entries()] == [2]
+
+
+def test_two_processes_do_not_share_a_folder(bench: Bench) -> None:
+    with pytest.raises(FailedPreconditionError, match='used by another process'):
+        Outbox(bench.folder, ALL)
+    bench.outbox.close()
+    Outbox(bench.folder, ALL).close()
 
 
 def test_an_entry_that_is_none_is_told_and_left_alone(bench: Bench) -> None:

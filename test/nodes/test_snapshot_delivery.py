@@ -129,6 +129,7 @@ def test_delivering_again_changes_nothing(daemon: Any, fleet: Fleet) -> None:
     with daemon.client() as client:
         before = client.sequence_handler(entry.sequence_name)
         # Killed between the daemon's word and the note of it: the entry still waits.
+        fleet.outbox.close()
         for again in Outbox(fleet.outbox.folder, Retention()).waiting():
             fleet.send(again)
         after = client.sequence_handler(entry.sequence_name)

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.nodes.fault_sources.base import Source
+from mosaico_ros.nodes.fault_sources.scope import Scope
 from mosaico_ros.nodes.faults import FaultEvent, Severity
 from mosaico_ros.ros_bridge.definitions import Types, parse_definition
 
+_ALL = Scope()
 #: Value of ``pipeline`` in the extra facts of its faults.
 MEDKIT = 'ros2_medkit'
 FAULT_EVENT = 'ros2_medkit_msgs/msg/FaultEvent'
@@ -43,12 +45,15 @@ class Medkit(Source):
     ----------
     topic
         Where the fault manager publishes.
+    scope
+        Whose faults count, as far as their reporters have full names.
     """
 
     types = (FAULT_EVENT,)
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, scope: Scope = _ALL) -> None:
         self.topics = (topic,)
+        self._scope = scope
 
     @property
     def definitions(self) -> Types:
@@ -67,6 +72,9 @@ class Medkit(Source):
             fault = event['fault']
             failed = event['event_type'] == 'fault_confirmed'
             if not failed and fault['status'] not in ('CLEARED', 'HEALED'):
+                continue
+            named = [each for each in fault['reporting_sources'] if each.startswith('/')]
+            if named and not self._scope.has(*named):
                 continue
             reporters = ','.join(fault['reporting_sources'])
             yield FaultEvent(

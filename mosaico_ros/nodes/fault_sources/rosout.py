@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.nodes.fault_sources.base import Source, compiled
+from mosaico_ros.nodes.fault_sources.scope import Scope
 from mosaico_ros.nodes.faults import FaultEvent, Severity, fault_code
 
+_ALL = Scope()
 #: Levels of ``rcl_interfaces/msg/Log`` that can be a fault.
 LEVELS = {'WARN': 30, 'ERROR': 40, 'FATAL': 50}
 _SEVERITIES = {30: Severity.WARN, 40: Severity.ERROR, 50: Severity.CRITICAL}
@@ -29,15 +31,18 @@ class Rosout(Source):
         Regular expression searched in the text; empty takes all lines.
     own
         Name of the node's own logger, which is left out.
+    scope
+        Whose lines count, by the name of the logger.
     """
 
     topics = ('/rosout',)
     types = ('rcl_interfaces/msg/Log',)
 
-    def __init__(self, level: str, pattern: str = '', own: str = '') -> None:
+    def __init__(self, level: str, pattern: str = '', own: str = '', scope: Scope = _ALL) -> None:
         self._level = LEVELS[level]
         self._pattern = compiled('rosout_pattern', pattern)
         self._own = own
+        self._scope = scope
 
     def watches(self, topic: str) -> bool:
         """Tell whether it is ``/rosout``."""
@@ -50,7 +55,7 @@ class Rosout(Source):
         levels = rows.column('level').to_numpy()
         for i in np.flatnonzero(levels >= self._level).tolist():
             line = rows.slice(i, 1).to_pylist()[0]
-            if line['name'] == self._own:
+            if line['name'] == self._own or not self._scope.has(line['name']):
                 continue
             code = f'log {line["name"]}'
             if self._pattern is not None:

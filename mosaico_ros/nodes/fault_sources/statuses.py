@@ -13,9 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mosaico_ros.nodes.fault_sources.base import Source, compiled
+from mosaico_ros.nodes.fault_sources.scope import Scope
 from mosaico_ros.nodes.faults import FaultEvent, Severity, fault_code
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
+_ALL = Scope()
 LEVELS = {'WARN': 1, 'ERROR': 2, 'STALE': 3}
 
 
@@ -36,18 +38,27 @@ class Diagnostics(Source):
         A status not heard of for so long, seconds, is a fault; 0 lets them be silent.
     own
         What the names of the node's own statuses begin with: they are no faults of the robot.
+    scope
+        Whose statuses count: by name or hardware id.
     """
 
     types = ('diagnostic_msgs/msg/DiagnosticArray',)
 
     def __init__(
-        self, topic: str, level: str, pattern: str = '', stale_sec: float = 0.0, own: str = ''
+        self,
+        topic: str,
+        level: str,
+        pattern: str = '',
+        stale_sec: float = 0.0,
+        own: str = '',
+        scope: Scope = _ALL,
     ) -> None:
         self.topics = (topic,)
         self._level = LEVELS[level]
         self._pattern = compiled('diagnostics_pattern', pattern)
         self._stale_ns = int(stale_sec * 1e9)
         self._own = own
+        self._scope = scope
         self._taken: dict[str, bool] = {}
         self._failing: set[str] = set()
         self._heard: dict[str, int] = {}
@@ -74,7 +85,7 @@ class Diagnostics(Source):
         for i in np.flatnonzero(told).tolist():
             status = statuses[i].as_py()
             name = status['name']
-            if not self._takes(name):
+            if not (self._takes(name) and self._scope.has(name, status['hardware_id'])):
                 continue
             failed = bool(levels[i] >= self._level)
             if failed:
@@ -107,7 +118,8 @@ class Diagnostics(Source):
 
     def _note_heard(self, names: pa.Array, times: np.ndarray) -> None:
         for name in pc.unique(names).to_pylist():
-            if self._takes(name):
+            # Of other robots' statuses some are silent and some are not; their names must tell.
+            if self._takes(name) and self._scope.has(name):
                 self._heard[name] = int(times[-1])
 
     def _takes(self, name: str) -> bool:
@@ -130,12 +142,15 @@ class Reports(Source):
     ----------
     topic
         Where they report.
+    scope
+        Whose reports count, as far as they say who they are by a full name.
     """
 
     types = ('diagnostic_msgs/msg/DiagnosticStatus',)
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, scope: Scope = _ALL) -> None:
         self.topics = (topic,)
+        self._scope = scope
 
     def watches(self, topic: str) -> bool:
         """Tell whether it is the topic of reports."""
@@ -146,6 +161,9 @@ class Reports(Source):
     ) -> Iterator[FaultEvent]:
         """Yield every report."""
         for stamp, status in zip(stamps.tolist(), rows.to_pylist(), strict=True):
+            reporter = status['hardware_id']
+            if reporter.startswith('/') and not self._scope.has(reporter):
+                continue
             values = _values(status)
             try:
                 severity = Severity.parse(values.pop('severity', str(min(status['level'], 3))))
@@ -154,7 +172,7 @@ class Reports(Source):
             yield FaultEvent(
                 fault_code(status['name']),
                 severity,
-                status['hardware_id'] or topic,
+                reporter or topic,
                 stamp,
                 status['level'] != 0,
                 status['message'],
