@@ -62,6 +62,8 @@ class Incident:
         From when on the window can be complete, seconds of the monotonic clock.
     types
         Type of every topic, once the window is complete.
+    complete
+        False for what there is when the fault happens; the same incident comes again.
     """
 
     fault: Fault
@@ -73,6 +75,7 @@ class Incident:
     last: dict[str, pa.RecordBatch]
     due: float
     types: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
 
 
 @dataclass
@@ -101,6 +104,8 @@ class BlackBox(threading.Thread):
         When a fault counts.
     pinned_bytes
         Memory that windows may hold beyond the ring; when they do, faults get no snapshot.
+    write_ahead
+        Whether to hand on an incident at once as well, with what there is before it.
     released
         Called with the size of each parcel once the ring has it: the ring bounds the memory then.
     latched
@@ -124,6 +129,7 @@ class BlackBox(threading.Thread):
         rules: SnapshotRules,
         *,
         pinned_bytes: int,
+        write_ahead: bool,
         released: Callable[[int], None],
         latched: Callable[[], list[Parcel]],
         cut: Callable[[Callable[[list[Parcel]], None]], None],
@@ -139,6 +145,7 @@ class BlackBox(threading.Thread):
         self._rules = rules
         self._debouncer = Debouncer(rules.debounce)
         self._pinned_bytes = pinned_bytes
+        self._write_ahead = write_ahead
         self._released = released
         self._latched = latched
         self._cut = cut
@@ -286,18 +293,19 @@ class BlackBox(threading.Thread):
         earlier = [each for each in self._open if each.window.end_ns >= start]
         window = self.ring.open(start, end)
         to_come = max(0.0, (end - time.time_ns()) / 1e9)
-        self._open.append(
-            Incident(
-                fault,
-                kind,
-                earlier[0].incident_id if earlier else fault.snapshot_id,
-                rule,
-                window,
-                [(each.account.name, each.account.type, each.rows) for each in self._latched()],
-                {topic: segment.rows for topic, segment in self._last.items()},
-                time.monotonic() + to_come + _SETTLING,
-            )
+        incident = Incident(
+            fault,
+            kind,
+            earlier[0].incident_id if earlier else fault.snapshot_id,
+            rule,
+            window,
+            [(each.account.name, each.account.type, each.rows) for each in self._latched()],
+            {topic: segment.rows for topic, segment in self._last.items()},
+            time.monotonic() + to_come + _SETTLING,
         )
+        self._open.append(incident)
+        if self._write_ahead:
+            self._cut(partial(self._complete, replace(incident, complete=False)))
         self.counts.snapshots += 1
         self._tell(
             f'{event.fault_code} ({event.severity.name}, {", ".join(fault.reporting_sources)}): '
@@ -309,6 +317,9 @@ class BlackBox(threading.Thread):
         self._items.put(incident)
 
     def _hand_on(self, incident: Incident) -> None:
-        self.ring.close(incident.window)
+        window = incident.window
+        if not incident.complete:
+            window = self.ring.open(window.start_ns, min(window.end_ns, time.time_ns()))
+        self.ring.close(window)
         latched = {name: kind for name, kind, _ in incident.latched}
-        self._ready(replace(incident, types={**latched, **self._types}))
+        self._ready(replace(incident, window=window, types={**latched, **self._types}))

@@ -228,6 +228,13 @@ FAULT_SNAPSHOT = (
         'were delivered. {robot_id} is filled in: each node needs a folder of its own.',
     ),
     ParameterSpec(
+        'write_ahead',
+        True,
+        'Write what is before a fault at once, too: it survives if the robot goes down with the '
+        'fault. It is replaced by the whole snapshot after post_sec; that it is written twice '
+        'is the price.',
+    ),
+    ParameterSpec(
         'deliver',
         True,
         'Bring snapshots into the archive; false only writes files.',

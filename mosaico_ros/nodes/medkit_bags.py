@@ -27,6 +27,10 @@ from mosaico_ros.protocol.errors import NotFoundError
 _ATTEMPTS = 15
 _PAUSE = 2.0
 _PATIENCE = 5.0
+# What the metadata of our snapshot says of its window.
+_OURS = (
+    'pre_sec', 'post_sec', 'window_start_ns', 'window_end_ns', 'window_complete', 'topics_missing',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class MedkitBags(threading.Thread):
             'source_pipeline': 'ros2_medkit',
             'recording_id': bag.recording_id,
         }
-        for key in ('pre_sec', 'post_sec', 'window_start_ns', 'window_end_ns', 'topics_missing'):
+        for key in _OURS:
             metadata.pop(key)  # medkit chose otherwise, and does not tell
         metadata['lost_messages'] = 'unknown'
         name = self._names.name(metadata)

@@ -69,6 +69,9 @@ class Entry:
         When the archive had it; None if it has not.
     problem
         Why the last attempt failed, or empty.
+    complete
+        False while a better file of the same snapshot is expected: it waits for that, unless the
+        process ends first.
     """
 
     snapshot_id: str
@@ -81,6 +84,7 @@ class Entry:
     size: int = 0
     delivered_ns: int | None = None
     problem: str = ''
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ class Outbox:
     def add(self, entry: Entry) -> Entry:
         """Take in a complete file that lies under its partial name; return the entry.
 
-        What the id names already stays as it is.
+        What the id names already stays as it is, unless it was not complete.
 
         Raises
         ------
@@ -183,7 +187,7 @@ class Outbox:
         """
         with self._lock:
             known = self._entries.get(entry.snapshot_id)
-            if known is not None:
+            if known is not None and (known.complete or not entry.complete):
                 _remove(self.partial(entry.file))
                 return known
             entry = replace(entry, size=_size(self.partial(entry.file)))
@@ -194,10 +198,18 @@ class Outbox:
             self.tidy()
             return entry
 
+    def settle(self, snapshot_id: str) -> Entry | None:
+        """Deliver the file that there is of a snapshot: no better one will come."""
+        with self._lock:
+            known = self._entries.get(snapshot_id)
+            if known is not None and not known.complete:
+                known = self._change(known, complete=True)
+            return known
+
     def waiting(self) -> list[Entry]:
         """Return what is not delivered, in the order of delivery."""
         with self._lock:
-            found = [entry for entry in self._entries.values() if entry.delivered_ns is None]
+            found = [e for e in self._entries.values() if e.delivered_ns is None and e.complete]
         return sorted(found, key=lambda entry: (KINDS.index(entry.kind), entry.stamp_ns))
 
     def entries(self) -> list[Entry]:
@@ -272,13 +284,15 @@ class Outbox:
                 self._delete(entry)
         return bool(done)
 
-    def _change(self, entry: Entry, **values: Any) -> None:
+    def _change(self, entry: Entry, **values: Any) -> Entry:
         with self._lock:
             known = self._entries.get(entry.snapshot_id)
-            if known is not None:
-                changed = replace(known, **values)
-                self._write(changed)
-                self._entries[entry.snapshot_id] = changed
+            if known is None:
+                return entry
+            changed = replace(known, **values)
+            self._write(changed)
+            self._entries[entry.snapshot_id] = changed
+            return changed
 
     def _write(self, entry: Entry) -> None:
         path = self.folder / f'{entry.snapshot_id}{_ENTRY}'
@@ -306,7 +320,8 @@ class Outbox:
                 self._tell(f'{path} is no entry of an outbox: {error}', warning=True)
                 continue
             file, partial = self.folder / entry.file, self.partial(entry.file)
-            if not file.exists() and partial.exists():
+            whole = partial.exists() and _size(partial) == entry.size
+            if whole and not (file.exists() and _size(file) == entry.size):
                 partial.rename(file)
                 sync(self.folder)
             if not file.exists():
@@ -318,6 +333,11 @@ class Outbox:
                 _remove(path)
                 continue
             self._entries[entry.snapshot_id] = entry
+            if not entry.complete:
+                self._tell(
+                    f'{entry.sequence_name} ends with the process that wrote it', warning=True
+                )
+                self.settle(entry.snapshot_id)
         for path in self.folder.glob(f'.*{_PARTIAL}'):
             if not path.name.endswith(f'{_ENTRY}{_PARTIAL}'):
                 self._tell(

@@ -8,6 +8,7 @@ import os
 import platform
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -144,16 +145,25 @@ class SnapshotWriter(threading.Thread):
         """Write until told to finish."""
         while (incident := self._incidents.get()) is not None:
             try:
-                self._stored(self._stored_entry(incident))
+                entry = self._stored_entry(incident)
+                if entry.complete:
+                    self._stored(entry)
             except Exception as error:
-                self.failed += 1
-                self._tell(
-                    f'the snapshot of {incident.fault.event.fault_code} cannot be written: '
-                    f'{error}; it is lost',
-                    warning=True,
-                )
+                self._failed(incident, error)
             finally:
                 self._ring.release(incident.window)
+
+    def _failed(self, incident: Incident, error: Exception) -> None:
+        what = f'the snapshot of {incident.fault.event.fault_code} cannot be written: {error}'
+        if not incident.complete:
+            self._tell(f'{what}; it will be tried again when it is complete', warning=True)
+            return
+        self.failed += 1
+        before = self._outbox.settle(incident.fault.snapshot_id)
+        left = 'only the seconds before the fault are kept' if before else 'it is lost'
+        self._tell(f'{what}; {left}', warning=True)
+        if before is not None:
+            self._stored(before)
 
     def _stored_entry(self, incident: Incident) -> Entry:
         try:
@@ -176,6 +186,7 @@ class SnapshotWriter(threading.Thread):
             incident.fault.event.stamp,
             int(incident.fault.event.severity),
             incident.kind,
+            complete=incident.complete,
         )
         records = {
             'fault': _texts({key: metadata[key] for key in metadata if key not in _ELSEWHERE}),
@@ -243,6 +254,8 @@ class SnapshotWriter(threading.Thread):
             'post_sec': incident.rule.post_sec,
             'window_start_ns': window.start_ns,
             'window_end_ns': window.end_ns,
+            # Cut off, if the node was stopped or died before the end.
+            'window_complete': incident.complete and time.time_ns() >= window.end_ns,
             # Unknown is not zero.
             'lost_messages': 'unknown' if None in losses else sum(filter(None, losses)),
             'topics_missing': ','.join(self._missing()),
@@ -254,7 +267,7 @@ class SnapshotWriter(threading.Thread):
 # What is in the record `capture` or `robot`, not in `fault`.
 _ELSEWHERE = {
     'robot_id', 'software_version', 'pre_sec', 'post_sec', 'window_start_ns', 'window_end_ns',
-    'lost_messages', 'topics_missing',
+    'window_complete', 'lost_messages', 'topics_missing',
 }  # fmt: skip
 
 

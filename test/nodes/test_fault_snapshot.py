@@ -299,7 +299,9 @@ def test_every_source_brings_its_faults(
 def test_snapshots_arrive_after_an_outage_and_a_kill_in_order(
     mortal_daemon: Any, peer: Peer, start_node: Callable[..., SnapshotNode]
 ) -> None:
-    node = start_node(port=mortal_daemon.port, pre_sec=PRE, post_sec=POST)
+    node = start_node(
+        port=mortal_daemon.port, pre_sec=PRE, post_sec=POST, overrides=['CRASH: post_sec=3600']
+    )
     faults = FaultReporter(peer.node)
     with Stream(peer):
         node.captures('/imu', '/faults/report')
@@ -308,14 +310,19 @@ def test_snapshots_arrive_after_an_outage_and_a_kill_in_order(
         faults.failed('FIRST')
         node.told('captured', fault_code='FIRST')
         node.told('captured', fault_code='MANUAL')
+        # The robot goes down with this one: what was before it is on the disk.
+        faults.failed('CRASH')
+        wait_for(lambda: any(node.folder.glob('*CRASH*.mcap')), 'the seconds before it')
         node.kill()
         node.start()
         node.captures('/imu', '/faults/report')
         faults.failed('SECOND')
         node.told('captured', fault_code='SECOND')
     mortal_daemon.start(mortal_daemon.port)
-    order = node.told('delivered', 3)
-    assert [each['fault_code'] for each in order] == ['FIRST', 'SECOND', 'MANUAL']
+    order = node.told('delivered', 4)
+    codes = [each['fault_code'] for each in order]
+    assert codes == ['FIRST', 'CRASH', 'SECOND', 'MANUAL']
+    assert [each['window_complete'] for each in order] == [True, False, True, True]
     assert node.stop() == 0
     with mortal_daemon.client() as client:
         names = set(client.list_sequences())

@@ -26,6 +26,7 @@ METADATA = {
     'post_sec': 1.0,
     'window_start_ns': 1,
     'window_end_ns': 2,
+    'window_complete': True,
     'lost_messages': 0,
     'topics_missing': '',
 }

@@ -124,6 +124,43 @@ def test_the_same_snapshot_is_taken_once(bench: Bench) -> None:
     assert bench.files == ['0000000000000001.json', 'fault_1.mcap']
 
 
+def test_the_whole_snapshot_replaces_what_was_written_ahead(bench: Bench) -> None:
+    bench.add(entry(1, complete=False))
+    assert bench.outbox.waiting() == []
+    bench.add(entry(1), size=30)
+    (waiting,) = bench.outbox.waiting()
+    assert (waiting.size, (bench.folder / waiting.file).stat().st_size) == (30, 30)
+    bench.add(entry(1, complete=False), size=10)  # too late
+    assert bench.outbox.waiting() == [waiting]
+    assert bench.files == ['0000000000000001.json', 'fault_1.mcap']
+
+
+def test_what_was_written_ahead_is_delivered_if_nothing_better_came(bench: Bench) -> None:
+    bench.add(entry(1, complete=False))
+    bench.add(entry(2, complete=False))
+    assert bench.outbox.settle(entry(2).snapshot_id) == bench.outbox.waiting()[0]
+    assert not bench.said
+    bench.open()
+    assert [each.stamp_ns for each in bench.outbox.waiting()] == [1, 2]
+    assert 'fault_1 ends with the process' in bench.said[0]
+
+
+def test_a_crash_while_the_whole_snapshot_replaces_the_one_ahead_leaves_either(
+    bench: Bench,
+) -> None:
+    bench.add(entry(1, complete=False), size=10)
+    bench.outbox.partial('fault_1.mcap').write_bytes(bytes(7))  # still being written
+    (half,) = bench.open().waiting()
+    assert (half.size, (bench.folder / half.file).stat().st_size) == (10, 10)
+    bench.add(entry(2, complete=False), size=10)
+    whole = entry(2, size=30)
+    bench.outbox.partial(whole.file).write_bytes(bytes(30))
+    bench.outbox._write(whole)  # and then the power went
+    (_, there) = bench.open().waiting()
+    assert (there.size, (bench.folder / there.file).stat().st_size) == (30, 30)
+    assert len(bench.files) == 4
+
+
 def test_faults_go_first_and_in_order(bench: Bench) -> None:
     for new in (
         entry(1, kind='manual'),
