@@ -295,9 +295,15 @@ class FaultSnapshots(Work):
 
     def _capture_settings(self) -> dict[str, Any]:
         """What is asked for, and what the sources need beside it."""
+        from mosaico_ros.nodes.topic_selection import matches
+
         settings = dict(self.settings)
         narrowed = not settings['all_topics'] and any(settings[name] for name in _INCLUDES)
-        settings['topics'] = (*(settings['topics'] if narrowed else ('*',)), *self._watch.topics())
+        watched = self._watch.topics()
+        for name in watched:
+            if matches(name, settings['exclude_topics']):
+                self._tell(f'{name} is excluded, so no fault is taken from it', warning=True)
+        settings['topics'] = (*(settings['topics'] if narrowed else ('*',)), *watched)
         settings['all_topics'] = False
         return settings
 
