@@ -7,6 +7,7 @@ IDL); only the search for what a text leaves out is done here.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -293,6 +294,8 @@ def _basic(name: str, *, ros1: bool) -> Any:
 @cache
 def _installed(msgtype: str) -> Any:
     """Definition from the share folder of an installed package, or None."""
+    if not re.fullmatch(r'\w+/\w+/\w+', msgtype):
+        return None  # a damaged reference, which may name any path
     package, kind, name = msgtype.split('/')
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     for prefix in [*filter(None, prefixes), sys.prefix]:

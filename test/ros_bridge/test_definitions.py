@@ -88,3 +88,9 @@ def test_unknown_types_and_broken_texts_are_named():
         full_name('NoSlash')
     with pytest.raises(InvalidArgumentError, match='unknown ROS distribution'):
         find_definition('tf2_msgs/msg/TFMessage', distro='melodious')
+
+
+@pytest.mark.parametrize('name', ['a/b/c/d', '../x/Y', 'a b/C'])
+def test_a_reference_that_is_no_type_is_not_found(name):
+    with pytest.raises((NotFoundError, InvalidArgumentError)):
+        find_definition('demo_msgs/msg/Odd', f'{name} member')

@@ -38,6 +38,16 @@ from mosaico_ros.ros_bridge.cdr.cursor import running
 _CODES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 _DATATYPES = {code: number for number, code in _CODES.items()}
 _HEADER = 'header'
+#: Members that have to be there with just these types, for the way back too.
+_MEMBERS = {
+    'height': 'u4',
+    'width': 'u4',
+    'is_bigendian': 'b1',
+    'point_step': 'u4',
+    'row_step': 'u4',
+    'is_dense': 'b1',
+}
+_FIELD_MEMBERS = {'offset': 'u4', 'datatype': 'u1', 'count': 'u4'}
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class _Cloud(Word):
     """The whole message: all lists come from one blob, and go back into one."""
 
     def emit(self, scope: Group, kind: pa.StructType) -> pa.Array:
+        _check(scope)
         heights = np.where(_broken(scope), 0, leaf(scope, 'height')).astype(np.int64)
         pieces = [_Piece(scope, heights, layout, *rows) for layout, *rows in _runs(scope)]
         counts = np.concatenate([np.zeros(0, np.int64), *(piece.counts for piece in pieces)])
@@ -178,6 +189,19 @@ class _Piece:
         raw = np.ascontiguousarray(self._points[:, at : at + np.dtype(code).itemsize])
         with np.errstate(invalid='ignore', over='ignore'):  # what does not fit is kept beside
             return raw.view(code).reshape(-1).astype(dtype)
+
+
+def _check(scope: Group) -> None:
+    """Refuse definitions that are not those of clouds."""
+    fields, data = lookup(scope, 'fields'), lookup(scope, 'data')
+    if isinstance(fields, List) and isinstance(fields.items, Group) and isinstance(data, Bytes):
+        items = fields.items
+        numbers = [leaf(scope, name).dtype == code for name, code in _MEMBERS.items()]
+        numbers += [leaf(items, name).dtype == code for name, code in _FIELD_MEMBERS.items()]
+        named = isinstance(lookup(items, 'name'), Bytes)
+        if named and all(numbers) and len(items.members) == 1 + len(_FIELD_MEMBERS):
+            return
+    raise InvalidArgumentError('the message definition is not that of a cloud of points')
 
 
 def _points(scope: Group) -> np.ndarray:
