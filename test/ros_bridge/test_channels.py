@@ -223,6 +223,18 @@ def test_json_that_is_not_as_its_schema_says_is_kept_whole():
     assert batch['frame_id'].to_pylist()[:3] == ['more', None, None]
 
 
+def test_text_that_is_not_utf8():
+    """Neither Arrow nor a codec that guesses encodings may let it in."""
+    reading = decoder(json_channel())
+    payloads = [b'{"frame_id":"\xff"}', '{"kind":1}'.encode('utf-16'), b'{"frame_id":"ok"}']
+    assert reading.decode(np.arange(3), payloads)['frame_id'].to_pylist() == ['ok']
+    assert reading.problems == {'not JSON': 2}
+    assert decoder(Channel('/any', 'json')).decode(np.arange(3), payloads).num_rows == 1
+    lone = [b'{"frame_id":"\\ud800"}']
+    _, back, _ = round_trip(json_channel(), lone)
+    assert back == lone
+
+
 def test_names_that_the_envelope_owns_are_stored_under_others():
     taken = {'timestamp_ns': 1, 'timestamp_ns_': 2, 'publish_time_ns': 3}
     schema = {'properties': {name: {'type': 'integer'} for name in taken}}

@@ -109,12 +109,13 @@ class JsonCodec(ChannelCodec):
         found, rows, problems = [], [], Counter[str]()
         for i, payload in enumerate(payloads):
             try:
-                value = json.loads(payload)
+                text = bytes(payload).decode()
+                value = json.loads(text)
             except (ValueError, RecursionError):
                 problems['not JSON'] += 1
                 continue
             if self._whole:
-                found.append({TEXT_COLUMN: bytes(payload).decode()})
+                found.append({TEXT_COLUMN: text})
             elif isinstance(value, dict):
                 found.append(_fitted(self._root, value))
             else:
@@ -134,7 +135,7 @@ class JsonCodec(ChannelCodec):
 
     def canonical(self, payload: bytes) -> bytes:
         try:
-            value = json.loads(payload, parse_float=_number)
+            value = json.loads(bytes(payload).decode(), parse_float=_number)
             return json.dumps(value, sort_keys=True).encode()
         except (ValueError, RecursionError):
             return bytes(payload)
@@ -148,6 +149,9 @@ class JsonCodec(ChannelCodec):
         if not lines or not all(line.lstrip().startswith(b'{') for line in lines):
             return None
         text = b'\n'.join(lines)
+        # Arrow takes text as it is: broken UTF-8, and halves of escaped surrogate pairs.
+        if b'\\u' in text or not _is_utf8(text):
+            return None
         options = arrow_json.ParseOptions(
             explicit_schema=pa.schema(list(self.struct)), unexpected_field_behavior='ignore'
         )
@@ -249,6 +253,14 @@ def _fitted(node: _Node, value: Any) -> Any:
     if node.arrow == pa.string() and isinstance(value, str):
         return value if value.isascii() or _is_text(value) else None
     return value if kind == 'boolean' and node.arrow == pa.bool_() else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_exact(value: Any, limit: int) -> bool:
