@@ -30,8 +30,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from daemon_get import serving
-
 ROOT = Path(__file__).parents[2]
 START_NS = 1_700_000_000_000_000_000
 #: Topic, type, rate in Hz.
@@ -377,6 +375,9 @@ def main() -> None:
     parser.add_argument('--kind', choices=('mcap', 'db3', 'bag'), default='mcap')
     parser.add_argument('--rounds', type=int, default=3)
     options = parser.parse_args()
+    # Not above: the published side runs this file where our package is not there.
+    from daemon_get import serving
+
     peer = os.environ.get('MOSAICO_PEER_PYTHON')
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory(prefix='ingest_bag_') as name:
