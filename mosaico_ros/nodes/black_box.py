@@ -32,7 +32,7 @@ _SETTLING = 0.3
 # A sample that got lost on the way holds up those behind it until it is sent again, which can take
 # the publisher's heartbeat, 3 s with Fast DDS. A topic is waited for so long, seconds, until it
 # has brought something from behind the window: nothing of the window is on its way then. So is
-# one that has not brought anything yet.
+# one that has not brought anything yet; one that has not for long is at rest.
 _PATIENCE = 4.0
 # No message takes longer from the middleware to here, seconds; beyond that clocks disagree.
 _OLDEST_NEWS = 2.0
@@ -248,9 +248,9 @@ class BlackBox(threading.Thread):
             return False
         if now >= incident.due + _PATIENCE:
             return True
-        window = incident.window
+        alive = incident.window.start_ns - int(_PATIENCE * 1e9)
         return not self._silent() and not any(
-            window.start_ns <= segment.last <= window.end_ns for segment in self._last.values()
+            alive <= segment.last <= incident.window.end_ns for segment in self._last.values()
         )
 
     def _heard(self, event: FaultEvent) -> None:
