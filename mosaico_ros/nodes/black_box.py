@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +37,7 @@ _SETTLING = 0.3
 _PATIENCE = 4.0
 # No message takes longer from the middleware to here, seconds; beyond that clocks disagree.
 _OLDEST_NEWS = 2.0
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class BlackBox(threading.Thread):
         When a fault counts.
     pinned_bytes
         Memory that windows may hold beyond the ring; when they do, faults get no snapshot.
+    per_minute
+        Snapshots within 60 s, at most; 0 sets no limit.
     write_ahead
         Whether to hand on an incident at once as well, with what there is before it.
     released
@@ -129,6 +133,7 @@ class BlackBox(threading.Thread):
         rules: SnapshotRules,
         *,
         pinned_bytes: int,
+        per_minute: int,
         write_ahead: bool,
         released: Callable[[int], None],
         latched: Callable[[], list[Parcel]],
@@ -145,6 +150,8 @@ class BlackBox(threading.Thread):
         self._rules = rules
         self._debouncer = Debouncer(rules.debounce)
         self._pinned_bytes = pinned_bytes
+        self._per_minute = per_minute
+        self._begun: deque[float] = deque()
         self._write_ahead = write_ahead
         self._released = released
         self._latched = latched
@@ -221,7 +228,8 @@ class BlackBox(threading.Thread):
     def _take(self, parcel: Parcel) -> None:
         account = parcel.account
         report = account.report()
-        lost = None if report.lost is None else report.lost + report.dropped
+        gone = report.dropped + report.thinned
+        lost = None if report.lost is None else report.lost + gone
         rows = parcel.rows
         segment = Segment(account.name, rows, time.monotonic(), lost)
         self._types[account.name] = account.type
@@ -279,13 +287,10 @@ class BlackBox(threading.Thread):
 
     def _begin(self, fault: Fault, kind: str) -> None:
         event = fault.event
-        if self.ring.held - self.ring.size > self._pinned_bytes:
+        refusal = self._refusal()
+        if refusal:
             self.counts.refused += 1
-            self._tell(
-                f'{event.fault_code} gets no snapshot: those that are not written yet hold all '
-                'the memory they may (ring_max_mb)',
-                warning=True,
-            )
+            self._tell(f'{event.fault_code} gets no snapshot: {refusal}', warning=True)
             return
         rule = self._rules.of(event.fault_code)
         start = event.stamp - int(rule.pre_sec * 1e9)
@@ -312,6 +317,18 @@ class BlackBox(threading.Thread):
             f'{event.description or "no description"}',
             warning=True,
         )
+
+    def _refusal(self) -> str:
+        """Why no further snapshot can be taken now, or nothing."""
+        if self.ring.held - self.ring.size > self._pinned_bytes:
+            return 'those that are not written yet hold all the memory they may (ring_max_mb)'
+        now = time.monotonic()
+        while self._begun and now - self._begun[0] >= _MINUTE:
+            self._begun.popleft()
+        if self._per_minute and len(self._begun) >= self._per_minute:
+            return f'there were {len(self._begun)} within a minute (snapshots_per_minute)'
+        self._begun.append(now)
+        return ''
 
     def _complete(self, incident: Incident, _latched: list[Parcel]) -> None:
         self._items.put(incident)

@@ -153,6 +153,7 @@ class FaultSnapshots(Work):
             self._watch,
             self._rules,
             pinned_bytes=total,
+            per_minute=settings['snapshots_per_minute'],
             write_ahead=settings['write_ahead'],
             released=self._capture.release,
             latched=self._capture.latched,

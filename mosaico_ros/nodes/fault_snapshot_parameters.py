@@ -213,6 +213,15 @@ FAULT_SNAPSHOT = (
         high=86400.0,
     ),
     ParameterSpec(
+        'snapshots_per_minute',
+        30,
+        'At most so many snapshots within 60 s, of all faults together; what is more is told and '
+        'counted. A robot that falls apart reports hundreds of faults, and each of their '
+        'snapshots would hold the same seconds. 0 sets no limit.',
+        low=0,
+        high=100_000,
+    ),
+    ParameterSpec(
         'overrides',
         (),
         'Other values for faults whose code begins with something; the longest beginning wins: '

@@ -77,7 +77,7 @@ def _faults(box: BlackBox, writer: SnapshotWriter) -> Status:
             'snapshots': counts.snapshots,
             'within the cooldown': counts.cooling,
             'too mild': counts.mild,
-            'refused for want of memory': counts.refused,
+            'refused': counts.refused,
             'not written': writer.failed,
         },
     )
