@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from rosmessages import captured
 
+from mosaico_ros.nodes import black_box
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.black_box import BlackBox, Incident
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
@@ -37,7 +38,7 @@ class Bench:
     def __init__(self, *, per_minute: int = 0, ahead: bool = False, **parameters: Any) -> None:
         settings = resolve(
             FAULT_SNAPSHOT,
-            {'pre_sec': 0.5, 'post_sec': 0.1, 'cooldown_sec': 0.0, 'heal_count': 1, **parameters},
+            {'pre_sec': 5.0, 'post_sec': 0.1, 'cooldown_sec': 0.0, 'heal_count': 1, **parameters},
         )
         self.ready: list[Incident] = []
         self.said: list[str] = []
@@ -91,7 +92,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Callable[..., Bench]]:
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+    # Nothing is on its way here that would have to be waited for.
+    monkeypatch.setattr(black_box, '_PATIENCE', 0.0)
     made: list[Bench] = []
 
     def make(**parameters: Any) -> Bench:
@@ -133,7 +136,7 @@ def test_a_fault_that_stands_gets_one_snapshot_and_the_next_after_it_is_over(
 
 
 def test_faults_whose_windows_overlap_are_one_incident(bench: Callable[..., Bench]) -> None:
-    box = bench(post_sec=0.3)
+    box = bench(pre_sec=0.5, post_sec=0.3)
     for code in 'ABC':
         box.fail(code)
     until(lambda: len(box.ready) == 3)
