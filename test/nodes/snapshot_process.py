@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
@@ -148,6 +150,15 @@ class SnapshotNode:
         wait_for(future.done, 'the answer of ~/trigger')
         self.peer.node.destroy_client(client)
         return future.result().message
+
+    def change_state(self, transition: int) -> bool:
+        """Ask for a transition of the life cycle; tell whether it succeeded."""
+        client = self.peer.node.create_client(ChangeState, f'{NODE}/change_state')
+        assert client.wait_for_service(20.0)
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        wait_for(future.done, 'the answer of ~/change_state')
+        self.peer.node.destroy_client(client)
+        return future.result().success
 
     def stop(self) -> int:
         assert self.process is not None

@@ -18,6 +18,7 @@ pytest.importorskip('rclpy')
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
+from lifecycle_msgs.msg import Transition
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
@@ -331,21 +332,32 @@ def test_snapshots_arrive_after_an_outage_and_a_kill_in_order(
         assert values(mortal_daemon, told['sequence'])
 
 
-def test_a_stop_after_a_fault_keeps_what_there_is(
+def test_a_pause_or_stop_after_a_fault_keeps_what_there_is(
     peer: Peer, start_node: Callable[..., SnapshotNode]
 ) -> None:
     node = start_node(deliver=False, post_sec=60.0)
     with Stream(peer) as stream:
         node.captures('/imu')
         stream.wait(20)
+        first = node.trigger()
+        reached = [stream.wait(20)]
+        assert node.change_state(Transition.TRANSITION_DEACTIVATE)
+        node.told('captured', snapshot_id=first)
+        node.said.clear()
+        assert node.change_state(Transition.TRANSITION_ACTIVATE)
+        wait_for(lambda: node.log.count('recording /imu ') == 2, 'the capture after the pause')
+        stream.wait(20)
         node.trigger()
-        reached = stream.wait(20)
+        reached.append(stream.wait(20))
         assert node.stop() == 0
-    assert '1 snapshots wait in' in node.log
-    (path,) = node.folder.glob('*.mcap')
-    with path.open('rb') as file:
-        messages = list(make_reader(file).iter_messages(topics=['/imu']))
-    assert messages[-1][2].data in stream.published[reached - 5 :]
+    assert '2 snapshots wait in' in node.log
+    entries = [json.loads(path.read_text()) for path in node.folder.glob('*.json')]
+    entries.sort(key=lambda entry: entry['stamp_ns'])
+    assert [entry['metadata']['window_complete'] for entry in entries] == [False, False]
+    for entry, last in zip(entries, reached, strict=True):
+        with (node.folder / entry['file']).open('rb') as file:
+            messages = list(make_reader(file).iter_messages(topics=['/imu']))
+        assert stream.published.index(messages[-1][2].data) >= last - 10
 
 
 @pytest.mark.parametrize(
