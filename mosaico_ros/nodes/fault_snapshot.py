@@ -25,7 +25,7 @@ from mosaico_ros.nodes.diagnostics import Status, hardware_id
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.fault_sources.medkit import MEDKIT
 from mosaico_ros.nodes.running import Work, managed, run_node
-from mosaico_ros.protocol.errors import NotFoundError
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.black_box import BlackBox
@@ -106,7 +106,12 @@ class FaultSnapshots(Work):
             int(settings['outbox_max_mb'] * _MB),
         )
         place = settings['snapshot_dir'].replace('{robot_id}', sequence_name_for(self._robot_id))
-        self._outbox = Outbox(Path(place).expanduser(), retention, self._tell)
+        try:
+            self._outbox = Outbox(Path(place).expanduser(), retention, self._tell)
+        except OSError as error:
+            raise InvalidArgumentError(
+                f'snapshot_dir {place} cannot be used: {error.strerror}'
+            ) from error
 
     def activate(self) -> None:
         """Begin to hold messages and to notice faults."""

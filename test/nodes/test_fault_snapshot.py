@@ -365,6 +365,7 @@ def test_a_pause_or_stop_after_a_fault_keeps_what_there_is(
     [
         ('value_rules:=["/imu: z <"]', 'is not a value rule'),
         ('pre_sec:=100.0', 'the ring holds 15 s'),
+        ('snapshot_dir:=/proc/snapshots', '/proc/snapshots cannot be used'),
     ],
 )
 def test_wrong_use_is_refused_with_its_reason(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rosmessages import captured, message
 
 from mosaico_ros import IMU, QueryOntologyCatalog, QuerySequence
+from mosaico_ros.nodes import snapshot_writer
 from mosaico_ros.nodes.black_box import Incident
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.faults import Fault, FaultEvent, Severity
@@ -50,8 +53,12 @@ class Fleet:
         *,
         turning: float,
         picture_bytes: int = 0,
-    ) -> Entry:
-        """Write a snapshot of a robot that turns at so many rad/s, with pictures if asked."""
+        ahead: bool = False,
+    ) -> Any:
+        """Write a snapshot of a robot that turns at so many rad/s, with pictures if asked.
+
+        With `ahead`, what is before the fault is written before it.
+        """
         now = time.time_ns() - int(days_ago * _DAY * 1e9)
         ring = Ring(1e9, 10**9, 10**9)
         readings = [
@@ -86,10 +93,15 @@ class Fleet:
             tell=lambda text, warning=False: self.said.append(text),
         )
         writer.start()
+        if ahead:
+            start = ring.open(window.start_ns, now)
+            ring.close(start)
+            writer.put(replace(incident, window=start, complete=False))
         writer.put(incident)
         writer.finish(20)
-        assert not self.said
-        return stored[0]
+        assert ring.held == ring.size
+        self.failed = writer.failed
+        return stored[0] if stored else None
 
 
 @pytest.fixture
@@ -169,3 +181,51 @@ def test_an_upload_that_broke_off_is_replaced(
         handler = client.topic_handler(entry.sequence_name, '/camera')
         assert handler.message_count == 100
         assert handler.locked
+
+
+class Disk:
+    """A disk that is full for some writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, full: list[bool]) -> None:
+        write = snapshot_writer.write_snapshot
+
+        def writing(*args: Any) -> int:
+            if full and full.pop(0):
+                args[0].write_bytes(b'half')
+                raise OSError(errno.ENOSPC, 'No space left on device')
+            return write(*args)
+
+        monkeypatch.setattr(snapshot_writer, 'write_snapshot', writing)
+
+
+def test_on_a_full_disk_copies_of_what_was_delivered_make_room(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = fleet.snapshot('r1', 'DROP', Severity.ERROR, 1.0, turning=0.0)
+    fleet.outbox.delivered(old)
+    waiting = fleet.snapshot('r1', 'DROP', Severity.ERROR, 0.5, turning=0.0)
+    Disk(monkeypatch, [True])
+    new = fleet.snapshot('r1', 'DROP', Severity.ERROR, 0.0, turning=0.0)
+    assert fleet.outbox.entries() == [waiting, new]
+    assert not fleet.said
+
+
+def test_where_only_the_seconds_before_the_fault_could_be_written_these_are_delivered(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Disk(monkeypatch, [False, True])
+    entry = fleet.snapshot('r1', 'DROP', Severity.ERROR, 0.0, turning=0.0, ahead=True)
+    assert fleet.outbox.waiting() == [entry]
+    assert entry.metadata['window_complete'] is False
+    assert fleet.failed == 1
+    assert 'only the seconds before the fault are kept' in fleet.said[0]
+
+
+def test_what_cannot_be_written_at_all_is_told_and_leaves_nothing(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Disk(monkeypatch, [True])
+    assert fleet.snapshot('r1', 'DROP', Severity.ERROR, 0.0, turning=0.0) is None
+    assert fleet.failed == 1
+    assert 'No space left' in fleet.said[0]
+    assert [path.name for path in fleet.outbox.folder.iterdir()] == ['.lock']
