@@ -244,6 +244,13 @@ class BlackBox(threading.Thread):
             self._heard(event)
         self._now = max(self._now, now)
         for decision in self._debouncer.tick(self._now):
+            if decision.outcome is Outcome.CONFIRMED:
+                # The last report may lie further back than the ring reaches; it is now that the
+                # failure has lasted too long.
+                event = decision.event
+                extra = {**event.extra, 'reported_ns': str(event.stamp)}
+                event = replace(event, stamp=time.time_ns(), extra=extra)
+                decision = replace(decision, event=event)
             self._decided(decision)
         for incident in [each for each in self._open if self._whole(each, now)]:
             self._open.remove(incident)

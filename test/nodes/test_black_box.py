@@ -148,6 +148,18 @@ def test_faults_whose_windows_overlap_are_one_incident(bench: Callable[..., Benc
     assert box.ready[3].incident_id == box.ready[3].fault.snapshot_id
 
 
+def test_a_fault_that_lasts_too_long_is_one_of_the_moment_at_which_it_does(
+    bench: Callable[..., Bench],
+) -> None:
+    box = bench(confirm_count=0, confirm_after_sec=0.5, pre_sec=0.2, post_sec=0.0)
+    reported = box.fail()
+    until(lambda: box.ready)
+    event = box.ready[0].fault.event
+    assert 0.4e9 < event.stamp - reported < 5e9
+    assert event.extra['reported_ns'] == str(reported)
+    assert box.ready[0].window.end_ns == event.stamp
+
+
 def test_mild_faults_get_none_unless_asked_for(bench: Callable[..., Bench]) -> None:
     box = bench(min_severity='ERROR', overrides=['SOFT: min_severity=INFO'], post_sec=0.0)
     box.fail('HARD', Severity.WARN)
