@@ -74,8 +74,8 @@ def try_what_it_suggests(output: str, port: int) -> None:
         daemon.terminate()
     assert '/lidar/points' in info
     assert cat.count('"acceleration"') == 5
-    # The recording and the bag have two windows, each snapshot and the replay one.
-    assert query.count('[') == 7
+    # The recording, its bag, both snapshots, the replay; windows may be divided on a busy machine.
+    assert len(set(re.findall(r'demo_[0-9_]+(?:bump_[0-9a-f]+|bag|replay)?', query))) == 5
 
 
 @pytest.mark.slow

@@ -34,6 +34,8 @@ _RULE = re.compile(
 )
 # Of a value that flickers around its bound, the edges told per batch; the debouncing is for that.
 _MOST_EDGES = 16
+# How often it is said that nothing has changed, ns.
+_PERIOD_NS = 500_000_000
 
 
 @dataclass
@@ -41,7 +43,7 @@ class ValueRule(Source):
     """One condition on one topic (or a glob over several).
 
     True is a failure, false says that it passed. Told are the changes, and, from the first failure
-    on, one report per batch of messages in which nothing changes: what lasts confirms and heals.
+    on, how it is every half second by the messages' own times: what lasts confirms and heals.
 
     Attributes
     ----------
@@ -56,7 +58,7 @@ class ValueRule(Source):
     severity: Severity
     _masks: dict[str, list[list[ResolvedCondition]]] = field(default_factory=dict)
     _states: dict[str, bool] = field(default_factory=dict)
-    _failed: set[str] = field(default_factory=set)
+    _told: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, full_name: Callable[[str], str] = str) -> ValueRule:
@@ -132,14 +134,22 @@ class ValueRule(Source):
         self._states[topic] = bool(holds[-1])
         edges = np.flatnonzero(np.diff(holds, prepend=before))
         told = edges[:_MOST_EDGES].tolist()
-        if topic in self._failed and holds[0] == before:
-            told.insert(0, 0)
-        if holds.any():
-            self._failed.add(topic)
+        if holds.any() or topic in self._told:
+            told = sorted({*told, *self._regularly(topic, stamps, holds)})
         for i in told:
             yield self._event(topic, int(stamps[i]), bool(holds[i]), len(edges))
         if len(edges) > _MOST_EDGES and holds[-1] != holds[told[-1]]:
             yield self._event(topic, int(stamps[-1]), bool(holds[-1]), len(edges))
+
+    def _regularly(self, topic: str, stamps: np.ndarray, holds: np.ndarray) -> list[int]:
+        """Messages at which it is said how it is, though nothing may have changed."""
+        periods = stamps // _PERIOD_NS
+        before = self._told.get(topic)
+        self._told[topic] = int(periods[-1])
+        if before is None:  # from the first failure on
+            first = int(holds.argmax())
+            return (np.flatnonzero(np.diff(periods[first:])) + first + 1).tolist()
+        return np.flatnonzero(np.diff(periods, prepend=before)).tolist()
 
     def _event(self, topic: str, stamp: int, failed: bool, changes: int) -> FaultEvent:
         return FaultEvent(
