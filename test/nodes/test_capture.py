@@ -445,6 +445,25 @@ def test_with_simulated_time_nothing_is_recorded_before_the_clock(
     assert listener.texts('/map') == ['the map']
 
 
+def test_odd_stamps_are_told_once_and_the_axis_is_the_system_clock(
+    robot: Any, listen: Listen, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No middleware here stamps wrongly, so that right stamps have to count as wrong.
+    monkeypatch.setattr('mosaico_ros.nodes.inbox._DAY_NS', -1)
+    publishers = [robot.publisher(String, f'/odd{number}', LATCHED) for number in range(2)]
+    for publisher in publishers:
+        publisher.publish(text('x'))
+    listener = listen(topics=['/odd*'])
+    for number in range(2):
+        listener.wait_received(f'/odd{number}', 1)
+    wait_for(lambda: any('more than a day' in event for event in listener.events), 'the warning')
+    listener.finish()
+    assert sum('more than a day' in event for event in listener.events) == 1
+    assert listener.report('/odd0').odd_stamps == 1
+    (row,) = listener.rows('/odd0')
+    assert row['timestamp_ns'] > row['ros_receive_ns'] > row['ros_source_ns']
+
+
 def test_the_override_file_decides_alone(robot: Any, listen: Listen, tmp_path: Path) -> None:
     path = tmp_path / 'qos.yaml'
     path.write_text('/strict: {depth: 5, reliability: reliable}\n')
