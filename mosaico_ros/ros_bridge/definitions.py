@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ROS1, Struct, Wire, build_tree
+from mosaico_ros.ros_bridge.service_types import as_message, composed, owner, parts
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
@@ -58,7 +59,16 @@ class Definition:
     @cached_property
     def text(self) -> str:
         """Canonical ``.msg`` text followed by that of every nested type (MCAP's ``ros2msg``)."""
-        return self._typestore().generate_msgdef(self.msgtype, ros_version=1 + (not self.ros1))[0]
+        store = self._typestore()
+        store.fielddefs = {
+            as_message(name): (
+                constants,
+                [(member, _renamed(desc)) for member, desc in members],
+            )
+            for name, (constants, members) in self.types.items()
+        }
+        name = as_message(self.msgtype)
+        return store.generate_msgdef(name, ros_version=1 + (not self.ros1))[0]
 
     @property
     def wire(self) -> Wire:
@@ -211,7 +221,9 @@ def parse_definition(text: str, msgtype: str) -> Types:
         elif _is_idl(text):
             types.update(get_types_from_idl(text))
         else:
-            types.update(get_types_from_msg(text.replace('\r\n', '\n'), msgtype))
+            name = as_message(msgtype)
+            types.update(get_types_from_msg(text.replace('\r\n', '\n'), name))
+            types[msgtype] = types.pop(name)
     except Exception as error:
         # The parser raises its own error for what it rejects and, on the odd text that it
         # stumbles over, whatever the stumble was.
@@ -257,6 +269,22 @@ def _is_idl(text: str) -> bool:
     return any(line.lstrip().startswith('module ') for line in text.splitlines())
 
 
+def _part(text: str, msgtype: str) -> Any:
+    """Definition of one part of a ``.srv`` or ``.action`` text, or None."""
+    _, kind, name = msgtype.split('/')
+    pieces = re.split(r'^---[ \t]*$', text.replace('\r\n', '\n'), flags=re.MULTILINE)
+    by_name = dict(zip(parts(kind), pieces, strict=False))
+    piece = by_name.get(name.rpartition('_')[2])
+    return None if piece is None else parse_definition(piece, msgtype).get(msgtype)
+
+
+def _renamed(desc: Any) -> Any:
+    kind, content = desc
+    if int(kind) == 2:
+        return (kind, as_message(content))
+    return (kind, (_renamed(content[0]), content[1])) if int(kind) > 2 else desc
+
+
 def _references(fields: list) -> list[str]:
     names = []
     for _, desc in fields:
@@ -300,6 +328,10 @@ def _installed(msgtype: str) -> Any:
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     for prefix in [*filter(None, prefixes), sys.prefix]:
         folder = Path(prefix) / 'share' / package / kind
+        whole = owner(kind, name)
+        if whole is not None and (folder / f'{whole}.{kind}').is_file():
+            text = (folder / f'{whole}.{kind}').read_text(encoding='utf-8')
+            return composed(package, kind, name) or _part(text, msgtype)
         for suffix in ('.msg', '.idl'):
             path = folder / f'{name}{suffix}'
             if path.is_file():

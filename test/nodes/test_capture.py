@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -412,6 +413,35 @@ def test_service_events_and_the_topics_of_an_action(
     assert (details['kind'], details['service']) == ('service_event', '/arm/enable')
     assert listener.capture.topic_details('/dock/_action/status')['action'] == '/dock'
     assert listener.capture.never_seen() == ['service /absent']
+
+
+def test_service_events_are_rows_in_the_archive(
+    daemon: Any, robot: Any, start_recorder: Any, wait_for: Any
+) -> None:
+    node = robot.node
+    service = node.create_service(SetBool, '/lamp/switch', lambda _request, response: response)
+    service.configure_introspection(
+        node.get_clock(), QoSProfile(depth=10), ServiceIntrospectionState.CONTENTS
+    )
+    recorder = start_recorder(services=['/lamp/switch'], discovery_period_sec=0.1)
+    recorder.wait_recording('/lamp/switch/_service_event')
+    client = node.create_client(SetBool, '/lamp/switch')
+    assert client.wait_for_service(10.0)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+
+    def called() -> bool:
+        executor.spin_until_future_complete(client.call_async(SetBool.Request(data=True)), 5.0)
+        return recorder.topic('/lamp/switch/_service_event').get('stored', 0) >= 2
+
+    wait_for(called, 'stored events')
+    executor.shutdown()
+    assert recorder.finish(signal.SIGINT) == 0
+    with daemon.client() as client:
+        topic = client.topic_handler(recorder.state()['sequence'], '/lamp/switch/_service_event')
+        assert topic.user_metadata['_ros_']['service'] == '/lamp/switch'
+        requests = topic.to_arrow().column('request').to_pylist()
+    assert [{'data': True}] in requests
 
 
 @pytest.mark.parametrize('intake', ['drain', 'callbacks'])
