@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+# Seconds between two looks at all topics.
+_SWEEP = 0.2
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -147,6 +150,7 @@ class Ring:
         self._references: dict[Segment, int] = {}
         self._size = 0
         self._held = 0
+        self._next_sweep = 0.0
         self._lock = threading.Lock()
         self.high_water = 0
 
@@ -175,7 +179,12 @@ class Ring:
             self._size += segment.size
             self._hold(segment)
             self.high_water = max(self.high_water, self._held)
-            self._forget(segment.arrived - self._seconds)
+            self._forget(track, segment.arrived)
+            if segment.arrived >= self._next_sweep:
+                # Topics that have fallen silent.
+                self._next_sweep = segment.arrived + _SWEEP
+                for each in self._tracks.values():
+                    self._forget(each, segment.arrived)
             while track.size > self._topic_bytes and len(track.segments) > 1:
                 self._starve(track)
             while self._size > self._total_bytes:
@@ -227,10 +236,9 @@ class Ring:
                 for topic, track in self._tracks.items()
             }
 
-    def _forget(self, horizon: float) -> None:
-        for track in self._tracks.values():
-            while track.segments and track.segments[0].arrived < horizon:
-                self._pop(track)
+    def _forget(self, track: _Track, now: float) -> None:
+        while track.segments and track.segments[0].arrived < now - self._seconds:
+            self._pop(track)
 
     def _starve(self, track: _Track) -> None:
         track.starved_until = max(track.starved_until, self._pop(track).last)

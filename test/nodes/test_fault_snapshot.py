@@ -231,7 +231,7 @@ class TestARobotThatNeverHoldsStill:
                 ('/before', 'published before the node'),
                 ('/after', 'published with it'),
             ):
-                # Several where the middleware does not say whose they are (Jazzy): the last counts.
+                # Several where nobody says whose they are (Jazzy): the last counts.
                 *_, message = client.topic_handler(told['sequence'], topic).get_data_streamer()
                 assert message.data.target_frame_id == expected
                 assert told['window_start_ns'] <= message.timestamp_ns <= told['window_end_ns']

@@ -69,6 +69,14 @@ def test_the_oldest_goes_after_its_time() -> None:
     assert not window.cut_short  # old, not starved
 
 
+def test_a_topic_that_fell_silent_is_forgotten_too() -> None:
+    ring = Ring(5.0, 10**12, 10**12)
+    ring.put(Segment('/silent', rows([0]), 0.0))
+    for i in range(10):
+        ring.put(Segment('/a', rows([i]), float(i)))
+    assert ring.topics()['/silent'] == (0.0, 0)
+
+
 def test_a_greedy_topic_gives_first_and_its_window_says_so() -> None:
     small, large = rows([0]).nbytes, rows([0], 100_000).nbytes
     ring = Ring(1e9, 10**12, 10 * large + 100 * small)
