@@ -44,9 +44,10 @@ from mosaico_ros.daemon.query import windows
 from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.engine import QueryEngine, QueryLimits, QueryPage, forever
 from mosaico_ros.daemon.query.windows import Cluster, ClusterRequest
-from mosaico_ros.daemon.removal import Removal, schedule
+from mosaico_ros.daemon.removal import Removal, schedule, sweep
 from mosaico_ros.daemon.retrieval import Window, count_rows, scan, stripes
 from mosaico_ros.daemon.routines.runner import Routines
+from mosaico_ros.daemon.sealing import seal_session
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
@@ -285,6 +286,30 @@ class Archive:
             write_session_manifest(connection, self._store, session, now)
             # Last, as it may queue behind other finalizations, until this transaction ends.
             notify_new_layouts(connection, self._store, session, now)
+
+    def seal_session(self, uuid: str) -> tuple[dict[TopicLocator, int], bool]:
+        """End a session as it stands.
+
+        Returns
+        -------
+        rows : dict of TopicLocator to int
+            The durable rows of each topic that is left; nothing is added to them any more.
+        finalized : bool
+            Whether the session is; it is not if no topic is left, and can be used on.
+
+        Raises
+        ------
+        NotFoundError
+            No session has the uuid.
+
+        """
+        with self._database.write() as connection:
+            session = resources.find_session(connection, uuid=uuid, lock=Lock.ALONE)
+            sealed = seal_session(connection, self._store, session, time.time_ns())
+        for topic_id in sealed.interrupted:
+            sweep(self._database, self._store, topic_id, self._instance.id)
+        self._removal.settle(list(sealed.buried), f'{session.sequence}:{session.ulid}')
+        return sealed.rows, sealed.finalized
 
     def delete_session(
         self, locator: SessionLocator | None = None, uuid: str | None = None

@@ -98,6 +98,18 @@ class SessionFinalize:
 
 
 @dataclass(frozen=True)
+class SessionSeal:
+    """``session_seal`` (an extension): end a session as it stands; safe to repeat.
+
+    For a writer that lost sight of its uploads. Those under way are interrupted, so that nothing
+    more of them becomes durable; topics without a durable row go, and the session is finalized
+    unless none is left.
+    """
+
+    session_uuid: UUID
+
+
+@dataclass(frozen=True)
 class SessionDelete:
     """``session_delete``: by locator, or by uuid as clients up to 0.4 do."""
 
@@ -385,6 +397,25 @@ class QueryAnswer:
     items: list[QueryItem]
     next_cursor: str | None = None
     plan: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class TopicRows:
+    """A topic and its durable rows."""
+
+    locator: TopicLocator
+    rows: int
+
+
+@dataclass(frozen=True)
+class SessionSealed:
+    """Answer of ``session_seal``: what is durable, for good.
+
+    A session without any topic left is not `finalized`, and can be used on.
+    """
+
+    topics: list[TopicRows]
+    finalized: bool
 
 
 @dataclass(frozen=True)

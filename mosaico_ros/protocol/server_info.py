@@ -28,6 +28,8 @@ EXTENSION_COLUMNS = 'columns'
 EXTENSION_TICKETS = 'tickets'
 #: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
 EXTENSION_QUERY = 'query'
+#: Sessions ended as they stand: see :class:`mosaico_ros.protocol.bodies.SessionSeal`.
+EXTENSION_SEAL = 'seal'
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class ServerInfo:
             EXTENSION_COLUMNS,
             EXTENSION_TICKETS,
             EXTENSION_QUERY,
+            EXTENSION_SEAL,
         ]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)
 

@@ -51,11 +51,12 @@ _CHANNEL_OPTIONS = [
 _READ_AHEAD_THREADS = 8
 # Below this, pings come closer together than the daemon allows.
 _SHORTEST_SILENCE_S = 2
-# Actions that change nothing. Those that carry a client token can be repeated, too; `info` could,
+# Actions that change nothing, or nothing the second time. Those that carry a client token can be repeated, too; `info` could,
 # but is how a user asks whether the daemon is there.
-_READING_ACTIONS = frozenset(
+_REPEATABLE_ACTIONS = frozenset(
     {
         'query',
+        'session_seal',  # whose second answer is the first one's
         'sequence_notification_list',
         'topic_notification_list',
     }
@@ -232,19 +233,25 @@ class Connection:
                 result.body.to_pybytes() for result in self._client().do_action(request, options)
             ),
             timeout,
-            repeatable=name in _READING_ACTIONS or 'client_token' in body,
+            repeatable=name in _REPEATABLE_ACTIONS or 'client_token' in body,
         )
         return envelope.open_envelope(name, data) if data else None
 
     def create(
-        self, name: str, body: dict[str, Any], *, timeout: float | None = None
+        self,
+        name: str,
+        body: dict[str, Any],
+        *,
+        timeout: float | None = None,
+        token: str | None = None,
     ) -> dict[str, Any] | None:
         """Call an action that creates something, so that it is safe to repeat.
 
-        Only where the daemon tells a repetition from a second request.
+        Only where the daemon tells a repetition from a second request. `token` names the request
+        for callers that may repeat it later themselves; without one, it gets a new name.
         """
         if self.offers(EXTENSION_TOKENS):
-            body = {**body, 'client_token': str(uuid.uuid4())}
+            body = {**body, 'client_token': token or str(uuid.uuid4())}
         return self.action(name, body, timeout=timeout)
 
     def pages(self, name: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:

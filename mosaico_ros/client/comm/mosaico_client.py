@@ -27,9 +27,15 @@ from mosaico_ros.client.handlers.topic_handler import TopicHandler
 from mosaico_ros.client.query.asking import ask, one_query
 from mosaico_ros.client.query.plan import QueryPlan
 from mosaico_ros.client.query.response import QueryResponse
-from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol import shapes
+from mosaico_ros.protocol.bodies import SessionSealed
+from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError, UnimplementedError
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
-from mosaico_ros.protocol.server_info import EXTENSION_NOTIFICATIONS, ServerInfo
+from mosaico_ros.protocol.server_info import (
+    EXTENSION_NOTIFICATIONS,
+    EXTENSION_SEAL,
+    ServerInfo,
+)
 
 if TYPE_CHECKING:
     from mosaico_ros.client.query.builders import Query, QueryBuilder
@@ -251,6 +257,7 @@ class MosaicoClient:
         on_error: SessionLevelErrorPolicy = SessionLevelErrorPolicy.Report,
         *,
         name: str | None = None,
+        token: str | None = None,
     ) -> SequenceWriter:
         """Return a writer of a new sequence, for a ``with`` block; nothing is sent before it.
 
@@ -264,6 +271,11 @@ class MosaicoClient:
             What happens if the block fails.
         name
             The same as `sequence_name`.
+        token
+            A unique name of this creation, such as a UUID. A writer with the same token and
+            otherwise the same arguments, in this process or a later one, is given the sequence
+            and session that the first one made, finished or not; where it stood,
+            :meth:`session_seal` tells. Needs a daemon that offers ``tokens``.
 
         Raises
         ------
@@ -277,7 +289,7 @@ class MosaicoClient:
             )
         locator = SequenceLocator.parse(sequence_name if name is None else name)  # type: ignore[arg-type]
         return SequenceWriter(
-            self._connection, locator, {} if metadata is None else metadata, on_error
+            self._connection, locator, {} if metadata is None else metadata, on_error, token
         )
 
     def sequence_update(
@@ -306,6 +318,39 @@ class MosaicoClient:
         for handler in [sequence, *topics]:
             if handler is not None:
                 handler.close()
+
+    def session_seal(self, session_uuid: str) -> tuple[dict[str, int], bool]:
+        """End a session as it stands, after its writer lost the connection; safe to repeat.
+
+        Uploads under way are interrupted, also those that the daemon has not noticed to be
+        broken. Topics without a durable row are removed.
+
+        Parameters
+        ----------
+        session_uuid
+            ``session_uuid`` of its writer.
+
+        Returns
+        -------
+        rows : dict of str to int
+            The durable rows by topic name, with a leading slash; they are the first ones pushed,
+            and no more will become durable.
+        finalized : bool
+            Whether the session is; one without any topic left stays open.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such session, any more.
+        UnimplementedError
+            The daemon does not offer this.
+
+        """
+        if not self._connection.offers(EXTENSION_SEAL):
+            raise UnimplementedError('The daemon cannot tell what is durable of a broken session')
+        answer = self._connection.action('session_seal', {'session_uuid': session_uuid})
+        sealed = shapes.from_json(SessionSealed, answer or {}, 'the answer of session_seal')
+        return {topic.locator.topic_name: topic.rows for topic in sealed.topics}, sealed.finalized
 
     def session_delete(self, locator: str) -> None:
         """Delete a session with its topics; the sequence stays.

@@ -72,8 +72,10 @@ class BaseSessionWriter(ABC):
         connection: Connection,
         sequence: SequenceLocator,
         on_error: SessionLevelErrorPolicy,
+        token: str | None = None,
     ) -> None:
         self._connection = connection
+        self._token = token
         self._sequence = sequence
         self._on_error = on_error
         self._status = SessionStatus.Null
@@ -107,6 +109,20 @@ class BaseSessionWriter(ABC):
         self._check_entered()
         return self._session_locator or ''
 
+    @property
+    def session_uuid(self) -> str:
+        """The authority to write to the session; keep it secret.
+
+        Raises
+        ------
+        FailedPreconditionError
+            Outside the ``with`` block.
+
+        """
+        self._check_entered()
+        assert self._session_uuid is not None
+        return self._session_uuid
+
     @abstractmethod
     def _begin(self) -> None:
         """Prepare the sequence."""
@@ -122,7 +138,11 @@ class BaseSessionWriter(ABC):
             )
         self._begin()
         try:
-            answer = self._connection.create('session_create', {'locator': str(self._sequence)})
+            answer = self._connection.create(
+                'session_create',
+                {'locator': str(self._sequence)},
+                token=self._token and f'{self._token}/session',
+            )
             if not answer or 'uuid' not in answer:
                 raise InternalError(f'The daemon opened no session on {self._sequence}')
         except MosaicoError:

@@ -28,8 +28,9 @@ class SequenceWriter(BaseSessionWriter):
         sequence: SequenceLocator,
         metadata: dict[str, Any],
         on_error: SessionLevelErrorPolicy,
+        token: str | None = None,
     ) -> None:
-        super().__init__(connection, sequence, on_error)
+        super().__init__(connection, sequence, on_error, token)
         self._metadata = check_user_metadata(metadata)
 
     @property
@@ -39,7 +40,9 @@ class SequenceWriter(BaseSessionWriter):
 
     def _begin(self) -> None:
         self._connection.create(
-            'sequence_create', {'locator': str(self._sequence), 'user_metadata': self._metadata}
+            'sequence_create',
+            {'locator': str(self._sequence), 'user_metadata': self._metadata},
+            token=self._token,
         )
 
     def _remove_sequence(self) -> None:

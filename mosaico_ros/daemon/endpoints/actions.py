@@ -96,6 +96,12 @@ class Actions:
                 bodies.SessionFinalize,
                 lambda r: archive.finalize_session(str(r.session_uuid)),
             ),
+            'session_seal': _Action(
+                write,
+                'End a session as it stands, and tell which rows are durable',
+                bodies.SessionSeal,
+                self._seal_session,
+            ),
             'session_delete': _Action(
                 delete,
                 'Delete a session with its topics',
@@ -237,6 +243,14 @@ class Actions:
             self._archive.delete_session(locator=request.locator)
         else:
             self._archive.delete_session(uuid=str(request.session_uuid))
+
+    def _seal_session(self, request: bodies.SessionSeal) -> Json:
+        rows, finalized = self._archive.seal_session(str(request.session_uuid))
+        return shapes.to_json(
+            bodies.SessionSealed(
+                [bodies.TopicRows(locator, count) for locator, count in rows.items()], finalized
+            )
+        )
 
     def _create_topic(self, request: bodies.TopicCreate) -> Json:
         uuid = self._archive.create_topic(

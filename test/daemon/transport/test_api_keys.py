@@ -33,6 +33,7 @@ ACTIONS = {
     'sequence_create': 'write',
     'session_create': 'write',
     'session_finalize': 'write',
+    'session_seal': 'write',
     'topic_create': 'write',
     'sequence_notification_create': 'write',
     'topic_notification_create': 'write',
