@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from mosaico_ros.daemon.annotating import annotate
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.catalog.resources import SEALED, Lock, TopicState
@@ -287,6 +288,35 @@ class Archive:
             # Last, as it may queue behind other finalizations, until this transaction ends.
             notify_new_layouts(connection, self._store, session, now)
 
+    def annotate_session(
+        self,
+        uuid: str,
+        sequence: dict[str, Any],
+        notes: dict[TopicLocator, dict[str, Any]],
+    ) -> None:
+        """Add to user metadata while a session is open; keys that exist are replaced.
+
+        Parameters
+        ----------
+        uuid
+            The session's.
+        sequence
+            For its sequence.
+        notes
+            For its topics.
+
+        Raises
+        ------
+        NotFoundError
+            No session has the uuid, or a topic is not in it.
+        FailedPreconditionError
+            The session is finalized, or a topic is being uploaded.
+
+        """
+        with self._database.write() as connection:
+            session = resources.find_session(connection, uuid=uuid, lock=Lock.ALONE)
+            annotate(connection, self._store, session, sequence, notes)
+
     def seal_session(self, uuid: str) -> tuple[dict[TopicLocator, int], bool]:
         """End a session as it stands.
 
@@ -309,7 +339,7 @@ class Archive:
         for topic_id in sealed.interrupted:
             sweep(self._database, self._store, topic_id, self._instance.id)
         self._removal.settle(list(sealed.buried), f'{session.sequence}:{session.ulid}')
-        return sealed.rows, sealed.finalized
+        return dict(sealed.rows), sealed.finalized
 
     def delete_session(
         self, locator: SessionLocator | None = None, uuid: str | None = None

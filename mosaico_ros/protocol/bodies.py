@@ -110,6 +110,27 @@ class SessionSeal:
 
 
 @dataclass(frozen=True)
+class TopicNote:
+    """User metadata to add to a topic."""
+
+    locator: TopicLocator
+    user_metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SessionAnnotate:
+    """``session_annotate`` (an extension): add to user metadata while a session is open.
+
+    For what is known only at the end. Keys that exist already are replaced. `user_metadata` is
+    for the sequence; `topics` are of the session, and not being uploaded.
+    """
+
+    session_uuid: UUID
+    user_metadata: dict[str, Any] = field(default_factory=dict)
+    topics: list[TopicNote] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SessionDelete:
     """``session_delete``: by locator, or by uuid as clients up to 0.4 do."""
 

@@ -30,6 +30,8 @@ EXTENSION_TICKETS = 'tickets'
 EXTENSION_QUERY = 'query'
 #: Sessions ended as they stand: see :class:`mosaico_ros.protocol.bodies.SessionSeal`.
 EXTENSION_SEAL = 'seal'
+#: User metadata added later: see :class:`mosaico_ros.protocol.bodies.SessionAnnotate`.
+EXTENSION_ANNOTATE = 'annotate'
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class ServerInfo:
             EXTENSION_TICKETS,
             EXTENSION_QUERY,
             EXTENSION_SEAL,
+            EXTENSION_ANNOTATE,
         ]
         return cls(PROTOCOL_VERSION, SemVer.of(PROTOCOL_VERSION), config, server, extensions)
 

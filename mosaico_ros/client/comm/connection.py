@@ -51,11 +51,12 @@ _CHANNEL_OPTIONS = [
 _READ_AHEAD_THREADS = 8
 # Below this, pings come closer together than the daemon allows.
 _SHORTEST_SILENCE_S = 2
-# Actions that change nothing, or nothing the second time. Those that carry a client token can be repeated, too; `info` could,
-# but is how a user asks whether the daemon is there.
+# Actions that change nothing, or nothing the second time. Those that carry a client token can be
+# repeated, too; `info` could, but is how a user asks whether the daemon is there.
 _REPEATABLE_ACTIONS = frozenset(
     {
         'query',
+        'session_annotate',
         'session_seal',  # whose second answer is the first one's
         'sequence_notification_list',
         'topic_notification_list',

@@ -30,8 +30,10 @@ from mosaico_ros.protocol.errors import (
     InvalidArgumentError,
     MosaicoError,
     UnavailableError,
+    UnimplementedError,
 )
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
+from mosaico_ros.protocol.server_info import EXTENSION_ANNOTATE
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -229,6 +231,46 @@ class BaseSessionWriter(ABC):
         assert ontology_type is not None  # _stream_schema refuses it
         return self._create(
             topic_name, locator, user_metadata, ontology_type, stream_schema, on_error
+        )
+
+    def annotate(
+        self,
+        metadata: dict[str, Any] | None = None,
+        topics: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Add to user metadata what is known only now; keys that exist are replaced.
+
+        Parameters
+        ----------
+        metadata
+            For the sequence.
+        topics
+            For topics of this session, by name; their writers have to be closed.
+
+        Raises
+        ------
+        FailedPreconditionError
+            A topic is still being written, or this is outside the ``with`` block.
+        UnimplementedError
+            The daemon does not offer this.
+
+        """
+        self._check_entered()
+        if not self._connection.offers(EXTENSION_ANNOTATE):
+            raise UnimplementedError('The daemon does not let metadata be added later')
+        self._connection.action(
+            'session_annotate',
+            {
+                'session_uuid': self._session_uuid,
+                'user_metadata': check_user_metadata(metadata or {}),
+                'topics': [
+                    {
+                        'locator': str(TopicLocator.join(str(self._sequence), name)),
+                        'user_metadata': check_user_metadata(note),
+                    }
+                    for name, note in (topics or {}).items()
+                ],
+            },
         )
 
     def get_topic_writer(self, topic_name: str) -> TopicWriter | None:

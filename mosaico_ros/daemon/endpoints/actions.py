@@ -102,6 +102,16 @@ class Actions:
                 bodies.SessionSeal,
                 self._seal_session,
             ),
+            'session_annotate': _Action(
+                write,
+                'Add to the user metadata of an open session: of its sequence and topics',
+                bodies.SessionAnnotate,
+                lambda r: archive.annotate_session(
+                    str(r.session_uuid),
+                    r.user_metadata,
+                    {note.locator: note.user_metadata for note in r.topics},
+                ),
+            ),
             'session_delete': _Action(
                 delete,
                 'Delete a session with its topics',

@@ -18,6 +18,7 @@ BODIES = {
     'session_create': {'locator': 'x'},
     'session_finalize': {'session_uuid': UUID},
     'session_seal': {'session_uuid': UUID},
+    'session_annotate': {'session_uuid': UUID},
     'session_delete': {'locator': 'x:01JB2M4T9QX7WZ3N5V8K6R1C0D'},
     'topic_create': {
         'session_uuid': UUID,

@@ -34,6 +34,7 @@ ACTIONS = {
     'session_create': 'write',
     'session_finalize': 'write',
     'session_seal': 'write',
+    'session_annotate': 'write',
     'topic_create': 'write',
     'sequence_notification_create': 'write',
     'topic_notification_create': 'write',
