@@ -26,10 +26,20 @@ from mosaico_ros.cli.ros_node import (
 @click.option('--name', help='Name of the recording; {date}, {time} and {host} are filled in.')
 @click.option('--metadata', help='JSON object to note with the recording.')
 @click.option('--duration', type=float, help='Stop by itself after this many seconds.')
+@click.option('--rotate-sec', type=float, help='Begin another part after so many seconds.')
+@click.option('--rotate-mb', type=float, help='Begin another part after so many MB of messages.')
+@click.option('--start-paused', is_flag=True, help='Wait for ~/resume before keeping messages.')
+@click.option(
+    '--spool-dir', help='Folder for what the daemon has not yet.  [default: ~/.ros/mosaico_spool]'
+)
 @click.option('--json', 'as_json', is_flag=True, help='Report as one JSON object per line.')
 @connects_node
 def command(ros_arguments: list[str], **options: Any) -> int:
     """Record live ROS 2 topics until Ctrl-C, then close the recording.
+
+    Messages are on the local disk within a second and stay there until the daemon has them: a
+    daemon that is away, or comes later, costs nothing. The services ~/pause, ~/resume, ~/split
+    and ~/stop control the recording, and what is sent to ~/metadata is kept with it.
 
     An API key is taken from MOSAICO_API_KEY. Further parameters of the recorder node follow
     after --ros-args, as for any node: --ros-args -p commit_period_sec:=1.0
@@ -72,6 +82,10 @@ def parameters(
         'sequence_name': options['name'],
         'metadata': options['metadata'],
         'duration_sec': options['duration'],
+        'rotate_sec': options['rotate_sec'],
+        'rotate_mb': options['rotate_mb'],
+        'start_paused': options['start_paused'],
+        'spool_dir': options['spool_dir'],
         'report': report,
         **connection_parameters(options),
     }

@@ -26,7 +26,9 @@ class TopicReport:
     stored
         Rows that the daemon acknowledged as durable.
     sent
-        Rows handed to the daemon, durable or not yet.
+        Rows handed to the daemon, durable or not yet; after an outage, some for the second time.
+    waiting
+        Messages kept on this machine, of which the daemon has not said that they are durable.
     malformed
         Messages whose bytes do not fit their type: skipped.
     throttled
@@ -34,10 +36,12 @@ class TopicReport:
     thinned
         Messages left out because memory was getting tight.
     dropped
-        Messages thrown away here: the archive did not keep up and the buffer was full, or a
-        single one is larger than the daemon accepts.
+        Messages thrown away here: the disk did not keep up and the buffer was full, the spool
+        was full, a single one is larger than the daemon accepts, or it refuses the topic.
     paused
         Messages that came while capture was paused.
+    repeated
+        Latched messages stored once more, at the beginning of a part; not counted as received.
     lost
         Messages lost between publisher and recorder, as far as a later message shows it; None if
         the middleware cannot tell.
@@ -55,11 +59,13 @@ class TopicReport:
     received_bytes: int = 0
     sent: int = 0
     stored: int = 0
+    waiting: int = 0
     malformed: int = 0
     throttled: int = 0
     thinned: int = 0
     dropped: int = 0
     paused: int = 0
+    repeated: int = 0
     lost: int | None = None
     duplicates: int = 0
     odd_stamps: int = 0
@@ -70,7 +76,7 @@ class TopicReport:
     @property
     def complete(self) -> bool:
         """True if all that was received and wanted is stored and none is known to be lost."""
-        wanted = self.received - self.throttled - self.paused
+        wanted = self.received - self.throttled - self.paused + self.repeated
         return self.stored == wanted and not self.lost and not self.problem
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,12 +102,41 @@ class TopicAccount:
     first_stamp_ns: int | None = None
     last_stamp_ns: int | None = None
     publications: Publications = field(default_factory=Publications)
-    # Written by the sink's thread.
+    # Written by the spool's thread.
+    spooled: int = 0
+    unkept: int = 0
+    repeated: int = 0
+    # Written by the delivery's thread.
+    refused: int = 0
     sent: int = 0
     stored: int = 0
     malformed: int = 0
     too_large: int = 0
     problem: str = ''
+
+    def note(self, *, whole: bool) -> dict[str, int | None]:
+        """Return what to store with the topic; what is not known is None.
+
+        Parameters
+        ----------
+        whole
+            Whether this is the account of the process that captured the messages. What another
+            one delivers later says nothing of what was lost before it came into the spool.
+        """
+        report = self.report()
+        if not whole:
+            return {'received': None, 'stored': report.stored, 'lost': None, 'dropped': None}
+        names = ('received', 'stored', 'throttled', 'thinned', 'dropped', 'paused', 'repeated')
+        return {
+            **{name: getattr(report, name) for name in names},
+            'malformed': report.malformed,
+            'lost': report.lost,
+        }
+
+    @property
+    def _left_out(self) -> int:
+        """Rows that were in the spool and came to nothing."""
+        return self.malformed + self.too_large + self.refused
 
     def report(self) -> TopicReport:
         """Freeze the account as it stands."""
@@ -112,11 +147,13 @@ class TopicAccount:
             received_bytes=self.received_bytes,
             sent=self.sent,
             stored=self.stored,
+            waiting=max(0, self.spooled - self.stored - self._left_out),
             malformed=self.malformed,
             throttled=self.throttled,
             thinned=self.thinned,
-            dropped=self.dropped + self.too_large,
+            dropped=self.dropped + self.unkept + self.refused + self.too_large,
             paused=self.paused,
+            repeated=self.repeated,
             lost=self.publications.lost if self.arrived else 0,
             duplicates=self.duplicates,
             odd_stamps=self.odd_stamps,

@@ -188,6 +188,10 @@ class Capture:
         """
         self._drain.settled(lambda: then(self._latch.parcels()))
 
+    def flush(self, then: Callable[[], None]) -> None:
+        """Hand everything taken so far over, then call `then`, which must not block."""
+        self._drain.settled(then)
+
     def release(self, size: int) -> None:
         """Say that the memory of so many bytes of parcels is free again."""
         self._budget.release(size)

@@ -1,11 +1,15 @@
 """The recorder node: live topics into the archive, until SIGINT or SIGTERM.
 
-The main thread looks at the graph and serves the node's services, the drain thread takes
-messages, and the sink's thread decodes and sends them. ``python -m mosaico_ros.nodes.recorder``,
-``ros2 run mosaico_ros recorder`` and ``mosaico record`` are the same program.
+What is captured goes to a spool on the local disk first and leaves it when the archive has it, so
+that neither the daemon's absence nor the death of this process costs what was captured before.
+``python -m mosaico_ros.nodes.recorder``, ``ros2 run mosaico_ros recorder`` and ``mosaico record``
+are the same program.
+
+Configured means that the settings are sound, and what dead recorders have left is being
+delivered; a recording lasts from activation to deactivation.
 
 Exit codes: 0 everything received is stored, 1 failed, 2 wrong use, 3 some topics were asked for
-and could not be recorded.
+and could not be recorded, 4 some messages are still in the spool: the next recorder delivers them.
 """
 
 from __future__ import annotations
@@ -15,29 +19,24 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mosaico_ros.nodes.diagnostics import Level, Status, hardware_id
 from mosaico_ros.nodes.recorder_parameters import RECORDER
-from mosaico_ros.nodes.running import DONE, FAILED, run_node
-from mosaico_ros.nodes.stop_signals import StopSignals
+from mosaico_ros.nodes.running import DONE, FAILED, Work, managed, run_node
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
-    from mosaico_ros.nodes.parcel import Parcel
-    from mosaico_ros.nodes.reports import RecordingState, Reporter
+    from mosaico_ros.nodes.recording import LiveRecording
+    from mosaico_ros.nodes.recovery import Recovery
+    from mosaico_ros.nodes.reports import Reporter
 
 NODE_NAME = 'mosaico_recorder'
-PARTIAL = 3
+PARTIAL, KEPT = 3, 4
 
-_MB = 1_000_000
-# `ros2 launch` kills 10 s after it asked to stop; the closing has to fit well inside.
-_DRAIN_PATIENCE = 1.5
-_CLOSE_PATIENCE = 30.0
-_TICK = 0.1
-_SPIN_PERIOD = 0.3
+_LIVE_PERIOD = 0.25
 
 
 def sequence_name(template: str, node_name: str, now: datetime) -> str:
@@ -82,201 +81,182 @@ def user_metadata(text: str) -> dict[str, Any]:
     return content
 
 
-class Recorder:
-    """One recording from the first look at the graph to the closed sequence.
+class Recorder(Work):
+    """Recordings, one per activation."""
 
-    Parameters
-    ----------
-    node
-        The rclpy node to subscribe with.
-    settings
-        Checked values of the `RECORDER` table.
+    period = 0.1
+    _reporter: Reporter
+    _recording: LiveRecording | None = None
+    _recovery: Recovery | None = None
+    _next_report = 0.0
+    _services: Sequence[Any] = ()
+    _notes: Any = None
 
-    Raises
-    ------
-    InvalidArgumentError
-        A setting is malformed.
-    """
+    def configure(self) -> None:
+        """Check the settings, and begin to deliver what dead recorders have left.
 
-    def __init__(self, node: Any, settings: Mapping[str, Any], reporter: Reporter) -> None:
-        from mosaico_ros.nodes.capture import Capture
-        from mosaico_ros.nodes.inbox import FlushPolicy
-        from mosaico_ros.nodes.sink import ArchiveSink
+        Raises
+        ------
+        InvalidArgumentError
+            A setting is malformed.
+        """
+        from diagnostic_msgs.msg import KeyValue
 
-        self._node = node
-        self._settings = settings
-        self._reporter = reporter
-        policy = FlushPolicy(
-            settings['flush_rows'],
-            int(settings['flush_size_mb'] * _MB),
-            settings['commit_period_sec'],
+        from mosaico_ros.nodes.control_services import offer
+        from mosaico_ros.nodes.recorder_controls import controls
+        from mosaico_ros.nodes.recording import batches, connector, daemon_address, spool_root
+        from mosaico_ros.nodes.recovery import Recovery
+        from mosaico_ros.nodes.reports import reporter
+
+        settings = self.settings
+        sequence_name(settings['sequence_name'], self.node.get_name(), datetime.now())
+        user_metadata(settings['metadata'])
+        self._reporter = reporter(settings['report'])
+        self._recovery = Recovery(
+            spool_root(settings),
+            daemon_address(settings),
+            connector(settings),
+            self._reporter.event,
+            **batches(settings),
         )
-        self._capture = Capture(node, settings, policy, self._hand_over, reporter.event)
-        self._sink = ArchiveSink(
-            self._connect,
-            sequence_name(settings['sequence_name'], node.get_name(), datetime.now()),
-            self._sequence_metadata(),
-            topic_metadata=self._capture.topic_details,
-            released=self._capture.release,
-            commit_period=settings['commit_period_sec'],
-        )
-        self._began = time.monotonic()
-
-    def _connect(self) -> MosaicoClient:
-        from mosaico_ros.client.comm.mosaico_client import MosaicoClient
-
-        settings = self._settings
-        return MosaicoClient.connect(
-            settings['host'],
-            settings['port'],
-            timeout=settings['connect_timeout_sec'],
-            enable_tls=settings['enable_tls'],
-            tls_cert_path=settings['tls_cert_path'] or None,
-            api_key=os.environ.get('MOSAICO_API_KEY'),
+        self._recovery.start()
+        self._services = offer(self.node, controls(lambda: self._recording, self.stop))
+        self._notes = self.node.create_subscription(
+            KeyValue, '~/metadata', self._note, 100, raw=True
         )
 
-    def _sequence_metadata(self) -> dict[str, Any]:
+    def _note(self, payload: bytes, info: Any) -> None:
+        recording = self._recording
+        if recording is not None:
+            recording.mark(payload, info)
+
+    def activate(self) -> None:
+        """Begin a recording."""
+        from mosaico_ros.nodes.recording import LiveRecording
+
+        settings = self.settings
+        name = sequence_name(settings['sequence_name'], self.node.get_name(), datetime.now())
+        self._recording = recording = LiveRecording(
+            self.node, settings, name, self._metadata, self._reporter.event
+        )
+        try:
+            recording.start()
+        except BaseException:
+            recording.close()
+            self._recording = None
+            raise
+        self._next_report = time.monotonic() + self._report_period
+
+    @property
+    def _report_period(self) -> float:
+        live = self.settings['report'] == 'live'
+        return _LIVE_PERIOD if live else float(self.settings['report_period_sec'])
+
+    def _metadata(self, capture: Mapping[str, Any]) -> dict[str, Any]:
         from rclpy.utilities import get_rmw_implementation_identifier
 
+        settings = self.settings
+        software = settings['software_version']
         return {
+            'robot_id': hardware_id(settings['robot_id'], self.node.get_namespace()),
+            **({'software_version': software} if software else {}),
             'recording': {
                 'start_ns': time.time_ns(),
                 'host': platform.node(),
-                'node': self._node.get_fully_qualified_name(),
+                'node': self.node.get_fully_qualified_name(),
                 'ros_distro': os.environ.get('ROS_DISTRO', 'unknown'),
                 'rmw': get_rmw_implementation_identifier(),
                 'software': f'mosaico_ros {_version()}',
-                **self._capture.metadata(),
+                **capture,
             },
-            **user_metadata(self._settings['metadata']),
+            **user_metadata(settings['metadata']),
         }
 
-    def _hand_over(self, parcel: Parcel) -> None:
-        self._sink.put(parcel)
+    def tick(self) -> None:
+        """Look at the graph, at the bounds of the recording, and report."""
+        recording = self._recording
+        if recording is None:
+            return
+        reason = recording.tick()
+        if reason:
+            self.stop.request(reason)
+        now = time.monotonic()
+        if now >= self._next_report:
+            self._reporter.progress(recording.state('recording'))
+            self._next_report = now + self._report_period
 
-    def state(self, state: str) -> RecordingState:
-        """Return where the recording stands."""
-        from mosaico_ros.nodes.reports import RecordingState
+    def deactivate(self) -> None:
+        """End the recording, and say what became of it."""
+        recording, self._recording = self._recording, None
+        if recording is None:
+            return
+        if self.stop:
+            self._reporter.event(f'closing ({self.stop.received})')
+        recording.close()
+        self.exit_code = self._report_end(recording)
 
-        return RecordingState(
-            sequence=self._sink.sequence_name,
-            state=state,
-            elapsed=time.monotonic() - self._began,
-            pending_bytes=self._capture.pending_bytes,
-            topics=self._capture.reports(),
-        )
+    def cleanup(self) -> None:
+        """Stop delivering what dead recorders have left; the next start goes on with it."""
+        for service in self._services:
+            self.node.destroy_service(service)
+        if self._notes is not None:
+            self.node.destroy_subscription(self._notes)
+        self._services, self._notes = (), None
+        if self._recovery is not None:
+            self._recovery.stop()
+            self._recovery = None
+            self._reporter.close()
 
-    def run(self, stop: StopSignals) -> int:
-        """Record until told to stop; return the exit code."""
-        self._sink.start()
-        while not self._sink.ready.wait(_TICK):
-            if stop:
-                # Still connecting: nothing was created that would have to be closed.
-                return DONE
-        if self._sink.failure is not None:
-            return self._fail()
-        settings = self._settings
-        self._reporter.event(
-            f'recording into {self._sink.sequence_name} at {settings["host"]}:{settings["port"]}'
-        )
-        self._capture.start()
-        self._record(stop)
-        return self._close(stop)
-
-    def _record(self, stop: StopSignals) -> None:
-        from rclpy.executors import SingleThreadedExecutor
-
-        executor = SingleThreadedExecutor(context=self._node.context)
-        executor.add_node(self._node)
-        settings = self._settings
-        live = settings['report'] == 'live'
-        report_period = 0.25 if live else settings['report_period_sec']
-        self._began = now = time.monotonic()
-        next_look, next_report, next_spin = now, now + report_period, now
-        end = now + settings['duration_sec'] if settings['duration_sec'] else float('inf')
-        while not stop and self._sink.is_alive() and self._capture.failure is None:
-            now = time.monotonic()
-            if now >= end:
-                stop.request(f'{settings["duration_sec"]:g} s are over')
-                break
-            if now >= next_look:
-                self._capture.look()
-                next_look = now + self._capture.pause
-            if now >= next_report:
-                self._reporter.progress(self.state('recording'))
-                next_report = now + report_period
-            if not self._capture.parked:
-                executor.spin_once(timeout_sec=_TICK)
-                continue
-            if now >= next_spin:
-                executor.spin_once(timeout_sec=0)  # parameter services only
-                next_spin = now + _SPIN_PERIOD
-            stop.wait(max(0.0, min(now + _TICK, next_look, next_report, end) - time.monotonic()))
-        if not self._capture.parked:
-            deadline = time.monotonic() + _DRAIN_PATIENCE / 3
-            while time.monotonic() < deadline:
-                executor.spin_once(timeout_sec=0.02)
-        executor.remove_node(self._node)
-        executor.shutdown()
-
-    def _close(self, stop: StopSignals) -> int:
-        if stop:
-            self._reporter.event(f'closing ({stop.received})')
-        self._capture.finish(_DRAIN_PATIENCE)
-        self._sink.finish()
-        deadline = time.monotonic() + _CLOSE_PATIENCE
-        while self._sink.is_alive() and time.monotonic() < deadline:
-            self._sink.join(0.25)
-        self._capture.close()
-        if self._sink.is_alive():
-            self._reporter.final(
-                self.state('failed'),
-                f'the daemon did not finish closing within {_CLOSE_PATIENCE:g} s; rows shown as '
-                'stored are durable, the others may not be. The daemon seals the recording by '
-                'itself when its lease runs out',
-            )
-            return FAILED
-        if self._sink.failure is not None or self._capture.failure is not None:
-            return self._fail()
-        for name in self._capture.never_seen():
+    def _report_end(self, recording: LiveRecording) -> int:
+        for name in recording.never_seen():
             self._reporter.event(f'{name} was asked for, but nobody published it', warning=True)
-        if self._sink.empty:
+        if recording.empty:
             self._reporter.event(
-                f'nothing was received: no recording {self._sink.sequence_name} is left behind',
+                f'nothing was received: no recording {recording.name} is left behind',
                 warning=True,
             )
-        state = self.state('closed')
+        if recording.failure is not None:
+            self._reporter.final(
+                recording.state('failed'), _broken_off(recording, recording.failure)
+            )
+            return FAILED
+        if not recording.complete:
+            self._reporter.final(recording.state('kept'), _kept(recording))
+            return KEPT
+        state = recording.state('closed')
         self._reporter.final(state, '')
         return PARTIAL if any(topic.problem for topic in state.topics) else DONE
 
-    def _fail(self) -> int:
-        state = self.state('failed')
-        error = self._sink.failure if self._sink.failure is not None else self._capture.failure
-        self._reporter.final(state, self._explain(state, error))
-        return FAILED
+    def diagnose(self) -> Iterable[Status]:
+        """Say how the recording goes: the whole, the spool, and what was lost by topic."""
+        if self._recording is None:
+            return [Status('recording', Level.WARN, 'not active: nothing is recorded')]
+        from mosaico_ros.nodes.reports import statuses
 
-    def _explain(self, state: RecordingState, error: BaseException | None) -> str:
-        where = f'{self._settings["host"]}:{self._settings["port"]}'
-        if not state.topics:
-            return f'cannot record to the daemon at {where}: {error}'
-        received, stored = state.received, sum(topic.stored for topic in state.topics)
-        while_doing = (
-            f' while writing {self._sink.failed_topic}' if self._sink.failed_topic else ''
-        )
-        incomplete = [
-            f'{topic.name} ({topic.received - topic.stored})'
-            for topic in state.topics
-            if topic.stored < topic.received
-        ]
-        return (
-            f'the recording {state.sequence} broke off{while_doing}: {error}\n'
-            f'  durable: {stored} of {received} messages received, acknowledged by the daemon '
-            f'at {where}\n'
-            f'  not acknowledged, taken for lost: {", ".join(incomplete) or "none"}\n'
-            f'  what to do: start the daemon again (`mosaicod run`); it seals the interrupted '
-            f'topics with every durable row, and `mosaico info {state.sequence}` shows them; '
-            'then start a new recording'
-        )
+        return statuses(self._recording.state('recording'))
+
+
+def _kept(recording: LiveRecording) -> str:
+    waiting = sum(topic.waiting for topic in recording.state('kept').topics)
+    trouble = f' ({recording.trouble})' if recording.trouble is not None else ''
+    return (
+        f'{waiting} messages of {recording.name} are not in the archive yet{trouble}\n'
+        f'  they are kept in {recording.spool_folder}\n'
+        '  what to do: nothing; the next recorder for this daemon on this machine delivers them'
+    )
+
+
+def _broken_off(recording: LiveRecording, error: BaseException) -> str:
+    state = recording.state('failed')
+    stored = sum(topic.stored for topic in state.topics)
+    waiting = sum(topic.waiting for topic in state.topics)
+    dropped = sum(topic.dropped for topic in state.topics)
+    return (
+        f'the recording {recording.name} broke off: {error}\n'
+        f'  of {state.received} messages received {stored} are in the archive, {waiting} are kept '
+        f'in {recording.spool_folder} until the next recorder delivers them, '
+        f'{dropped} were dropped'
+    )
 
 
 def _version() -> str:
@@ -286,25 +266,6 @@ def _version() -> str:
         return version('mosaico_ros')
     except PackageNotFoundError:
         return 'from source'
-
-
-def record(node: Any, stop: StopSignals) -> int:
-    """Record as the node's parameters say until told to stop; return the exit code.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A parameter is malformed.
-    """
-    from mosaico_ros.nodes.node_parameters import declare
-    from mosaico_ros.nodes.reports import reporter
-
-    settings = declare(node, RECORDER)
-    shown = reporter(settings['report'])
-    try:
-        return Recorder(node, settings, shown).run(stop)
-    finally:
-        shown.close()
 
 
 def main(
@@ -319,7 +280,7 @@ def main(
     overrides
         Parameter values by name that win over those of the command line.
     """
-    return run_node(NODE_NAME, record, ros_arguments, overrides)
+    return run_node(NODE_NAME, managed(RECORDER, Recorder), ros_arguments, overrides)
 
 
 if __name__ == '__main__':

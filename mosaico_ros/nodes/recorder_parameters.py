@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mosaico_ros.nodes.capture_parameters import CAPTURE
+from mosaico_ros.nodes.managed_parameters import MANAGED
 from mosaico_ros.nodes.parameters import ParameterSpec
 
 RECORDER = (
@@ -18,6 +19,11 @@ RECORDER = (
         'What to note with the recording, as a JSON object, for example {"robot": "rover-7"}; '
         'queries can ask for it.',
     ),
+    ParameterSpec(
+        'software_version',
+        '',
+        "Version of the robot's software, noted with the recording beside robot_id.",
+    ),
     ParameterSpec('host', '127.0.0.1', 'Host of the archive daemon.'),
     ParameterSpec('port', 6726, 'Port of the archive daemon.', low=1, high=65535),
     ParameterSpec(
@@ -32,19 +38,31 @@ RECORDER = (
         "File with the certificate authority that signed the daemon; empty means the system's. "
         'Given, it turns TLS on.',
     ),
-    ParameterSpec(
-        'connect_timeout_sec',
-        10.0,
-        'How long to try to reach the daemon at the start, seconds: enough for a daemon that '
-        'the same launch file starts.',
-        low=0.1,
-        high=3600.0,
-    ),
     *CAPTURE,
     ParameterSpec(
         'duration_sec',
         0.0,
         'Stop by itself after this many seconds; 0 records until SIGINT or SIGTERM.',
+        low=0.0,
+        high=1e9,
+    ),
+    ParameterSpec(
+        'start_paused',
+        False,
+        'Begin with capture paused: what comes is thrown away, latched messages aside, until '
+        '~/resume is called.',
+    ),
+    ParameterSpec(
+        'stop_after_messages',
+        0,
+        'Stop by itself after this many messages on all topics, or a few more; 0 does not.',
+        low=0,
+        high=1_000_000_000_000,
+    ),
+    ParameterSpec(
+        'stop_after_mb',
+        0.0,
+        'Stop by itself after this many MB of messages, or a few more; 0 does not.',
         low=0.0,
         high=1e9,
     ),
@@ -66,10 +84,65 @@ RECORDER = (
     ParameterSpec(
         'commit_period_sec',
         5.0,
-        'A message is sent and asked to be made durable after this time at the latest, seconds: '
-        'what a power cut can cost. Shorter costs more, in CPU here and in small chunks there.',
+        'A message is sent to the daemon and asked to be made durable there after this time at '
+        'the latest, seconds. Shorter costs more, in CPU here and in small chunks there; what is '
+        'safe on this machine before that says flush_period_sec.',
         low=0.1,
         high=3600.0,
+    ),
+    ParameterSpec(
+        'flush_period_sec',
+        1.0,
+        'A message is on the local disk after this time at the latest, seconds: what the death '
+        'of the recorder or a power cut can cost. One call of the disk per period covers all '
+        'topics.',
+        low=0.05,
+        high=60.0,
+    ),
+    ParameterSpec(
+        'spool_dir',
+        '',
+        'Folder for messages that the daemon has not acknowledged yet. What a recorder leaves '
+        'there, the next one with the same folder and daemon delivers. Empty means mosaico_spool '
+        'in ROS_HOME, which is ~/.ros by default.',
+    ),
+    ParameterSpec(
+        'spool_max_mb',
+        20000.0,
+        'Disk space for one spool, MB. When it is full, the recording ends with what it has: '
+        'two hours of a robot with 3 MB/s while the daemon is away.',
+        low=1.0,
+        high=1e9,
+    ),
+    ParameterSpec(
+        'spool_segment_mb',
+        64.0,
+        'Size of one file of the spool, MB; a file is removed when all of it is in the archive.',
+        low=0.01,
+        high=4096.0,
+    ),
+    ParameterSpec(
+        'min_free_space_mb',
+        500.0,
+        'Space left free on the disk of the spool, MB. With less, the recording ends with what '
+        'it has: a full disk stops more on a robot than a recording.',
+        low=0.0,
+        high=1e9,
+    ),
+    ParameterSpec(
+        'rotate_sec',
+        0.0,
+        'Begin another part (NAME_0002, NAME_0003, ...) after this many seconds; 0 does not. '
+        'Parts that are complete can be read while the recording goes on.',
+        low=0.0,
+        high=1e9,
+    ),
+    ParameterSpec(
+        'rotate_mb',
+        0.0,
+        'Begin another part after this many MB of messages; 0 does not.',
+        low=0.0,
+        high=1e9,
     ),
     ParameterSpec(
         'report',
@@ -85,4 +158,5 @@ RECORDER = (
         low=0.1,
         high=3600.0,
     ),
+    *MANAGED,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from mosaico_ros.nodes.accounting import TopicReport
+from mosaico_ros.nodes.diagnostics import Level, Status
 from mosaico_ros.protocol.sizes import size_text
 
 
@@ -17,14 +18,18 @@ from mosaico_ros.protocol.sizes import size_text
 class RecordingState:
     """A recording at one moment.
 
-    ``state`` is ``recording``, ``closing``, ``closed`` or ``failed``; `elapsed` in seconds;
-    `pending_bytes` wait in memory for the daemon.
+    ``state`` is ``recording``, ``closed``, ``kept`` (some messages wait for another recorder) or
+    ``failed``; `elapsed` in seconds; `pending_bytes` wait in memory, `spool_bytes` on the disk;
+    `connected` says whether the daemon is there, `parts` which sequences are complete.
     """
 
     sequence: str
     state: str
     elapsed: float
     pending_bytes: int
+    spool_bytes: int
+    connected: bool
+    parts: Sequence[str]
     topics: Sequence[TopicReport]
 
     @property
@@ -39,8 +44,52 @@ class RecordingState:
             'state': self.state,
             'elapsed': round(self.elapsed, 3),
             'pending_bytes': self.pending_bytes,
+            'spool_bytes': self.spool_bytes,
+            'connected': self.connected,
+            'parts': list(self.parts),
             'topics': [topic.to_dict() for topic in self.topics],
         }
+
+
+def statuses(state: RecordingState) -> list[Status]:
+    """Return what to say of a recording on ``/diagnostics``."""
+    waiting = sum(topic.waiting for topic in state.topics)
+    losing = [topic.name for topic in state.topics if topic.lost or topic.dropped]
+    way = 'delivering' if state.connected else 'no way to the daemon: messages are kept here'
+    return [
+        Status(
+            'recording',
+            Level.OK,
+            f'recording into {state.sequence}',
+            {
+                'topics': len(state.topics),
+                'received': state.received,
+                'stored': sum(topic.stored for topic in state.topics),
+                'seconds': round(state.elapsed, 1),
+                'parts complete': len(state.parts),
+            },
+        ),
+        Status(
+            'spool',
+            Level.OK if state.connected else Level.WARN,
+            way,
+            {
+                'bytes on the disk': state.spool_bytes,
+                'bytes in memory': state.pending_bytes,
+                'messages not acknowledged': waiting,
+            },
+        ),
+        Status(
+            'losses',
+            Level.ERROR if losing else Level.OK,
+            f'messages are lost on {", ".join(losing)}' if losing else 'none known',
+            {
+                topic.name: f'lost on the way {_unknown(topic.lost)}, dropped {topic.dropped}, '
+                f'malformed {topic.malformed}'
+                for topic in state.topics
+            },
+        ),
+    ]
 
 
 class Reporter(Protocol):
@@ -65,7 +114,7 @@ def _unknown(value: int | None) -> str:
 
 def table_lines(topics: Sequence[TopicReport]) -> list[str]:
     """Lay out the account of every topic as text."""
-    head = ('topic', 'received', 'stored', 'lost', 'dropped', 'malformed')
+    head = ('topic', 'received', 'stored', 'lost', 'dropped', 'malformed', 'waiting')
     rows = [
         (
             topic.name,
@@ -74,6 +123,7 @@ def table_lines(topics: Sequence[TopicReport]) -> list[str]:
             _unknown(topic.lost),
             str(topic.dropped),
             str(topic.malformed),
+            str(topic.waiting),
         )
         for topic in topics
     ]
@@ -99,6 +149,8 @@ def summary(state: RecordingState) -> str:
         f'{state.sequence}: {state.elapsed:.0f} s, {len(state.topics)} topics, '
         f'{state.received} messages ({size_text(size)}), {stored} durable, '
         f'{lost} lost, {dropped} dropped'
+        + (f', {size_text(state.spool_bytes)} in the spool' if state.spool_bytes else '')
+        + ('' if state.connected or state.state != 'recording' else ', no way to the daemon')
     )
 
 
@@ -176,13 +228,18 @@ class LiveReporter:
         from rich.table import Table
 
         now = time.monotonic()
+        away = '' if state.connected else '  [red]no way to the daemon[/]'
         table = Table(
-            title=f'[bold]{state.sequence}[/]  {state.elapsed:.0f} s  (Ctrl-C closes)',
+            title=f'[bold]{state.sequence}[/]  {state.elapsed:.0f} s  '
+            f'spool {size_text(state.spool_bytes)}{away}  (Ctrl-C closes)',
             title_justify='left',
             box=None,
             padding=(0, 2, 0, 0),
         )
-        for column in ('topic', 'rate', 'received', 'size', 'bandwidth', 'durable', 'lost'):
+        for column in (
+            *('topic', 'rate', 'received', 'size', 'bandwidth'),
+            *('durable', 'spool', 'lost'),
+        ):
             table.add_column(column, justify='left' if column == 'topic' else 'right')
         for topic in state.topics:
             rate, bandwidth = self._rate(topic, now)
@@ -195,6 +252,7 @@ class LiveReporter:
                 size_text(topic.received_bytes),
                 f'{size_text(bandwidth)}/s',
                 str(topic.stored),
+                str(topic.waiting),
                 f'[red]{text}[/]' if lost else f'[green]{text}[/]',
                 style='dim' if topic.problem else None,
             )

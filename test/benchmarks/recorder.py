@@ -225,6 +225,8 @@ def receiver_command(kind: str, arguments: argparse.Namespace, port: int) -> lis
             'topics:=["/bench/*"]',
             'report:=json',
             'report_period_sec:=60.0',
+            f'spool_dir:={tempfile.mkdtemp(prefix="mosaico-spool-")}',
+            'min_free_space_mb:=0.0',
         ]
         flags = [part for flag in flags for part in ('-p', flag)]
         return [sys.executable, '-m', 'mosaico_ros.nodes.recorder', '--ros-args', *flags]

@@ -43,6 +43,7 @@ def ros_environment(domain: int, tmp_path: Path) -> dict[str, str]:
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_LOG_DIR': str(tmp_path / 'ros_log'),
+        'ROS_HOME': str(tmp_path / 'ros_home'),
         'ROS_PYTHON_CHECK_FIELDS': '1',
         'PYTHONUNBUFFERED': '1',
     }
@@ -118,6 +119,9 @@ def start_recorder(
             'report': 'json',
             'report_period_sec': 0.1,
             'commit_period_sec': 0.3,
+            'flush_period_sec': 0.2,
+            'spool_dir': str(tmp_path / 'spool'),
+            'min_free_space_mb': 0.0,
             **parameters,
         }
         # JSON is YAML, with the quotes that texts need.

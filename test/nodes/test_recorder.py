@@ -202,59 +202,6 @@ def test_it_stops_by_itself_after_the_duration(start_recorder: Any) -> None:
     assert recorder.process.wait(20) == 0
 
 
-def test_a_killed_daemon_is_said_clearly_and_what_it_acknowledged_is_kept(
-    mortal_daemon: Any, robot: Any, start_recorder: Any, wait_for: Any
-) -> None:
-    daemon = mortal_daemon
-    recorder = start_recorder(topics=['/imu'], sequence_name='broken', port=daemon.port)
-    publisher = robot.publisher(Imu, '/imu')
-    robot.wait_matched(publisher)
-    index = 0
-    deadline = time.monotonic() + 20
-    while recorder.topic('/imu').get('stored', 0) < 100 and time.monotonic() < deadline:
-        publisher.publish(imu(index))
-        index += 1
-        time.sleep(0.005)
-    assert recorder.topic('/imu')['stored'] >= 100
-    daemon.kill()
-    killed = time.monotonic()
-    while recorder.process.poll() is None and time.monotonic() < killed + 20:
-        publisher.publish(imu(index))
-        index += 1
-        time.sleep(0.005)
-    assert recorder.finish() == 1
-    assert time.monotonic() - killed < 10
-    acknowledged = recorder.topic('/imu')['stored']
-    words = recorder.state()['failure']
-    assert 'broken' in words
-    assert '/imu' in words
-    assert f'durable: {acknowledged} of ' in words
-    assert 'what to do: ' in words
-    assert words.splitlines()[0] in recorder.errors.read_text()
-
-    daemon.start(daemon.port)
-    with daemon.client() as client:
-        wait_for(
-            lambda: (
-                client.list_topic_notifications('broken', '/imu')
-                or client.list_sequence_notifications('broken')
-            ),
-            'a notification of the interrupted upload',
-        )
-    data = stored(daemon, 'broken', '/imu')
-    assert len(data) >= acknowledged
-    assert [each.acceleration.y for each in data] == [float(number) for number in range(len(data))]
-
-
-def test_without_a_daemon_it_fails_with_a_clear_word(
-    mortal_daemon: Any, start_recorder: Any
-) -> None:
-    mortal_daemon.kill()
-    recorder = start_recorder(connect_timeout_sec=0.5, port=mortal_daemon.port)
-    assert recorder.process.wait(20) == 1
-    assert f'127.0.0.1:{mortal_daemon.port}' in recorder.errors.read_text()
-
-
 @pytest.mark.parametrize(
     ('parameters', 'words'),
     [

@@ -1,0 +1,429 @@
+"""The recorder's way into the archive: from the spool to the daemon, over any outage.
+
+Everything that talks to the daemon happens in one thread, so that a slow daemon never holds up
+the taking of messages. Each sequence of a recording is a *part*. A part ends where the recording
+is split, or where the connection breaks: then the daemon is asked to seal it, which says for good
+how many rows of each topic it holds, and the next part goes on behind them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.parts import part_name, seal
+from mosaico_ros.nodes.spool import Part, Position, Spool, SpooledTopic
+from mosaico_ros.nodes.spool_log import SPLIT, Record
+from mosaico_ros.nodes.topic_delivery import TopicDelivery
+from mosaico_ros.protocol.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DeadlineExceededError,
+    InvalidArgumentError,
+    MosaicoError,
+    UnavailableError,
+    UnimplementedError,
+)
+
+if TYPE_CHECKING:
+    from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+
+_AWAY = (UnavailableError, DeadlineExceededError, CancelledError)
+#: What the daemon would say of a topic again, however often it is asked.
+_REFUSALS = (InvalidArgumentError, UnimplementedError, AlreadyExistsError)
+# A topic whose upload fails so often in a row, while the daemon is there, is given up.
+_STRIKES = 3
+_NAME_ATTEMPTS = 100
+# How often, in seconds, to look for rows that wait and for a daemon that is gone.
+_LOOK_PERIOD = 1.0
+_TICK = 0.2
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+_AWAY_PATIENCE = 1.0
+# Records read from the disk wait for their topic's batch in memory too.
+_WAITING_BYTES = 32_000_000
+
+
+class Delivery(threading.Thread):
+    """The thread that brings one recording into the archive.
+
+    Parameters
+    ----------
+    spool
+        What to deliver, and how far that is.
+    connect
+        Makes a client, within a moment or not at all; called in this thread.
+    account
+        Returns the account of a topic.
+    released
+        Called with the bytes of rows that need no memory any more.
+    event
+        Where to say what happened: ``event(text, warning=False)``.
+    batch_rows, batch_size, commit_period
+        Rows of a topic go to the daemon when there are so many, when they weigh so many bytes,
+        or after so many seconds; then they are also asked to be made durable.
+    growing
+        Whether rows are still being added to the spool, until :meth:`finish`.
+
+    Attributes
+    ----------
+    parts
+        Names of the sequences that hold rows of the recording, as far as this process knows.
+    connected
+        Whether the daemon is there.
+    failure
+        Why it gave up, or None.
+    trouble
+        What went wrong last with the daemon, or None.
+    delivered
+        Whether the archive has everything.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        connect: Callable[[], MosaicoClient],
+        *,
+        account: Callable[[SpooledTopic], TopicAccount],
+        released: Callable[[int], None],
+        event: Callable[..., None],
+        batch_rows: int,
+        batch_size: int,
+        commit_period: float,
+        growing: bool,
+    ) -> None:
+        super().__init__(name='delivery', daemon=True)
+        self._spool = spool
+        self._connect = connect
+        self._account = account
+        self._released = released
+        self._event = event
+        self._batch_rows = batch_rows
+        self._batch_size = batch_size
+        self._commit_period = commit_period
+        self._growing = growing
+        self._topics: dict[int, TopicDelivery] = {}
+        self._strikes: dict[int, int] = {}
+        self._waiting_size = 0
+        self._session: Any = None
+        self._client: Any = None
+        self._part: Part | None = spool.progress.part
+        self._next_split = self._part.splits if self._part else 0
+        self._told_away = False
+        self._deadline = float('inf')
+        self._finishing = threading.Event()
+        if not growing:
+            self._finishing.set()
+        self.parts: list[str] = []
+        self.ready = threading.Event()
+        self.connected = False
+        self.failure: BaseException | None = None
+        self.trouble: MosaicoError | None = None
+        self.delivered = False
+
+    @property
+    def recording_name(self) -> str:
+        """Name of the recording, which is that of its first part."""
+        return self._spool.progress.name or self._spool.recording.name
+
+    def finish(self, patience: float) -> None:
+        """Ask to deliver what the spool holds, for at most `patience` seconds, and to end.
+
+        A daemon that is away is not waited for.
+        """
+        if not self.connected:
+            patience = min(patience, _AWAY_PATIENCE)
+        self._deadline = time.monotonic() + patience
+        self._finishing.set()
+
+    def run(self) -> None:
+        """Deliver until everything is, or until the time after :meth:`finish` is over."""
+        pause = _FIRST_PAUSE
+        while True:
+            acknowledged = self._rows_stored()
+            try:
+                with self._connect() as client:
+                    self._deliver_to(client)
+                return
+            except MosaicoError as error:
+                self.trouble = error
+                if not self.ready.is_set() and not isinstance(error, _AWAY):
+                    self.failure = error
+                    return
+                self._lost(error)
+            except Exception as error:
+                self.failure = error
+                return
+            finally:
+                self.connected = False
+                self._client = self._session = None
+                self.ready.set()
+            if self._finishing.is_set() and time.monotonic() >= self._deadline:
+                return
+            if self._rows_stored() > acknowledged:
+                pause = _FIRST_PAUSE
+            (time.sleep if self._finishing.is_set() else self._finishing.wait)(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _deliver_to(self, client: MosaicoClient) -> None:
+        self._client = client
+        part = self._part
+        if part is not None and not part.closed:
+            self._resume(client, part)
+        self.connected = True
+        if self._told_away:
+            self._told_away = False
+            self._event('the daemon is there; delivering what was kept here meanwhile')
+        if self._growing and self._part is None:
+            self._open_part()
+        self.ready.set()
+        self._deliver(client)
+        for topic in self._topics.values():
+            self._push(topic)
+        self._close_part()
+        self.delivered = self._complete()
+        self._spool.acknowledge(self._positions())
+
+    def _deliver(self, client: MosaicoClient) -> None:
+        """Deliver until the log is at its end, or time is up."""
+        next_look = time.monotonic() + _LOOK_PERIOD
+        spoke = False
+        while True:
+            finishing = self._finishing.is_set()
+            now = time.monotonic()
+            if now >= self._deadline:
+                return
+            if now >= next_look:
+                # A dead daemon shows on the next word to it; with nothing to push, ask.
+                if not (self._send_due(now) or spoke):
+                    client.info()
+                spoke = False
+                next_look = now + _LOOK_PERIOD
+                self._spool.acknowledge(self._positions())
+            record = self._spool.log.next(0.0 if finishing else min(_TICK, next_look - now))
+            if record is None:
+                if finishing:
+                    return
+                continue
+            if record.topic == SPLIT:
+                self._split(record.first)
+                continue
+            spoke |= self._take(record, now)
+
+    def _take(self, record: Record, now: float) -> bool:
+        topic = self._topic(record.topic)
+        if topic.account.problem:
+            topic.pass_over(record.first + record.rows)
+            self._release(record)
+            return False
+        before = topic.waiting_size
+        topic.take(record, now)
+        self._waiting_size += topic.waiting_size - before
+        if topic.waiting_rows >= self._batch_rows or topic.waiting_size >= self._batch_size:
+            self._push(topic)
+            self._commit(topic, now)
+            return True
+        if self._waiting_size > _WAITING_BYTES:
+            for other in self._topics.values():
+                self._push(other)
+            return True
+        return False
+
+    def _send_due(self, now: float) -> bool:
+        """Push and commit what has waited long enough; tell whether there was any."""
+        sent = False
+        for topic in list(self._topics.values()):
+            if topic.waiting_rows and now - topic.since >= self._commit_period:
+                self._push(topic)
+                sent = True
+            sent |= self._commit(topic, now)
+            if topic.acknowledge():
+                self._strikes.pop(topic.topic.number, None)
+        return sent
+
+    def _commit(self, topic: TopicDelivery, now: float) -> bool:
+        since = topic.uncommitted_since
+        if since is None or now - since < self._commit_period:
+            return False
+        self._try(topic, topic.commit)
+        return True
+
+    def _push(self, topic: TopicDelivery) -> None:
+        if topic.waiting_rows:
+            self._waiting_size -= topic.waiting_size
+            part = self._open_part()
+            self._try(topic, lambda: topic.push(self._open_writer, part.largest_row))
+
+    def _try(self, topic: TopicDelivery, step: Callable[[], object]) -> None:
+        """Do something with a topic's stream; a refusal ends this topic, not the recording."""
+        try:
+            step()
+        except _AWAY:
+            raise
+        except MosaicoError as error:
+            number = topic.topic.number
+            strikes = self._strikes[number] = self._strikes.get(number, 0) + 1
+            if strikes < _STRIKES and not isinstance(error, _REFUSALS):
+                raise  # what became of its session tells the daemon when it is sealed
+            topic.refuse(str(error))
+            self._event(f'{topic.topic.name} is not recorded: {error}', warning=True)
+
+    def _open_writer(self, topic: TopicDelivery) -> Any:
+        known = topic.topic
+        if not known.definition:
+            # So that the rows can be delivered even if the package is gone by then.
+            topic.topic = replace(known, definition=topic.decoder.definition.text)
+            self._spool.add_topic(topic.topic)
+        return self._session.topic_create(
+            topic.topic.name,
+            topic.metadata(),
+            topic.decoder.ontology_type,
+            schema=topic.decoder.schema,
+        )
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _open_part(self) -> Part:
+        """Return the part that is being written; begins the next one if there is none."""
+        part = self._part
+        if self._session is not None and part is not None:
+            return part
+        recording = self._spool.recording
+        number = 1 if part is None else part.number + (1 if part.closed else 0)
+        metadata = {**recording.metadata, 'recording_id': recording.id, 'part': number}
+        wanted = part_name(self.recording_name, number)
+        if part is not None and not part.closed:
+            wanted = part.sequence  # it is empty, and used on
+        for attempt in range(1, _NAME_ATTEMPTS + 1):
+            name = wanted if attempt == 1 else f'{wanted}_{attempt}'
+            token = str(uuid.uuid5(uuid.NAMESPACE_URL, f'mosaico:{recording.id}/{number}/{name}'))
+            session = self._client.sequence_create(name, metadata, token=token)
+            try:
+                session.__enter__()
+            except AlreadyExistsError:
+                continue
+            break
+        else:
+            raise AlreadyExistsError(
+                f'the sequences {wanted} to {wanted}_{_NAME_ATTEMPTS} exist already',
+                remedy='choose another name, or put {date} and {time} into it',
+            )
+        self._session = session
+        opened = Part(
+            number,
+            name,
+            session.session_uuid,
+            self._next_split,
+            self._client.info().config.grpc_max_decode_message_size * 9 // 10,
+        )
+        self._spool.open_part(opened, self._positions())
+        self._part = opened
+        if number > 1 or not self._growing:
+            self._event(f'recording into {name}')
+        return opened
+
+    def _close_part(self) -> None:
+        """Complete the present part: every row pushed is durable afterwards."""
+        part = self._part
+        if part is None or part.closed:
+            return
+        writers = [topic.writer for topic in self._topics.values() if topic.writer is not None]
+        for writer in writers:
+            writer.end()
+        for writer in writers:
+            writer.close()
+        if writers:
+            self._note_accounts()
+            self._session.__exit__(None, None, None)
+            self.parts.append(part.sequence)
+        else:
+            # The daemon finalizes no session without topics; better no sequence at all than one
+            # that looks interrupted.
+            with contextlib.suppress(MosaicoError):
+                self._client.sequence_delete(part.sequence)
+        for topic in self._topics.values():
+            topic.end_part()
+        self._session = None
+        self._part = replace(part, closed=True)
+        self._spool.open_part(self._part, self._positions())
+
+    def _note_accounts(self) -> None:
+        """Store with part and topics what became of every message so far."""
+        written = [topic for topic in self._topics.values() if topic.writer is not None]
+        for topic in written:
+            topic.acknowledge_all()
+        last = self._finishing.is_set() and self._complete()
+        notes = {
+            topic.topic.name: {'account': topic.account.note(whole=self._growing)}
+            for topic in written
+        }
+        try:
+            self._session.annotate({'last_part': True} if last else {}, notes)
+        except _AWAY:
+            raise
+        except MosaicoError as error:
+            self._event(f'the account of {self.recording_name} is not stored: {error}')
+
+    def _split(self, number: int) -> None:
+        if number <= self._next_split:
+            return
+        for topic in self._topics.values():
+            self._push(topic)
+        self._next_split = number
+        if any(topic.writer for topic in self._topics.values()):
+            self._close_part()
+
+    def _resume(self, client: MosaicoClient, part: Part) -> None:
+        """Learn what is durable of a part that broke off, and begin behind it."""
+        rows, finalized = seal(client, part, self._spool.recording.id)
+        for number in list(self._spool.topics):
+            topic = self._topic(number)
+            topic.resume(rows.get(topic.topic.name.strip('/'), 0))
+        self._waiting_size = 0
+        self._released(self._spool.log.rewind())
+        if finalized:
+            if part.sequence not in self.parts:
+                self.parts.append(part.sequence)
+            self._part = replace(part, closed=True, splits=self._next_split)
+            self._spool.open_part(self._part, self._positions())
+
+    # -- small things ------------------------------------------------------------------------
+
+    def _topic(self, number: int) -> TopicDelivery:
+        topic = self._topics.get(number)
+        if topic is None:
+            spooled = self._spool.topics[number]
+            position = self._spool.progress.position(number)
+            topic = self._topics[number] = TopicDelivery(
+                spooled, self._account(spooled), position, self._release
+            )
+        return topic
+
+    def _release(self, record: Record) -> None:
+        if record.held:
+            self._spool.log.release(record)
+            self._released(record.size)
+
+    def _positions(self) -> dict[int, Position]:
+        return {number: topic.position for number, topic in self._topics.items()}
+
+    def _rows_stored(self) -> int:
+        return sum(topic.account.stored for topic in self._topics.values())
+
+    def _complete(self) -> bool:
+        ends = self._spool.log.ends()
+        return all(self._topic(number).position.row >= end for number, end in ends.items())
+
+    def _lost(self, error: MosaicoError) -> None:
+        if not self._told_away:
+            self._told_away = True
+            self._event(
+                f'no way to the daemon, what is captured is kept in {self._spool.folder}: {error}',
+                warning=True,
+            )

@@ -1,0 +1,160 @@
+"""The thread between the taking of messages and the disk: parcels in, records of the spool out."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.parcel import Parcel
+from mosaico_ros.nodes.spool import Spool, SpooledTopic
+
+# How often, in seconds, the free space of the disk is looked at.
+_SPACE_CHECK = 1.0
+
+
+class SpoolWriter(threading.Thread):
+    """Writes what is captured to the spool, and makes it durable once per flush period.
+
+    Parameters
+    ----------
+    spool
+        Where to.
+    details
+        Returns what the graph says of a topic's publishers, when its first message arrives.
+    released
+        Called with the bytes of a parcel that needs no memory any more.
+    flush_period
+        Seconds after which everything is made to survive a power cut, if `sync` does not come.
+
+    Attributes
+    ----------
+    accounts
+        Of the topics by their number in the spool.
+    failure
+        Why nothing more is kept, or None. What arrives then is counted as unkept.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        details: Callable[[str], Mapping[str, Any]],
+        released: Callable[[int], None],
+        flush_period: float,
+    ) -> None:
+        super().__init__(name='spool', daemon=True)
+        self._spool = spool
+        self._details = details
+        self._released = released
+        self._flush_period = flush_period
+        self._items: queue.SimpleQueue[Parcel | _Split | _Sync | None] = queue.SimpleQueue()
+        self._numbers: dict[str, int] = {}
+        self._splits = 0
+        self.accounts: dict[int, TopicAccount] = {}
+        self.failure: BaseException | None = None
+
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel; never blocks. The caller bounds the memory."""
+        self._items.put(parcel)
+
+    def split(self, latched: Sequence[Parcel]) -> None:
+        """Have what is put from now on go into another part, which begins with latched messages.
+
+        Their memory is not released.
+        """
+        self._splits += 1
+        self._items.put(_Split(self._splits, latched))
+
+    def sync(self) -> None:
+        """Have what was put so far survive a power cut."""
+        self._items.put(_Sync())
+
+    def finish(self) -> None:
+        """Ask to keep what is queued and to end."""
+        self._items.put(None)
+
+    def run(self) -> None:
+        """Keep parcels until told to finish."""
+        next_sync = time.monotonic() + self._flush_period
+        next_check = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= next_sync:
+                self._try(self._spool.sync)
+                next_sync = time.monotonic() + self._flush_period
+                if now >= next_check:
+                    self._try(self._spool.log.check_space)
+                    next_check = now + _SPACE_CHECK
+            try:
+                item = self._items.get(timeout=max(0.0, next_sync - time.monotonic()))
+            except queue.Empty:
+                continue
+            if item is None:
+                break
+            if isinstance(item, Parcel):
+                self._keep(item)
+            elif isinstance(item, _Sync):
+                next_sync = 0.0
+            else:
+                self._try(partial(self._split, item))
+        self._try(self._spool.sync)
+
+    def _keep(self, parcel: Parcel) -> None:
+        account = parcel.account
+        if self.failure is None and not account.problem:
+            try:
+                number = self._number(account)
+                retained = self._spool.log.append(
+                    number, account.spooled, parcel.rows, parcel.size
+                )
+                account.spooled += parcel.rows.num_rows
+                if not retained:
+                    self._released(parcel.size)
+                return
+            except Exception as error:
+                self.failure = error
+        account.unkept += parcel.rows.num_rows
+        self._released(parcel.size)
+
+    def _split(self, split: _Split) -> None:
+        self._spool.log.mark_split(split.number)
+        for parcel in split.latched:
+            account = parcel.account
+            if account.name in self._numbers and not account.problem:
+                number, rows = self._numbers[account.name], parcel.rows
+                self._spool.log.append(number, account.spooled, rows, parcel.size, hold=False)
+                account.spooled += rows.num_rows
+                account.repeated += rows.num_rows
+
+    def _number(self, account: TopicAccount) -> int:
+        number = self._numbers.get(account.name)
+        if number is None:
+            number = len(self._numbers)
+            details = dict(self._details(account.name))
+            self.accounts[number] = account
+            self._spool.add_topic(SpooledTopic(number, account.name, account.type, details))
+            self._numbers[account.name] = number
+        return number
+
+    def _try(self, step: Callable[[], object]) -> None:
+        if self.failure is None:
+            try:
+                step()
+            except Exception as error:
+                self.failure = error
+
+
+class _Sync:
+    """Ask to make durable what is there."""
+
+
+@dataclass(frozen=True)
+class _Split:
+    number: int
+    latched: Sequence[Parcel]

@@ -1,0 +1,263 @@
+"""One topic on its way from the spool into the archive: decode, push, and note what is durable."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.parcel import payloads
+from mosaico_ros.nodes.spool import Position, SpooledTopic
+from mosaico_ros.nodes.spool_log import Record
+from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError, NotFoundError
+from mosaico_ros.ros_bridge.provenance import PROVENANCE
+from mosaico_ros.ros_bridge.residual import Fidelity
+from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
+
+# A decoded row weighs at most so many times its payload.
+_SWELLING = 8
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """Rows of the log that were decoded together; `stored` rows of the sequence go up to them."""
+
+    row: int
+    stored: int
+    malformed: int
+    too_large: int
+    damaged: int
+
+
+class TopicDelivery:
+    """The way of one topic, over all parts of its recording.
+
+    Parameters
+    ----------
+    topic
+        As the spool has it.
+    account
+        Where to note what became of the messages.
+    position
+        Where to go on.
+    released
+        Called with each record whose rows are not needed in memory any more.
+
+    Attributes
+    ----------
+    position
+        Up to here everything is durable.
+    waiting_size, waiting_rows
+        Bytes and rows taken from the log and not yet pushed.
+    since
+        ``time.monotonic()`` when the oldest of them was taken.
+    uncommitted_since
+        The same of the oldest row pushed that the daemon was not asked to make durable; None if
+        there is none.
+    """
+
+    def __init__(
+        self,
+        topic: SpooledTopic,
+        account: TopicAccount,
+        position: Position,
+        released: Callable[[Record], None],
+    ) -> None:
+        self.topic = topic
+        self.account = account
+        self.position = position
+        self.writer: Any = None
+        self.waiting_rows = self.waiting_size = 0
+        self.since = 0.0
+        self.uncommitted_since: float | None = None
+        self._released = released
+        self._waiting: list[Record] = []
+        self._pushed: deque[_Pushed] = deque()
+        self._next_row = position.row
+        self._next_stored = position.stored
+        self._base = 0  # rows in the parts before
+        self._damaged = 0
+
+    @cached_property
+    def decoder(self) -> TopicDecoder:
+        """Decoder of the topic's type, made when it is first needed.
+
+        Raises
+        ------
+        InvalidArgumentError
+            There is no definition of the type, or it cannot be parsed.
+        """
+        topic = self.topic
+        try:
+            return TopicDecoder(
+                topic.type,
+                topic.definition or None,
+                topic=topic.name,
+                fidelity=Fidelity.VALUES,
+                sidecars=PROVENANCE,
+            )
+        except NotFoundError as error:
+            raise InvalidArgumentError(str(error)) from error
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what to note with the topic."""
+        metadata = dict(self.decoder.metadata())
+        return {**metadata, '_ros_': {**metadata.get('_ros_', {}), **self.topic.details}}
+
+    def take(self, record: Record, now: float) -> None:
+        """Take the next record of the log; what was taken before is passed over."""
+        end = record.first + record.rows
+        if end <= self._next_row:
+            self._released(record)
+            return
+        if record.batch is None:
+            self.skip(end)
+            return
+        if record.first > self._next_row:
+            self.skip(record.first)
+        if not self._waiting:
+            self.since = now
+        self._waiting.append(record)
+        self.waiting_rows += record.rows
+        self.waiting_size += record.size
+        self._next_row = end
+
+    def skip(self, row: int) -> None:
+        """Pass over rows that are damaged on the disk; they are counted as refused."""
+        self._damaged += row - self._next_row
+        self._next_row = row
+        if not self._waiting:
+            self._note_pushed(0, 0)
+
+    def push(self, open_writer: Callable[[TopicDelivery], Any], largest_row: int) -> None:
+        """Decode what waits and send it; `open_writer` is called for the first rows of a part."""
+        if not self._waiting:
+            return
+        rows = pa.concat_batches([record.batch for record in self._waiting])
+        before = self.decoder.malformed
+        stamps, *provenance = rows.columns[:-1]
+        batch = self.decoder.decode(stamps.to_numpy(), payloads(rows), provenance)
+        malformed = self.decoder.malformed - before
+        batch, too_large = _fitting(batch, rows, largest_row)
+        # Those of the first rows that an earlier part has are not sent again.
+        missing = batch.slice(min(max(0, -self._next_stored), batch.num_rows))
+        if missing.num_rows:
+            if self.writer is None:
+                self.writer = open_writer(self)
+            self.writer.push_batch(missing)
+            self.account.sent += missing.num_rows
+            if self.uncommitted_since is None:
+                self.uncommitted_since = self.since
+        self._next_stored += batch.num_rows
+        self._note_pushed(malformed, too_large)
+        self._forget_waiting()
+
+    def commit(self) -> None:
+        """Ask the daemon to make durable what was pushed."""
+        if self.uncommitted_since is not None:
+            self.uncommitted_since = None
+            self.writer.commit()
+
+    def refuse(self, problem: str) -> None:
+        """Give the topic up: the daemon does not take it."""
+        account = self.account
+        account.problem = problem
+        self.acknowledge()
+        if self.writer is not None:
+            with contextlib.suppress(MosaicoError):
+                self.writer.close_after(MosaicoError(problem))
+            self.acknowledge()
+        durable = self.writer.durable_rows if self.writer is not None else 0
+        account.refused -= max(0, durable - self.position.stored)
+        self.position = Position(self.position.row, max(durable, self.position.stored))
+        self._next_stored = self.position.stored
+        self._forget_waiting()
+        self._pushed.clear()
+        self.pass_over(self._next_row)
+
+    def pass_over(self, row: int) -> None:
+        """Let go of rows of a topic that was given up."""
+        if row > self.position.row:
+            self.account.refused += row - self.position.row
+            self._next_row = max(row, self._next_row)
+            self.position = Position(row, self.position.stored)
+
+    def acknowledge(self, durable: int | None = None) -> bool:
+        """Note what is durable in the present part; tell whether that is more than before."""
+        if durable is None:
+            durable = self.writer.durable_rows if self.writer is not None else 0
+        account = self.account
+        account.stored = self._base + max(0, durable)
+        before = self.position
+        while self._pushed and self._pushed[0].stored <= durable:
+            done = self._pushed.popleft()
+            account.malformed += done.malformed
+            account.too_large += done.too_large
+            account.refused += done.damaged
+            self.position = Position(done.row, done.stored)
+        return self.position != before
+
+    def acknowledge_all(self) -> None:
+        """Note that everything pushed is durable, as its upload was completed."""
+        self.acknowledge(self._next_stored)
+
+    def end_part(self) -> None:
+        """Begin another part after one that was completed."""
+        self.acknowledge_all()
+        self._begin_part(self._next_stored)
+
+    def resume(self, durable: int) -> None:
+        """Begin another part after one that broke off with so many durable rows."""
+        self.acknowledge(durable)
+        self._forget_waiting()
+        self._pushed.clear()
+        self._damaged = 0
+        self._begin_part(durable)
+        self._next_row = self.position.row
+        self._next_stored = self.position.stored
+
+    def _note_pushed(self, malformed: int, too_large: int) -> None:
+        self._pushed.append(
+            _Pushed(self._next_row, self._next_stored, malformed, too_large, self._damaged)
+        )
+        self._damaged = 0
+
+    def _begin_part(self, durable: int) -> None:
+        self._base += max(0, durable)
+        self.account.stored = self._base
+        self.position = Position(self.position.row, self.position.stored - max(0, durable))
+        self._next_stored -= max(0, durable)
+        self.writer = None
+        self.uncommitted_since = None
+
+    def _forget_waiting(self) -> None:
+        for record in self._waiting:
+            self._released(record)
+        self._waiting.clear()
+        self.waiting_rows = self.waiting_size = 0
+
+
+def _fitting(
+    batch: pa.RecordBatch, rows: pa.RecordBatch, limit: int
+) -> tuple[pa.RecordBatch, int]:
+    """Leave out rows that are too large for one message; return the rest and their number."""
+    largest = int(payloads(rows).lengths.max(initial=0))
+    if largest * _SWELLING <= limit:
+        return batch, 0
+    fits = np.array(
+        [
+            pa.ipc.get_record_batch_size(batch.slice(row, 1)) <= limit
+            for row in range(batch.num_rows)
+        ],
+        bool,
+    )
+    if fits.all():
+        return batch, 0
+    return batch.filter(pa.array(fits)), int((~fits).sum())

@@ -1,0 +1,169 @@
+"""What can be asked of a recorder while it records."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray, KeyValue
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from mosaico_ros import QueryTopic
+
+NODE = '/mosaico_recorder'
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def ask(operator: Any, name: str) -> tuple[bool, str]:
+    answer = operator.call(Trigger, f'{NODE}/{name}')
+    return answer.success, answer.message
+
+
+def texts(client: Any, sequence: str, topic: str) -> list[str]:
+    streamer = client.topic_handler(sequence, topic).get_data_streamer()
+    return [message.data.data for message in streamer]
+
+
+def change(operator: Any, transition: int) -> bool:
+    return bool(
+        operator.call(
+            ChangeState, f'{NODE}/change_state', transition=Transition(id=transition)
+        ).success
+    )
+
+
+def test_split_on_demand_begins_each_part_with_what_is_latched(
+    daemon: Any, robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(topics=['/talk', '/map'], sequence_name='on_demand')
+    publisher = robot.publisher(String, '/talk')
+    latched = robot.publisher(String, '/map', LATCHED)
+    robot.wait_matched(publisher, latched)
+    robot.publish(latched, [String(data='the map')])
+    for part in range(3):
+        robot.publish(publisher, [String(data=f'{part} {index}') for index in range(50)])
+        recorder.wait_received('/talk', 50 * (part + 1))
+        if part < 2:
+            done, words = ask(operator, 'split')
+            assert done, words
+    assert recorder.finish(signal.SIGINT) == 0
+    names = ['on_demand', 'on_demand_0002', 'on_demand_0003']
+    assert recorder.state()['parts'] == names
+    talk, board = recorder.topic('/talk'), recorder.topic('/map')
+    assert (talk['received'], talk['stored'], talk['repeated']) == (150, 150, 0)
+    assert (board['received'], board['stored'], board['repeated']) == (1, 3, 2)
+    with daemon.client() as client:
+        for part, name in enumerate(names):
+            assert texts(client, name, '/talk') == [f'{part} {index}' for index in range(50)]
+            assert texts(client, name, '/map') == ['the map']
+            metadata = client.sequence_handler(name).user_metadata
+            assert metadata['part'] == part + 1
+            assert metadata.get('last_part', False) is (part == 2)
+
+
+def test_what_comes_while_paused_is_counted_and_not_stored(
+    daemon: Any, robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(topics=['/talk'], sequence_name='paused', start_paused=True)
+    publisher = robot.publisher(String, '/talk')
+    robot.wait_matched(publisher)
+    assert ask(operator, 'is_paused') == (True, 'paused paused')
+    for word in ('unheard', 'heard', 'unheard', 'heard'):
+        done, words = ask(operator, 'resume' if word == 'heard' else 'pause')
+        assert done, words
+        before = recorder.topic('/talk').get('received', 0)
+        robot.publish(publisher, [String(data=word)] * 10)
+        recorder.wait_received('/talk', before + 10)
+    assert ask(operator, 'toggle_paused')[0]
+    assert ask(operator, 'is_paused')[0]
+    assert ask(operator, 'stop')[0]
+    assert recorder.finish() == 0
+    topic = recorder.topic('/talk')
+    assert (topic['received'], topic['stored'], topic['paused']) == (40, 20, 20)
+    with daemon.client() as client:
+        assert texts(client, 'paused', '/talk') == ['heard'] * 20
+
+
+def test_notes_and_accounts_are_stored_with_the_recording(
+    daemon: Any, robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(
+        topics=['/talk'], sequence_name='noted', robot_id='rover-7', software_version='2.1'
+    )
+    publisher = robot.publisher(String, '/talk')
+    notes = robot.publisher(KeyValue, f'{NODE}/metadata')
+    robot.wait_matched(publisher, notes)
+    robot.publish(notes, [KeyValue(key='lap', value=str(lap)) for lap in range(3)])
+    robot.publish(publisher, [String(data='x')] * 5)
+    recorder.wait_received('/talk', 5)
+    recorder.wait_received('/_marks', 3)
+    assert recorder.finish(signal.SIGINT) == 0
+    with daemon.client() as client:
+        metadata = client.sequence_handler('noted').user_metadata
+        assert (metadata['robot_id'], metadata['software_version']) == ('rover-7', '2.1')
+        streamer = client.topic_handler('noted', '/_marks').get_data_streamer()
+        marks = [(message.timestamp_ns, message.data.raw_data) for message in streamer]
+        assert [data for _, data in marks] == [
+            {'key': 'lap', 'value': str(lap)} for lap in range(3)
+        ]
+        assert marks[0][0] < marks[1][0] < marks[2][0]
+        account = client.topic_handler('noted', '/talk').user_metadata['account']
+        assert account['received'] == account['stored'] == 5
+        assert account['lost'] == account['dropped'] == 0
+        found = client.query(QueryTopic().with_user_metadata('account.stored', eq=5))
+        assert 'noted' in [item.sequence.name for item in found]
+
+
+def test_each_activation_is_a_recording_of_its_own(
+    daemon: Any, robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(topics=['/talk'], sequence_name='cycle')
+    publisher = robot.publisher(String, '/talk')
+    for round_number in range(2):
+        robot.wait_matched(publisher)
+        robot.publish(publisher, [String(data=str(round_number))])
+        recorder.wait_received('/talk', 1)
+        assert change(operator, Transition.TRANSITION_DEACTIVATE)
+        assert recorder.state()['state'] == 'closed'
+        assert ask(operator, 'split') == (False, 'nothing is being recorded')
+        if round_number == 0:
+            assert change(operator, Transition.TRANSITION_ACTIVATE)
+    assert recorder.finish(signal.SIGINT) == 0
+    with daemon.client() as client:
+        assert texts(client, 'cycle', '/talk') == ['0']
+        assert texts(client, 'cycle_2', '/talk') == ['1']
+
+
+def test_diagnostics_tell_how_the_recording_goes(
+    robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    heard = operator.listen(DiagnosticArray, '/diagnostics')
+    recorder = start_recorder(
+        topics=['/talk'], sequence_name='healthy', diagnostics_period_sec=0.2
+    )
+    publisher = robot.publisher(String, '/talk')
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [String(data='x')] * 5)
+
+    def told() -> dict[str, Any]:
+        statuses = [each for array in heard for each in array.status]
+        return {each.name.partition(': ')[2]: each for each in statuses}
+
+    def values(name: str) -> dict[str, str]:
+        status = told().get(name)
+        return {each.key: each.value for each in status.values} if status else {}
+
+    operator.wait(lambda: values('recording').get('stored') == '5', 'five stored messages')
+    assert values('losses')['/talk'] == 'lost on the way 0, dropped 0, malformed 0'
+    assert told()['spool'].level == b'\x00'
+    assert recorder.finish(signal.SIGINT) == 0
+    json.dumps(recorder.state())
