@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.capture import Capture
     from mosaico_ros.nodes.fault_sources import Watch
     from mosaico_ros.nodes.medkit_bags import MedkitBags
-    from mosaico_ros.nodes.outbox import Delivery, Entry
+    from mosaico_ros.nodes.outbox import Entry
     from mosaico_ros.nodes.parcel import Parcel
+    from mosaico_ros.nodes.snapshot_delivery import Delivery
     from mosaico_ros.nodes.snapshot_rules import SnapshotRules
     from mosaico_ros.nodes.snapshot_writer import SnapshotNames, SnapshotWriter
 
@@ -123,9 +124,8 @@ class FaultSnapshots(Work):
         from mosaico_ros.nodes.black_box import BlackBox
         from mosaico_ros.nodes.capture import Capture
         from mosaico_ros.nodes.inbox import FlushPolicy
-        from mosaico_ros.nodes.outbox import Delivery
         from mosaico_ros.nodes.ring import Ring
-        from mosaico_ros.nodes.snapshot_delivery import sender
+        from mosaico_ros.nodes.snapshot_delivery import Delivery, sender
         from mosaico_ros.nodes.snapshot_writer import SnapshotWriter, robot_facts
 
         settings = self.settings

@@ -10,7 +10,8 @@ from mosaico_ros.nodes.diagnostics import Level, Status
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.black_box import BlackBox
-    from mosaico_ros.nodes.outbox import Delivery, Outbox
+    from mosaico_ros.nodes.outbox import Outbox
+    from mosaico_ros.nodes.snapshot_delivery import Delivery
     from mosaico_ros.nodes.snapshot_writer import SnapshotWriter
 
 _MB = 1_000_000

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mosaico_ros.nodes.outbox import Delivery, Entry, Outbox, Retention
+from mosaico_ros.nodes.outbox import Entry, Outbox, Retention
+from mosaico_ros.nodes.snapshot_delivery import Delivery
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
