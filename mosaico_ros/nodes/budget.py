@@ -67,7 +67,7 @@ class Budget:
     stage
         How tight it is.
     peak
-        Most bytes that waited at once.
+        Most bytes that waited at once, as seen once per round.
     changes
         What to tell the user about stages entered, oldest first; whoever tells it takes it out.
     """
