@@ -193,6 +193,9 @@ class Inbox:
         if not self._settled:
             return None
         taken = joined(self._settled)
+        if len(self._settled) > 1 and self._sources > 1:
+            # One subscription may have been ahead of the other when they were settled.
+            taken = taken.select(np.argsort(taken.stamps, kind='stable'))
         stamps = in_order(taken.stamps, self._floor)
         parcel = self._parcel(taken.rows(stamps), self.size, self.since)
         if self._latching:

@@ -184,7 +184,11 @@ def test_a_late_best_effort_publisher_beside_a_latched_one(
     wait_for(lambda: listener.texts('/state').count('last') == 1, 'the last message')
     listener.finish()
     heard = [data for data in listener.texts('/state') if data != 'hello']
-    assert [data for data in heard if not data.startswith('weak')] == expected
+    steadily = [data for data in heard if not data.startswith('weak')]
+    if intake == 'callbacks':
+        # An executor may run the callbacks of one subscription later than those of the other.
+        steadily.sort(key=expected.index)
+    assert steadily == expected
     assert [data for data in heard if data.startswith('weak')] == weak_expected
     rows = listener.rows('/state')
     report = listener.report('/state')

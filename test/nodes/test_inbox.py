@@ -173,6 +173,20 @@ def test_two_subscriptions_make_no_duplicate_and_lose_nothing(distro: str) -> No
     assert stamps(first) == [NOW + 10, NOW + 20, NOW + 30, NOW + 40]
 
 
+def test_a_subscription_that_is_behind_changes_no_order() -> None:
+    strong, weak = Source(0), Source(2)
+    bench = Bench(strong, weak)
+    messages = {n: message(NOW + n, bytes([n]), number=n, publisher=b'p') for n in range(1, 6)}
+    bench.put(messages[1], source=strong)
+    bench.put(messages[5], source=weak)
+    bench.inbox.settle()
+    bench.put(*(messages[n] for n in (2, 3, 4, 5)), source=strong)
+    parcel = bench.swap()
+    assert sidecar(parcel, 'payload') == [bytes([n]) for n in range(1, 6)]
+    assert stamps(parcel) == [NOW + n for n in range(1, 6)]
+    assert bench.account.report().lost == 0
+
+
 @pytest.mark.parametrize('distro', KEYS)
 def test_a_subscription_added_later_fetches_no_latched_message_again(distro: str) -> None:
     first, late = Source(1), Source(0, latched_before=NOW + 100)
