@@ -49,7 +49,7 @@ setup(
         'mcap-ros2-support>=0.5.5',
         'numpy>=1.26',
         'pillow>=10.0',
-        'protobuf>=6.32',
+        'protobuf>=4.25',
         'pyarrow>=24.0',
         'pydantic>=2.11.7',
         'rich>=13.7',

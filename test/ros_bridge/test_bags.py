@@ -136,6 +136,8 @@ def test_mcap_with_a_lying_index(tmp_path):
     indexes = [(at, n) for opcode, at, n in _records(raw) if opcode == 0x07 and n >= 6 + 32]
     at, _ = indexes[0]
     raw[at + 14 : at + 22] = struct.pack('<Q', 1 << 62)
+    at, _ = indexes[5]
+    raw[at + 14 : at + 22] = struct.pack('<Q', (1 << 63) - 1)
     at, _ = indexes[3]
     raw[at + 14 : at + 22] = struct.pack('<Q', 5)
     at, _ = indexes[-1]
@@ -143,7 +145,7 @@ def test_mcap_with_a_lying_index(tmp_path):
     path.write_bytes(raw)
     found, problems = messages(path)
     assert found == expected
-    assert len(problems) == 2
+    assert len(problems) == 3
 
 
 def test_mcap_with_a_spoiled_chunk(tmp_path):

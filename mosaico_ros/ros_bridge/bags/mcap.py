@@ -275,7 +275,7 @@ class McapBag(Bag):
         starts = np.unique(np.concatenate(entries).astype(np.int64))
         if starts.size == 0 or starts[0] < 0:
             return np.empty(0, np.int64)
-        inside = starts[-1] + _MESSAGE_DTYPE.itemsize <= len(chunk)
+        inside = starts[-1] <= len(chunk) - _MESSAGE_DTYPE.itemsize
         if inside:
             heads = _head(chunk, starts)
             ends = starts + _RECORD.size + heads['length'].astype(np.int64)

@@ -157,7 +157,7 @@ class _Field:
         budget.take()
         self.name = field.name
         kind = field.message_type
-        self._repeated = field.is_repeated
+        self._repeated = _is_repeated(field)
         self._map = kind is not None and kind.GetOptions().map_entry
         self.optional = bool(field.has_presence)
         self._inner = None if kind is None or self._map else _inner(kind, above, budget)
@@ -218,6 +218,12 @@ def _inner(kind: Descriptor, above: tuple[str, ...], budget: Budget) -> _Message
     if not kind.fields or kind.full_name in above:
         return _Packed(kind)
     return _Message(kind, above, budget)
+
+
+def _is_repeated(field: FieldDescriptor) -> bool:
+    if hasattr(field, 'is_repeated'):
+        return bool(field.is_repeated)
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # releases before 6.31
 
 
 def _scalar(field: FieldDescriptor) -> pa.DataType:
