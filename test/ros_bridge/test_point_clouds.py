@@ -146,6 +146,9 @@ def test_a_cloud_with_fewer_bytes_than_points_is_refused():
     assert batch['timestamp_ns'].to_pylist() == [1, 3]
     assert [len(x) for x in batch['x'].to_pylist()] == [4, 4]
     assert reading.problems == {'it has fewer bytes than points': 2}
+    built.width, built.height, built.point_step, built.row_step = 0, 2**32 - 1, 16, 0
+    rows_of_nothing = bytes(store.serialize_cdr(built, messages.CLOUD))
+    assert decoder().decode(np.arange(1), [rows_of_nothing])['x'].to_pylist() == [[]]
     told = {'height': 1, 'width': 9, 'fields': [], 'is_bigendian': False, 'point_step': 4}
     told |= {'row_step': 36, 'data': [], 'is_dense': True}
     told['header'] = {'stamp': {'sec': 0, 'nanosec': 0}, 'frame_id': ''}

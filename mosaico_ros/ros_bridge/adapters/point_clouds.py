@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.stride_tricks import as_strided
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.ros_bridge.adapters.draft import Draft
@@ -85,7 +86,8 @@ class _Cloud(Word):
 
     def emit(self, scope: Group, kind: pa.StructType) -> pa.Array:
         _check(scope)
-        heights = np.where(_broken(scope), 0, leaf(scope, 'height')).astype(np.int64)
+        empty = _broken(scope) | (_points(scope) == 0)
+        heights = np.where(empty, 0, leaf(scope, 'height')).astype(np.int64)
         pieces = [_Piece(scope, heights, layout, *rows) for layout, *rows in _runs(scope)]
         counts = np.concatenate([np.zeros(0, np.int64), *(piece.counts for piece in pieces)])
         offsets = running(counts)
@@ -147,7 +149,7 @@ class _Cloud(Word):
 
 
 class _Piece:
-    """Successive messages whose points lie alike; ``heights`` are those of all messages."""
+    """Successive messages whose points lie alike; ``heights`` are 0 for those without points."""
 
     def __init__(
         self, scope: Group, heights: np.ndarray, layout: _Layout, start: int, stop: int
@@ -167,16 +169,14 @@ class _Piece:
         if (lengths == self.counts * layout.point_step).all():
             points = data.data[first:last]
         else:  # space behind rows or messages
+            shapes = zip(
+                starts.tolist(), heights.tolist(), row_steps.tolist(), used.tolist(), strict=True
+            )
+            # No row ends behind the message: `_broken` has looked at that.
             cuts = [
-                data.data[at + row * step : at + row * step + size]
-                for at, height, step, size in zip(
-                    starts.tolist(),
-                    heights.tolist(),
-                    row_steps.tolist(),
-                    used.tolist(),
-                    strict=True,
-                )
-                for row in range(height)
+                as_strided(data.data[at:], (height, size), (step, 1)).reshape(-1)
+                for at, height, step, size in shapes
+                if height
             ]
             points = np.concatenate([np.zeros(0, np.uint8), *cuts])
         self._points = points.reshape(int(self.counts.sum()), layout.point_step)

@@ -62,6 +62,8 @@ class ProtobufCodec(ChannelCodec):
             descriptor = pool.FindMessageTypeByName(name)
             self._class: Any = GetMessageClass(descriptor)
             self._message = _Message(descriptor, (), Budget())
+            # What does not fit together without being refused so far shows with the first message.
+            self.serialize(self._message.array([self._class()]))
         except InvalidArgumentError:
             raise
         # The pool raises TypeError for what does not fit together.
@@ -158,17 +160,29 @@ class _Field:
         self.name = field.name
         kind = field.message_type
         self._repeated = _is_repeated(field)
-        self._map = kind is not None and kind.GetOptions().map_entry
+        self._map = self._repeated and kind is not None and kind.GetOptions().map_entry
         self.optional = bool(field.has_presence)
         self._inner = None if kind is None or self._map else _inner(kind, above, budget)
         if self._map:
             self._key = _Field(kind.fields_by_name['key'], above, budget)
             self._value = _Field(kind.fields_by_name['value'], above, budget)
+            if not self._key.is_plain or self._value.is_many:
+                raise InvalidArgumentError(f'{field.full_name} is no map')
             self.arrow: pa.DataType = pa.map_(self._key.arrow, self._value.arrow)
             return
         item = self._inner.arrow if self._inner else _scalar(field)
         self._item: pa.DataType = item
         self.arrow = pa.list_(item) if self._repeated else item
+
+    @property
+    def is_many(self) -> bool:
+        """Whether there may be several values."""
+        return bool(self._repeated)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one number, or text."""
+        return not self._repeated and self._inner is None
 
     def array(self, messages: list[Any]) -> pa.Array:
         values = [getattr(message, self.name) for message in messages]
