@@ -30,6 +30,7 @@ from mosaico_ros.protocol.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from mosaico_ros.protocol.server_info import EXTENSION_ACKS
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
@@ -315,12 +316,19 @@ class Delivery(threading.Thread):
                 remedy='choose another name, or put {date} and {time} into it',
             )
         self._session = session
+        server = self._client.info()
+        if EXTENSION_ACKS not in server.extensions and number == 1:
+            self._event(
+                'this daemon does not say which rows are durable: they stay in the spool until '
+                'their part ends, and may be stored twice after an outage; set rotate_sec',
+                warning=True,
+            )
         opened = Part(
             number,
             name,
             session.session_uuid,
             self._next_split,
-            self._client.info().config.grpc_max_decode_message_size * 9 // 10,
+            server.config.grpc_max_decode_message_size * 9 // 10,
         )
         self._spool.open_part(opened, self._positions())
         self._part = opened

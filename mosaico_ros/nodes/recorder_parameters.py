@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mosaico_ros.nodes.archive_connection import CONNECTION
 from mosaico_ros.nodes.capture_parameters import CAPTURE
 from mosaico_ros.nodes.managed_parameters import MANAGED
 from mosaico_ros.nodes.parameters import ParameterSpec
@@ -24,20 +25,8 @@ RECORDER = (
         '',
         "Version of the robot's software, noted with the recording beside robot_id.",
     ),
-    ParameterSpec('host', '127.0.0.1', 'Host of the archive daemon.'),
-    ParameterSpec('port', 6726, 'Port of the archive daemon.', low=1, high=65535),
-    ParameterSpec(
-        'enable_tls',
-        False,
-        'Speak TLS to the daemon. An API key is read from the environment variable '
-        'MOSAICO_API_KEY, never from a parameter: everybody in the graph can read parameters.',
-    ),
-    ParameterSpec(
-        'tls_cert_path',
-        '',
-        "File with the certificate authority that signed the daemon; empty means the system's. "
-        'Given, it turns TLS on.',
-    ),
+    # It does not wait for the daemon: what it captures meanwhile is in the spool.
+    *(spec for spec in CONNECTION if spec.name != 'connect_timeout_sec'),
     *CAPTURE,
     ParameterSpec(
         'duration_sec',
