@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import Empty, Trigger
 
 from mosaico_ros import QueryTopic
+from mosaico_ros.nodes.recorder_controls import controls
+from mosaico_ros.nodes.stop_signals import StopSignals
 
 NODE = '/mosaico_recorder'
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
@@ -91,6 +94,33 @@ def test_what_comes_while_paused_is_counted_and_not_stored(
     assert (topic['received'], topic['stored'], topic['paused']) == (40, 20, 20)
     with daemon.client() as client:
         assert texts(client, 'paused', '/talk') == ['heard'] * 20
+
+
+def test_names_and_fields_are_those_of_rosbag2_where_its_interfaces_are(
+    robot: Any, operator: Any, start_recorder: Any, ros_environment: dict[str, str], tmp_path: Path
+) -> None:
+    # A stand-in for the package, which no package index has; these types of it have no fields.
+    services = tmp_path / 'rosbag2_interfaces' / 'srv'
+    services.mkdir(parents=True)
+    for folder in (services.parent, services):
+        (folder / '__init__.py').touch()
+    lines = [f'from std_srvs.srv import Empty as {name}' for name in ('Pause', 'Resume', 'Stop')]
+    (services / '__init__.py').write_text('\n'.join(lines))
+    ros_environment['PYTHONPATH'] = f'{tmp_path}:{ros_environment.get("PYTHONPATH", "")}'
+    recorder = start_recorder(topics=['/talk'], sequence_name='like_rosbag2')
+    for name, paused in (('pause', True), ('resume', False)):
+        operator.call(Empty, f'{NODE}/{name}')
+        assert ask(operator, 'std/is_paused')[0] is paused
+    operator.call(Empty, f'{NODE}/stop')
+    assert recorder.finish() == 0
+
+    # The types that have fields, by the names that rosbag2 gives these.
+    answers = {each.name: each.answer for each in controls(lambda: None, StopSignals())}
+    assert answers['is_paused'](None) == {'paused': False}
+    assert answers['split_bagfile'](None) == {
+        'return_code': 1,
+        'error_string': 'nothing is being recorded',
+    }
 
 
 def test_notes_and_accounts_are_stored_with_the_recording(
