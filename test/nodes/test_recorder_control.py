@@ -154,7 +154,7 @@ def test_notes_and_accounts_are_stored_with_the_recording(
 
 
 def test_each_activation_is_a_recording_of_its_own(
-    daemon: Any, robot: Any, operator: Any, start_recorder: Any
+    daemon: Any, robot: Any, operator: Any, start_recorder: Any, wait_for: Any
 ) -> None:
     recorder = start_recorder(topics=['/talk'], sequence_name='cycle')
     publisher = robot.publisher(String, '/talk')
@@ -163,7 +163,7 @@ def test_each_activation_is_a_recording_of_its_own(
         robot.publish(publisher, [String(data=str(round_number))])
         recorder.wait_received('/talk', 1)
         assert change(operator, Transition.TRANSITION_DEACTIVATE)
-        assert recorder.state()['state'] == 'closed'
+        wait_for(lambda: recorder.state()['state'] == 'closed', 'the last report')
         assert ask(operator, 'split') == (False, 'nothing is being recorded')
         if round_number == 0:
             assert change(operator, Transition.TRANSITION_ACTIVATE)
