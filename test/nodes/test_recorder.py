@@ -55,7 +55,7 @@ def test_a_signal_closes_the_recording_with_every_message(
 def test_rows_are_readable_columns_with_receive_stamps_and_metadata(
     daemon: Any, robot: Any, start_recorder: Any
 ) -> None:
-    recorder = start_recorder(topics=['/imu'], metadata='{"robot": "r1"}', sequence_name='run')
+    recorder = start_recorder(topics=['/imu'], metadata='{"robot": "r1"}', sequence_name='columns')
     publisher = robot.publisher(Imu, '/imu')
     robot.wait_matched(publisher)
     before = time.time_ns()
@@ -63,10 +63,10 @@ def test_rows_are_readable_columns_with_receive_stamps_and_metadata(
     after = time.time_ns()
     assert recorder.finish(SIGINT) == 0
     with daemon.client() as client:
-        sequence = client.sequence_handler('run')
+        sequence = client.sequence_handler('columns')
         assert sequence.user_metadata['robot'] == 'r1'
         assert sequence.user_metadata['recording']['node'] == '/mosaico_recorder'
-        topic = client.topic_handler('run', '/imu')
+        topic = client.topic_handler('columns', '/imu')
         assert topic.ontology_tag == 'IMU'
         ros = topic.user_metadata['_ros_']
         assert ros['msgtype'] == 'sensor_msgs/msg/Imu'
