@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import click
 import pytest
 
 from mosaico_ros import CompressedImage, ImageFormat, Message, MosaicoClient
@@ -63,6 +64,7 @@ def environment(workspace: Path, domain: int) -> dict[str, str]:
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_LOG_DIR': str(workspace / 'ros'),
+        'ROS_HOME': str(workspace / 'ros'),
         'COLUMNS': '120',
     }
 
@@ -125,19 +127,37 @@ def shell(command: str, workspace: Path, environment: dict[str, str]) -> str:
 
 @pytest.fixture(scope='module')
 def recorded(served: None, workspace: Path, environment: dict[str, str]) -> str:
-    """What `mosaico record` said after it recorded three seconds of the synthetic robot."""
-    with in_background(BLOCKS['record'], workspace, environment) as recorder:
+    """What `mosaico record` said of three seconds of the synthetic robot, watched for faults."""
+    watch = f'{BLOCKS["snapshot"].strip()} --folder {workspace / "snapshots"}'
+    with (
+        in_background(BLOCKS['record'], workspace, environment) as recorder,
+        in_background(watch, workspace, environment),
+    ):
         shell(
-            f'"{sys.executable}" -m mosaico_ros.demo.robot --seconds 3 --ledger ledger.json',
+            f'"{sys.executable}" -m mosaico_ros.demo.robot --seconds 3 --ledger ledger.json '
+            '--subscribers 2',
             workspace,
             environment,
         )
+        deadline = time.monotonic() + 30
+        while 'HARD_BUMP' not in shell('mosaico ls', workspace, environment):
+            assert time.monotonic() < deadline, 'no snapshot was delivered'
     return recorder.output  # type: ignore[attr-defined, no-any-return]
 
 
 def test_record(recorded: str) -> None:
     imu = next(line for line in recorded.splitlines() if '/imu' in line and '600' in line)
     assert imu
+
+
+def test_snapshot(recorded: str, workspace: Path, environment: dict[str, str]) -> None:
+    assert re.match(r'fault_rover_7_HARD_BUMP_', shell(BLOCKS['faults'], workspace, environment))
+
+
+def test_play(recorded: str, workspace: Path, environment: dict[str, str]) -> None:
+    # Nobody subscribes: no reason to wait for that.
+    said = shell(f'{BLOCKS["play"].strip()} --discovery 0', workspace, environment)
+    assert re.search(r'/imu +\d\d', said)
 
 
 def test_look(recorded: str, workspace: Path, environment: dict[str, str]) -> None:
@@ -148,8 +168,8 @@ def test_look(recorded: str, workspace: Path, environment: dict[str, str]) -> No
         assert topic in described
     assert shell(cat, workspace, environment).count('"acceleration"') == 5
     found = shell(query, workspace, environment)
-    assert 'first_drive/imu' in found
-    assert len(re.findall(r'\[\d+, \d+\]', found)) == 2
+    drive = found.split('first_drive/imu', 1)[1].split('/imu', 1)[0]
+    assert len(re.findall(r'\[\d+, \d+\]', drive)) == 2
 
 
 @pytest.fixture(scope='module')
@@ -402,6 +422,72 @@ def test_queries_in_the_guide_are_understood() -> None:
     bodies = [json.loads(block) for block in re.findall(r'```json\n(.*?)```', text, re.DOTALL)]
     assert len(bodies) == 2
     assert all(parse(body) for body in bodies)
+
+
+COMMAND = re.compile(r'^(mosaico (?:play|snapshot|record|daemon) .*?)(?: {2,}#.*)?$', re.MULTILINE)
+
+
+def guide_commands() -> list[str]:
+    """Commands that the guides of nodes print, one per line of their blocks."""
+    found = []
+    for guide in ('capture', 'fault_snapshots', 'launching', 'player', 'recording'):
+        text = (ROOT / 'docs' / f'{guide}.md').read_text(encoding='utf-8')
+        for block in re.findall(r'```sh\n(.*?)```', text, re.DOTALL):
+            found += COMMAND.findall(block)
+    return found
+
+
+@pytest.mark.parametrize('command', guide_commands())
+def test_commands_of_the_guides_have_the_options_they_use(command: str) -> None:
+    """What the verbs do is tested in test/cli and test/nodes."""
+    import shlex
+
+    from mosaico_ros.cli.mosaico import mosaico
+
+    _, verb, *arguments = shlex.split(command)
+    known = mosaico.get_command(click.Context(mosaico), verb)
+    assert known is not None
+    known.make_context(verb, arguments)
+
+
+@pytest.mark.parametrize('guide', ['launching', 'player'])
+def test_parameters_of_the_guides_exist(guide: str) -> None:
+    from mosaico_ros.nodes.player_parameters import PLAYER
+
+    text = (ROOT / 'docs' / f'{guide}.md').read_text(encoding='utf-8')
+    set_ones = re.findall(r'ros2 param set /mosaico_player (\w+)', text)
+    assert set(set_ones) <= {spec.name for spec in PLAYER if not spec.read_only}
+
+
+def test_programs_of_the_guides(
+    served: None, workspace: Path, environment: dict[str, str], domain: int
+) -> None:
+    rclpy = pytest.importorskip('rclpy')
+    from mosaico_ros import IMU, QueryOntologyCatalog, QuerySequence
+
+    context = rclpy.context.Context()
+    rclpy.init(args=[], context=context, domain_id=domain)
+    node = rclpy.create_node('guide', context=context)
+    port = int(environment['MOSAICO_PORT'])
+    with MosaicoClient.connect('localhost', port) as client:
+        names = {
+            'node': node,
+            'client': client,
+            'time': time,
+            'path': workspace / 'clouds.mcap',
+            'IMU': IMU,
+            'QueryOntologyCatalog': QueryOntologyCatalog,
+            'QuerySequence': QuerySequence,
+        }
+        ran = 0
+        for guide in ('fault_snapshots', 'ros_bridge', 'recording', 'capture', 'player'):
+            text = (ROOT / 'docs' / f'{guide}.md').read_text(encoding='utf-8')
+            for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL):
+                exec(block, dict(names))
+                ran += 1
+        assert ran >= 3
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
 
 
 def test_the_installation_commands_name_what_exists() -> None:
