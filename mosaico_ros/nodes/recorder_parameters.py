@@ -72,7 +72,7 @@ RECORDER = (
     ),
     ParameterSpec(
         'commit_period_sec',
-        5.0,
+        10.0,
         'A message is sent to the daemon and asked to be made durable there after this time at '
         'the latest, seconds. Shorter costs more, in CPU here and in small chunks there; what is '
         'safe on this machine before that says flush_period_sec.',

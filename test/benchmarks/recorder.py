@@ -31,7 +31,7 @@ from typing import Any
 
 RECEIVERS = ('drain', 'capture', 'recorder', 'executor')
 # Seconds until every topic of the recorder has its stream: it opens them at the first flush.
-WARM_UP = 8.0
+WARM_UP = 18.0
 _TICKS = os.sysconf('SC_CLK_TCK')
 
 
@@ -278,7 +278,7 @@ def main() -> int:
     parser.add_argument('--receivers', nargs='+', choices=RECEIVERS, default=RECEIVERS)
     parser.add_argument('--topics', type=int, default=100)
     parser.add_argument('--rate', type=float, default=1000.0, help='messages/s of all topics')
-    parser.add_argument('--seconds', type=float, default=24.0)
+    parser.add_argument('--seconds', type=float, default=34.0)
     parser.add_argument('--rounds', type=int, default=3)
     arguments = parser.parse_args()
     if arguments.role == 'publish':
