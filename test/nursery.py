@@ -28,7 +28,7 @@ def import_all() -> None:
     import mosaico_ros.daemon.app
     import mosaico_ros.daemon.process.ephemeral
     import mosaico_ros.daemon.process.logs
-    import mosaico_ros.daemon.process.version
+    import mosaico_ros.protocol.version
     import mosaico_ros.ros_bridge.ingest_jobs
 
     with suppress(ModuleNotFoundError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
+from mosaico_ros.cli.progress import bars
 from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from mosaico_ros.ros_bridge.extractor import ExtractedTopic, ExtractionReport
 
 #: More bars than this at once push each other off the screen.
@@ -20,15 +20,7 @@ class ExportBars:
     """A bar on stderr for each topic under way, and one for all of them."""
 
     def __init__(self, *, shown: bool) -> None:
-        self._progress = Progress(
-            TextColumn('{task.description}', markup=False),
-            BarColumn(),
-            TextColumn('{task.fields[told]}'),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not shown,
-        )
+        self._progress = bars(shown=shown)
         self._tasks: dict[str, TaskID] = {}
         self._all = self._progress.add_task('all topics', total=None, told='')
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
 from mosaico_ros.cli import rendering
+from mosaico_ros.cli.progress import bars
 from mosaico_ros.protocol.sizes import size_text
 from mosaico_ros.ros_bridge.ingest_jobs import Advance, Outcome
 from mosaico_ros.ros_bridge.injector import InjectionStatus
@@ -29,15 +29,7 @@ class Bars:
     """A bar on stderr for each bag under way, and one for all bags if there are several."""
 
     def __init__(self, bags: int, *, shown: bool) -> None:
-        self._progress = Progress(
-            TextColumn('{task.description}'),
-            BarColumn(),
-            TextColumn('{task.fields[told]}'),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not shown,
-        )
+        self._progress = bars(shown=shown)
         self._total = bags
         self._ended = 0
         self._tasks: dict[str, TaskID] = {}

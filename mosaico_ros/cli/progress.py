@@ -1,14 +1,18 @@
-"""How far a long verb of ``mosaicod`` is, on standard error."""
+"""How far a long verb is, on standard error."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-__all__ = ['progress_of']
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ['bars', 'progress_of']
 
 # Lines where there is no terminal: one per this share of the work.
 _SHARE = 0.1
@@ -36,3 +40,19 @@ def progress_of(things: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task('', total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def bars(*, shown: bool) -> Progress:
+    """Return bars that each say something of their own: the field ``told`` of a task."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn('{task.description}', markup=False),
+        BarColumn(),
+        TextColumn('{task.fields[told]}'),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not shown,
+    )

@@ -64,7 +64,7 @@ def _serve(settings: Settings) -> int:
 
 
 def _announce(settings: Settings) -> None:
-    from mosaico_ros.daemon.process.version import package_version
+    from mosaico_ros.protocol.version import package_version
 
     workers = f'; {settings.workers} workers' if settings.workers > 1 else ''
     click.echo(

@@ -12,10 +12,10 @@ from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.endpoints import Endpoints
 from mosaico_ros.daemon.keys import KeyGate
 from mosaico_ros.daemon.process.metrics_endpoint import MetricsEndpoint
-from mosaico_ros.daemon.process.version import package_version
 from mosaico_ros.daemon.settings import Settings
 from mosaico_ros.daemon.transport.server import FlightServer, ServerOptions
 from mosaico_ros.protocol.server_info import ServerConfig, ServerIdentity, ServerInfo
+from mosaico_ros.protocol.version import package_version
 
 __all__ = ['Daemon']
 

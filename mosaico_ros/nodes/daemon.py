@@ -16,12 +16,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mosaico_ros.nodes.daemon_parameters import DAEMON, given_settings
 from mosaico_ros.nodes.diagnostics import Level, Status
-from mosaico_ros.nodes.running import Work, managed, run_node
+from mosaico_ros.nodes.running import Work, program
 from mosaico_ros.protocol.errors import MosaicoError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mosaico_ros.daemon.settings import Settings
     from mosaico_ros.nodes.daemon_health import DaemonHealth
 
-NODE_NAME = 'mosaico_daemon'
 
 # Seconds between two looks at open sessions.
 _LOOK = 0.1
@@ -105,20 +104,7 @@ class Serving(Work):
         return self._health.statuses()
 
 
-def main(
-    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
-) -> int:
-    """Run the node until SIGINT or SIGTERM; return the exit code.
-
-    Parameters
-    ----------
-    ros_arguments
-        Command line with ``--ros-args``; the process's own by default.
-    overrides
-        Parameter values by name that win over those of the command line.
-    """
-    return run_node(NODE_NAME, managed(DAEMON, Serving), ros_arguments, overrides)
-
+main = program('mosaico_daemon', DAEMON, Serving)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -17,14 +17,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.diagnostics import Status, hardware_id
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.fault_sources.medkit import MEDKIT
-from mosaico_ros.nodes.running import Work, managed, run_node
+from mosaico_ros.nodes.running import Work, program
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.snapshot_rules import SnapshotRules
     from mosaico_ros.nodes.snapshot_writer import SnapshotNames, SnapshotWriter
 
-NODE_NAME = 'mosaico_fault_snapshot'
 
 _MB = 1_000_000
 _DRAIN_PATIENCE = 1.0
@@ -120,13 +119,13 @@ class FaultSnapshots(Work):
         from std_msgs.msg import String
         from std_srvs.srv import Trigger
 
-        from mosaico_ros.daemon.process.version import package_version
         from mosaico_ros.nodes.black_box import BlackBox
         from mosaico_ros.nodes.capture import Capture
         from mosaico_ros.nodes.inbox import FlushPolicy
         from mosaico_ros.nodes.ring import Ring
         from mosaico_ros.nodes.snapshot_delivery import Delivery, sender
         from mosaico_ros.nodes.snapshot_writer import SnapshotWriter, robot_facts
+        from mosaico_ros.protocol.version import package_version
 
         settings = self.settings
         total = int(settings['ring_max_mb'] * _MB)
@@ -324,20 +323,7 @@ class FaultSnapshots(Work):
         return unseen + [report.name for report in self._capture.reports() if report.problem]
 
 
-def main(
-    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
-) -> int:
-    """Watch for faults as the parameters say; return the exit code.
-
-    Parameters
-    ----------
-    ros_arguments
-        Command line with ``--ros-args``; the process's own by default.
-    overrides
-        Parameter values by name that win over those of the command line.
-    """
-    return run_node(NODE_NAME, managed(FAULT_SNAPSHOT, FaultSnapshots), ros_arguments, overrides)
-
+main = program('mosaico_fault_snapshot', FAULT_SNAPSHOT, FaultSnapshots)
 
 if __name__ == '__main__':
     sys.exit(main())

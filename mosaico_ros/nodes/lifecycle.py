@@ -13,7 +13,7 @@ record`` nor a launch file needs a lifecycle manager. A node is such a class and
         def deactivate(self):  # drain, flush, seal; sets `exit_code`
         def cleanup(self):     # let go of all of it
 
-    run_node('mosaico_recorder', managed(RECORDER, Recording), ros_arguments, overrides)
+    main = program('mosaico_recorder', RECORDER, Recording)
 
 Threads: services, subscriptions and timers run in the node's service thread, and so do the
 transitions that a service asks for. `tick`, the transitions of autostart and those of the end run

@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from mosaico_ros.nodes.diagnostics import Level, Status
 from mosaico_ros.nodes.player_controls import controls, set_parameters
 from mosaico_ros.nodes.player_parameters import PLAYER
 from mosaico_ros.nodes.player_report import PlaybackState, PlayedTopic, PlayerReport
-from mosaico_ros.nodes.running import Work, managed, run_node
+from mosaico_ros.nodes.running import Work, program
 from mosaico_ros.protocol.errors import CancelledError, FailedPreconditionError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.playback_source import PlaybackSource, PlayRequest
     from mosaico_ros.nodes.publishers import Publishers
 
-NODE_NAME = 'mosaico_player'
 PARTIAL = 3
 
 _SECOND = 1_000_000_000
@@ -253,20 +252,7 @@ def _request(settings: Mapping[str, Any]) -> PlayRequest:
     )
 
 
-def main(
-    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
-) -> int:
-    """Play as the parameters say; return the exit code.
-
-    Parameters
-    ----------
-    ros_arguments
-        Command line with ``--ros-args``; the process's own by default.
-    overrides
-        Parameter values by name that win over those of the command line.
-    """
-    return run_node(NODE_NAME, managed(PLAYER, Playing), ros_arguments, overrides)
-
+main = program('mosaico_player', PLAYER, Playing)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.diagnostics import Level, Status, hardware_id
 from mosaico_ros.nodes.recorder_parameters import RECORDER
-from mosaico_ros.nodes.running import DONE, FAILED, Work, managed, run_node
+from mosaico_ros.nodes.running import DONE, FAILED, Work, program
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.version import package_version
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.recording import LiveRecording
     from mosaico_ros.nodes.recovery import Recovery
     from mosaico_ros.nodes.reports import Reporter
 
-NODE_NAME = 'mosaico_recorder'
 PARTIAL, KEPT = 3, 4
 
 _LIVE_PERIOD = 0.25
@@ -166,7 +166,7 @@ class Recorder(Work):
                 'node': self.node.get_fully_qualified_name(),
                 'ros_distro': os.environ.get('ROS_DISTRO', 'unknown'),
                 'rmw': get_rmw_implementation_identifier(),
-                'software': f'mosaico_ros {_version()}',
+                'software': f'mosaico_ros {package_version()}',
                 **capture,
             },
             **user_metadata(settings['metadata']),
@@ -259,29 +259,7 @@ def _broken_off(recording: LiveRecording, error: BaseException) -> str:
     )
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version('mosaico_ros')
-    except PackageNotFoundError:
-        return 'from source'
-
-
-def main(
-    ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
-) -> int:
-    """Record as the parameters say; return the exit code.
-
-    Parameters
-    ----------
-    ros_arguments
-        Command line with ``--ros-args``; the process's own by default.
-    overrides
-        Parameter values by name that win over those of the command line.
-    """
-    return run_node(NODE_NAME, managed(RECORDER, Recorder), ros_arguments, overrides)
-
+main = program('mosaico_recorder', RECORDER, Recorder)
 
 if __name__ == '__main__':
     sys.exit(main())

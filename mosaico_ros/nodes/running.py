@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from mosaico_ros.nodes.diagnostics import Status
 from mosaico_ros.nodes.parameters import ParameterSpec
@@ -74,55 +74,58 @@ class Work:
         return ()
 
 
-def managed(
-    table: Sequence[ParameterSpec],
-    make: Callable[[Any, Mapping[str, Any], StopSignals], Work],
-) -> Callable[[Any, StopSignals], int]:
-    """Return what :func:`run_node` is to do for a work under the node's life cycle.
-
-    Parameters
-    ----------
-    table
-        Parameters of the node; ends with those of `MANAGED`.
-    make
-        Makes the work: its class.
-    """
-
-    def work(node: Any, stop: StopSignals) -> int:
-        from mosaico_ros.nodes.lifecycle import live
-        from mosaico_ros.nodes.node_parameters import declare
-
-        settings = declare(node, table)
-        return live(node, make(node, settings, stop), stop, settings)
-
-    return work
-
-
 def exit_code_of(error: BaseException | None) -> int:
     """Return the exit code of a node that ends by an error."""
     return WRONG_USE if isinstance(error, InvalidArgumentError) else FAILED
 
 
-def run_node(
+def program(
     name: str,
-    work: Callable[[Any, StopSignals], int],
-    ros_arguments: Sequence[str] | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> int:
-    """Make a node and have it work until SIGINT or SIGTERM; return the exit code.
+    table: Sequence[ParameterSpec],
+    make: Callable[[Any, Mapping[str, Any], StopSignals], Work],
+) -> Program:
+    """Return the ``main`` of a node.
 
     Parameters
     ----------
     name
         Name of the node, unless the command line remaps it.
-    work
-        What it does until it is told to stop; returns the exit code. The errors of the library
-        that it raises are told on standard error.
-    ros_arguments
-        Command line with ``--ros-args``; the process's own by default.
-    overrides
-        Parameter values by name that win over those of the command line.
+    table
+        Its parameters; ends with those of `MANAGED`.
+    make
+        Makes the work: its class. The errors of the library that the work raises are told on
+        standard error.
     """
+
+    def main(
+        ros_arguments: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
+    ) -> int:
+        return _run(name, table, make, ros_arguments, overrides)
+
+    return main
+
+
+class Program(Protocol):
+    """Runs a node until SIGINT or SIGTERM and returns the exit code.
+
+    `ros_arguments` is a command line with ``--ros-args``, the process's own by default;
+    `overrides` are parameter values by name that win over those of the command line.
+    """
+
+    def __call__(
+        self,
+        ros_arguments: Sequence[str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> int: ...
+
+
+def _run(
+    name: str,
+    table: Sequence[ParameterSpec],
+    make: Callable[[Any, Mapping[str, Any], StopSignals], Work],
+    ros_arguments: Sequence[str] | None,
+    overrides: Mapping[str, Any] | None,
+) -> int:
     with StopSignals() as stop:
         try:
             import rclpy
@@ -130,8 +133,8 @@ def run_node(
             return _told(f'{NO_RCLPY} ({error})', FAILED)
         from rclpy.signals import SignalHandlerOptions
 
-        from mosaico_ros.nodes.lifecycle import ManagedNode
-        from mosaico_ros.nodes.node_parameters import as_overrides
+        from mosaico_ros.nodes.lifecycle import ManagedNode, live
+        from mosaico_ros.nodes.node_parameters import as_overrides, declare
 
         try:
             rclpy.init(
@@ -143,7 +146,8 @@ def run_node(
         node = None
         try:
             node = ManagedNode(name, parameter_overrides=as_overrides(overrides or {}))
-            return work(node, stop)
+            settings = declare(node, table)
+            return live(node, make(node, settings, stop), stop, settings)
         except MosaicoError as error:
             return _told(str(error), exit_code_of(error))
         finally:

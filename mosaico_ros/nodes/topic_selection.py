@@ -61,7 +61,14 @@ def matches(value: str, patterns: Sequence[str]) -> str | None:
     return None
 
 
-def _compile(parameter: str, pattern: str) -> re.Pattern[str] | None:
+def compiled(parameter: str, pattern: str) -> re.Pattern[str] | None:
+    """Compile the regular expression of a parameter; None if it is empty.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is none.
+    """
     if not pattern:
         return None
     try:
@@ -69,7 +76,7 @@ def _compile(parameter: str, pattern: str) -> re.Pattern[str] | None:
     except re.error as error:
         raise InvalidArgumentError(
             f'{parameter}: {pattern!r} is not a regular expression: {error}',
-            remedy='escape the special characters, or use the glob form in `topics`',
+            remedy='escape the special characters with a backslash',
         ) from error
 
 
@@ -122,8 +129,8 @@ class TopicSelection:
     _exclude: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, '_include', _compile('regex', self.regex))
-        object.__setattr__(self, '_exclude', _compile('exclude_regex', self.exclude_regex))
+        object.__setattr__(self, '_include', compiled('regex', self.regex))
+        object.__setattr__(self, '_exclude', compiled('exclude_regex', self.exclude_regex))
         for kind in ('topics', 'services', 'actions'):
             if getattr(self, f'all_{kind}') and getattr(self, kind):
                 raise InvalidArgumentError(

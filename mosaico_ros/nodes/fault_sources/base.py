@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 from mosaico_ros.nodes.faults import FaultEvent
 from mosaico_ros.nodes.message_columns import MessageColumns
 from mosaico_ros.nodes.parcel import CAPTURED
-from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
+from mosaico_ros.protocol.errors import MosaicoError
 from mosaico_ros.ros_bridge.definitions import Types
 from mosaico_ros.ros_bridge.provenance import LATCHED
 
@@ -142,21 +141,3 @@ class Watch:
             self.tell(f'{topic} is not watched for faults: {error}', warning=True)
             return None
         return columns, watching
-
-
-def compiled(parameter: str, pattern: str) -> re.Pattern[str] | None:
-    """Compile the regular expression of a parameter; None if it is empty.
-
-    Raises
-    ------
-    InvalidArgumentError
-        It is none.
-    """
-    if not pattern:
-        return None
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise InvalidArgumentError(
-            f'{parameter}: {pattern!r} is not a regular expression: {error}'
-        ) from error

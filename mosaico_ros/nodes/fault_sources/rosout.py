@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from mosaico_ros.nodes.fault_sources.base import Source, compiled
+from mosaico_ros.nodes.fault_sources.base import Source
 from mosaico_ros.nodes.fault_sources.scope import Scope
 from mosaico_ros.nodes.faults import FaultEvent, Severity, fault_code
+from mosaico_ros.nodes.topic_selection import compiled
 
 _ALL = Scope()
 #: Levels of ``rcl_interfaces/msg/Log`` that can be a fault.

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mosaico_ros.nodes.fault_sources.base import Source, compiled
+from mosaico_ros.nodes.fault_sources.base import Source
 from mosaico_ros.nodes.fault_sources.scope import Scope
 from mosaico_ros.nodes.faults import FaultEvent, Severity, fault_code
+from mosaico_ros.nodes.topic_selection import compiled
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 _ALL = Scope()
