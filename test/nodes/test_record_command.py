@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -65,6 +68,36 @@ def test_it_reports_as_json_lines(
     last = json.loads(output.splitlines()[-1])
     assert (last['state'], last['failure']) == ('closed', '')
     assert {topic['name']: topic['stored'] for topic in last['topics']}['/chatter'] == 1
+
+
+def test_on_a_terminal_a_table_renews_itself(
+    daemon: Any, robot: Any, ros_environment: dict[str, str], wait_for: Any
+) -> None:
+    publisher = robot.publisher(String, '/chatter')
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'mosaico_ros.cli.mosaico', 'record', '/chatter',
+         '--port', str(daemon.port), '--name', 'on_screen'],
+        env={**ros_environment, 'TERM': 'xterm', 'COLUMNS': '120', 'LINES': '40'},
+        stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    os.close(terminal)
+    os.set_blocking(screen, False)
+    seen = b''
+
+    def shown(*words: bytes) -> bool:
+        nonlocal seen
+        with contextlib.suppress(BlockingIOError, OSError):  # nothing new; or all is closed
+            seen += os.read(screen, 1 << 20)
+        return all(word in seen for word in words)
+
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [String(data='x')] * 7)
+    head = (b'rate', b'bandwidth', b'durable', b'spool', b'lost')
+    wait_for(lambda: shown(b'on_screen', b'/chatter', b' Hz', b'7', *head), 'the table')
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: shown(b'closed on_screen') and process.poll() == 0, 'the end')
+    os.close(screen)
 
 
 @pytest.mark.parametrize(
