@@ -111,7 +111,7 @@ def test_one_withheld_message_fails_the_demo_and_names_the_topic(tmp_path: Path)
     code, output, errors = run(tmp_path / 'data', '--seconds', '3', '--suppress', '/odom')
     assert code == 1, output + errors
     assert '/odom: 150 messages published, 149 stored' in output
-    assert output.count('✗') == 1
+    assert output.count('✗') == 1, output
 
 
 @pytest.mark.slow
