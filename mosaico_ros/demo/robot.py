@@ -19,7 +19,9 @@ from mosaico_ros.demo import motion
 from mosaico_ros.demo.ledger import Ledger, SpikeLedger, TopicLedger, ValueDigest
 
 _SECOND = 1_000_000_000
-_SETTLE = 0.5
+# A match is known here first. What is sent before the other side knows it too, which can take it
+# 2.6 s, is sent again later and stamped late there, out of the window of a snapshot.
+_SETTLE = 3.0
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -143,8 +145,6 @@ def run(arguments: argparse.Namespace) -> int:
         missing = ', '.join(unmatched())
         print(f'nobody subscribed within {arguments.wait:g} s to {missing}', file=sys.stderr)
         return 1
-    # A match is known here first. Messages sent before the other side knows it too are sent again
-    # later, and would have late receive stamps.
     time.sleep(_SETTLE)
     print('publishing', flush=True)
     start_ns = time.time_ns()

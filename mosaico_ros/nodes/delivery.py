@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.parts import part_name, seal
 from mosaico_ros.nodes.spool import Part, Position, Spool, SpooledTopic
@@ -117,6 +119,7 @@ class Delivery(threading.Thread):
         self._part: Part | None = spool.progress.part
         self._next_split = self._part.splits if self._part else 0
         self._told_away = False
+        self._behind = False
         self._deadline = float('inf')
         self._finishing = threading.Event()
         if not growing:
@@ -211,6 +214,10 @@ class Delivery(threading.Thread):
             if record is None:
                 if finishing:
                     return
+                if self._behind:
+                    # What an outage needed of memory is not needed any more.
+                    self._behind = False
+                    pa.default_memory_pool().release_unused()
                 continue
             if record.topic == SPLIT:
                 self._split(record.first)
@@ -389,6 +396,7 @@ class Delivery(threading.Thread):
 
     def _resume(self, client: MosaicoClient, part: Part) -> None:
         """Learn what is durable of a part that broke off, and begin behind it."""
+        self._behind = True
         rows, finalized = seal(client, part, self._spool.recording.id)
         for number in list(self._spool.topics):
             topic = self._topic(number)

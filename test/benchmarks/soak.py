@@ -379,12 +379,13 @@ def main() -> int:
         soak.daemon.stop(signal.SIGTERM)
     late = np.array([each for each in memory if each[0] >= given.minutes / 4])
     slope = float(np.polyfit(late[:, 0], late[:, 1], 1)[0])
+    series = [f'{mb:.0f}' for _, mb in memory[:: max(1, len(memory) // 20)]]
     received = sum(topic['received'] for topic in state['topics'])
     print(
         f'{received} messages in {given.minutes:g} min, {parts} parts, trouble {happened}, '
         f'the full spool ended the recorder with {code}: {state.get("failure")}\n'
         f'memory: {late[0, 1]:.0f} MB at first, {late[:, 1].max():.0f} MB at most, '
-        f'{slope:+.2f} MB/min (bar 1)'
+        f'{slope:+.2f} MB/min (bar 1); in steps: {" ".join(series)}'
     )
     return 0 if good else 1
 
