@@ -63,11 +63,10 @@ class Line:
                 client, _ = self._listener.accept()
                 daemon = socket.create_connection(self._daemon)
                 self._open += [client, daemon]
-                for ends in ((client, daemon), (daemon, client)):
-                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+                for way in ((client, daemon, False), (daemon, client, True)):
+                    threading.Thread(target=self._carry, args=way, daemon=True).start()
 
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        towards_client = source.getpeername() == self._daemon
+    def _carry(self, source: socket.socket, target: socket.socket, towards_client: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 if towards_client:
