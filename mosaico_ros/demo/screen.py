@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -27,8 +27,8 @@ _WIDE = 104
 QUERY = f'IMU.acceleration.y > {SPIKE_THRESHOLD:g}'
 
 
-class Screen(Protocol):
-    """Where the demo shows what it does."""
+class Screen:
+    """Where the demo shows what it does; silent by itself."""
 
     def begin(self, seconds: float) -> None:
         """Say what is going to happen; the robot will run for `seconds`."""
@@ -71,23 +71,8 @@ def _count(value: int) -> str:
     return f'{value:_}'.replace('_', ' ')
 
 
-class JsonScreen:
-    """One JSON object at the end, for programs."""
-
-    def begin(self, seconds: float) -> None:
-        """Stay silent."""
-
-    def done(self, text: str) -> None:
-        """Stay silent."""
-
-    def recording(self, elapsed: float, state: Mapping[str, Any]) -> None:
-        """Stay silent."""
-
-    def recorded(self, state: Mapping[str, Any]) -> None:
-        """Stay silent."""
-
-    def reading(self, what: str) -> None:
-        """Stay silent."""
+class JsonScreen(Screen):
+    """One JSON object at the end, for programs; silent before."""
 
     def result(
         self,
@@ -108,7 +93,7 @@ class JsonScreen:
         print(json.dumps(content))
 
 
-class TextScreen:
+class TextScreen(Screen):
     """Text for people: renewed in place on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ from mosaico_ros.nodes.inbox import Inbox
 from mosaico_ros.nodes.latch_cache import LatchCache
 from mosaico_ros.nodes.message_types import message_class
 from mosaico_ros.nodes.qos_policy import Offer, choose, queue_depth
+from mosaico_ros.nodes.qos_profiles import profile
 from mosaico_ros.nodes.topic_selection import TopicSelection, action_of, service_of
 from mosaico_ros.protocol.errors import NotFoundError
 
@@ -244,8 +245,8 @@ class Discovery:
         now = time.monotonic()
         for offer in needed:
             if offer not in watched.taps:
-                profile = _profile(offer, account.type)
-                watched.taps[offer] = self._drain.add(inbox, watched.message_class, profile, offer)
+                asked = profile(offer, queue_depth(account.type))
+                watched.taps[offer] = self._drain.add(inbox, watched.message_class, asked, offer)
                 watched.changed = now
                 if len(watched.taps) > 1 and publishers and len(needed) > 1:
                     self._info(
@@ -278,21 +279,6 @@ def _told(watched: _Watched) -> str:
     told = ' and '.join(map(str, watched.taps))
     depth = next(iter(watched.taps.values())).depth
     return f'{told}, depth {depth}' + (' by qos_overrides_path' if watched.override else '')
-
-
-def _profile(offer: Offer, topic_type: str) -> QoSProfile:
-    return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST,
-        depth=queue_depth(topic_type),
-        reliability=(
-            QoSReliabilityPolicy.RELIABLE if offer.reliable else QoSReliabilityPolicy.BEST_EFFORT
-        ),
-        durability=(
-            QoSDurabilityPolicy.TRANSIENT_LOCAL
-            if offer.transient_local
-            else QoSDurabilityPolicy.VOLATILE
-        ),
-    )
 
 
 def _asked(profile: QoSProfile) -> Offer:

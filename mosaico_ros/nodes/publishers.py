@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy.duration import Duration
-from rclpy.qos import (
-    QoSDurabilityPolicy,
-    QoSProfile,
-    QoSReliabilityPolicy,
-)
+from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 
 from mosaico_ros.nodes.message_types import message_class
 from mosaico_ros.nodes.qos_policy import queue_depth
+from mosaico_ros.nodes.qos_profiles import profile
 from mosaico_ros.protocol.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -108,11 +105,18 @@ class Publishers:
     def _advertise(self, track: Track) -> None:
         msgtype = track.definition.msgtype
         cls = message_class(msgtype)
-        profile = self._overrides.get(track.name) or _profile(track, queue_depth(msgtype))
+        offer = track.offer
+        offered = self._overrides.get(track.name) or profile(
+            offer,
+            queue_depth(msgtype),
+            # 0 ns is unlimited.
+            deadline=Duration(nanoseconds=offer.deadline_ns),
+            lifespan=Duration(nanoseconds=offer.lifespan_ns),
+        )
         publisher = self._node.create_publisher(
             cls,
             track.name,
-            profile,
+            offered,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         installed = self._installed_hash(publisher.topic_name)
@@ -124,7 +128,7 @@ class Publishers:
                 remedy=f'install the version of {msgtype.partition("/")[0]} that was recorded',
             )
         self._publishers.append(publisher)
-        self._window.append(max(1, profile.depth // 2))
+        self._window.append(max(1, offered.depth // 2))
         self._unacknowledged.append(0)
 
     def _installed_hash(self, topic: str) -> str:
@@ -133,21 +137,3 @@ class Publishers:
             if info.node_name == self._node.get_name():
                 return str(getattr(info, 'topic_type_hash', None) or '')
         return ''
-
-
-def _profile(track: Track, depth: int) -> QoSProfile:
-    offer = track.offer
-    return QoSProfile(
-        depth=depth,
-        reliability=(
-            QoSReliabilityPolicy.RELIABLE if offer.reliable else QoSReliabilityPolicy.BEST_EFFORT
-        ),
-        durability=(
-            QoSDurabilityPolicy.TRANSIENT_LOCAL
-            if offer.transient_local
-            else QoSDurabilityPolicy.VOLATILE
-        ),
-        # 0 ns is unlimited.
-        deadline=Duration(nanoseconds=offer.deadline_ns),
-        lifespan=Duration(nanoseconds=offer.lifespan_ns),
-    )

@@ -210,12 +210,15 @@ class Robot:
 
 
 @pytest.fixture
-def robot(
-    domain: int, monkeypatch: pytest.MonkeyPatch, ros_environment: dict[str, str]
-) -> Iterator[Robot]:
+def ros_here(monkeypatch: pytest.MonkeyPatch, ros_environment: dict[str, str]) -> None:
+    """What nodes inside the process of a test need."""
     pytest.importorskip('rclpy')
     for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR'):
         monkeypatch.setenv(name, ros_environment[name])
+
+
+@pytest.fixture
+def robot(domain: int, ros_here: None) -> Iterator[Robot]:
     built = Robot(domain)
     try:
         yield built
@@ -275,12 +278,7 @@ class Operator:
 
 
 @pytest.fixture
-def operator(
-    domain: int, monkeypatch: pytest.MonkeyPatch, ros_environment: dict[str, str]
-) -> Iterator[Operator]:
-    pytest.importorskip('rclpy')
-    for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR'):
-        monkeypatch.setenv(name, ros_environment[name])
+def operator(domain: int, ros_here: None) -> Iterator[Operator]:
     built = Operator(domain)
     try:
         yield built

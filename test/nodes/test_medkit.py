@@ -60,11 +60,7 @@ class FaultManager:
 
 
 @pytest.fixture
-def peer(
-    domain: int, ros_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Peer]:
-    for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR'):
-        monkeypatch.setenv(name, ros_environment[name])
+def peer(domain: int, ros_here: None) -> Iterator[Peer]:
     made = Peer(domain)
     yield made
     made.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pyarrow import flight
 
@@ -53,9 +53,19 @@ def total(counts: Iterable[int | None]) -> int | None:
     return None if None in known else sum(count for count in known if count is not None)
 
 
-def span(entries: Iterable[TopicEntry]) -> tuple[int | None, int | None]:
-    """Return the first and the last time of all entries, both `None` without rows."""
-    times = [(entry.timestamp_ns_min, entry.timestamp_ns_max) for entry in entries]
+class Timed(Protocol):
+    """Whatever has a first and a last time: an entry, or a handler."""
+
+    @property
+    def timestamp_ns_min(self) -> int | None: ...
+
+    @property
+    def timestamp_ns_max(self) -> int | None: ...
+
+
+def span(timed: Iterable[Timed]) -> tuple[int | None, int | None]:
+    """Return the first and the last time of all, both `None` without rows."""
+    times = [(each.timestamp_ns_min, each.timestamp_ns_max) for each in timed]
     return (
         min((first for first, _ in times if first is not None), default=None),
         max((last for _, last in times if last is not None), default=None),

@@ -104,12 +104,12 @@ class RecordedTopicHandler:
     @property
     def timestamp_ns_min(self) -> int | None:
         """Time of the first message, `None` without messages."""
-        return span(part.entry for part in self._parts)[0]
+        return span(self._parts)[0]
 
     @property
     def timestamp_ns_max(self) -> int | None:
         """Time of the last message, `None` without messages."""
-        return span(part.entry for part in self._parts)[1]
+        return span(self._parts)[1]
 
     def get_data_streamer(
         self,
@@ -214,14 +214,12 @@ class RecordingHandler:
     @property
     def timestamp_ns_min(self) -> int | None:
         """Time of the first message of all topics, `None` without messages."""
-        times = [part.timestamp_ns_min for part in self._parts]
-        return min((time for time in times if time is not None), default=None)
+        return span(self._parts)[0]
 
     @property
     def timestamp_ns_max(self) -> int | None:
         """Time of the last message of all topics, `None` without messages."""
-        times = [part.timestamp_ns_max for part in self._parts]
-        return max((time for time in times if time is not None), default=None)
+        return span(self._parts)[1]
 
     def get_topic_handler(self, topic_name: str) -> RecordedTopicHandler:
         """Return the handler of a topic.
