@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import functools
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -128,11 +128,44 @@ def nursery() -> Nursery:
     return made
 
 
+class Reservation:
+    """The first free number of a range; no other process of the tests gets it while this lives."""
+
+    def __init__(self, kind: str, numbers: Iterable[int]) -> None:
+        self._lock = socket.socket(socket.AF_UNIX)
+        for self.number in numbers:
+            # A name without a file, which the system forgets with the process.
+            with contextlib.suppress(OSError):
+                self._lock.bind(f'\0mosaico_ros_test_{kind}_{self.number}')
+                return
+        raise RuntimeError(f'Every {kind} for tests is taken by other runs')
+
+    def end(self) -> None:
+        """Let others have it."""
+        self._lock.close()
+
+
+def reserve_port() -> Reservation:
+    """Reserve a port on which nobody listens.
+
+    The system never gives it to a connection, as it does with ports from 32768 on: it is still
+    free when a daemon that was killed comes back to it.
+    """
+
+    def unused() -> Iterator[int]:
+        for port in random.Random().sample(range(15_000, 32_000), 1_000):
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(('127.0.0.1', port))
+                yield port
+
+    return Reservation('port', unused())
+
+
 class DaemonProcess:
-    """A daemon in a process of its own, on a port that the system chose.
+    """A daemon in a process of its own, on a port of its own.
 
     After :meth:`kill` or :meth:`stop`, :meth:`start` serves the same data folder again, on the
-    same port unless it is taken meanwhile.
+    same port.
     """
 
     host = '127.0.0.1'
@@ -146,14 +179,15 @@ class DaemonProcess:
         self.data_dir = data_dir
         self.options = options
         self.environment = environment or {}
-        self.port = 0
+        self._reservation = reserve_port()
+        self.port = self._reservation.number
         self.log = data_dir.parent / f'{data_dir.name}.log'
         self.process: Forked | None = None
 
-    def start(self, port: int = 0) -> None:
+    def start(self) -> None:
         """Start it and wait until it serves."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICOD_')}
-        options = ['--port', port, '--data-dir', self.data_dir, '--log-level', 'debug']
+        options = ['--port', self.port, '--data-dir', self.data_dir, '--log-level', 'debug']
         options += ['--log-format', 'plain', *self.options]
         reading, writing = os.pipe()
         with open(os.devnull) as nothing, self.log.open('a') as log, open(writing, 'w') as told:
@@ -168,7 +202,6 @@ class DaemonProcess:
             self.process.kill()
             self.process.wait()
             raise RuntimeError(f'The daemon did not start: {line!r}\n{self.log.read_text()}')
-        self.port = int(ready.group(3))
 
     @property
     def url(self) -> str:
@@ -188,9 +221,9 @@ class DaemonProcess:
         return self._end(signal.SIGTERM)
 
     def restart(self) -> None:
-        """Stop it (unless it is dead already) and serve the same folder on the same port."""
+        """Stop it (unless it is dead already) and serve the same folder again."""
         self.stop()
-        self.start(self.port)
+        self.start()
 
     def make_keys(self) -> dict[str, str]:
         """Make one token per permission, and some that are not valid any more; by kind."""
@@ -585,18 +618,24 @@ def connect() -> Iterator[Callable[[DaemonProcess], Remote]]:
 @pytest.fixture(scope='session')
 def domain() -> Iterator[int]:
     """A ROS domain that no other worker and no other run of the tests uses."""
-    for number in range(90, 102):
-        path = Path(tempfile.gettempdir()) / f'mosaico_ros_test_domain_{number}.lock'
-        with path.open('w') as lock, contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield number
-            return
-    pytest.fail('all ROS domains for tests are taken by other runs')
+    reserved = Reservation('domain', range(90, 102))
+    yield reserved.number
+    reserved.end()
+
+
+@pytest.fixture(scope='session')
+def new_port() -> Callable[[], int]:
+    """``new_port()`` returns a port on which nobody listens."""
+    reserved: list[Reservation] = []
+
+    def new() -> int:
+        reserved.append(reserve_port())
+        return reserved[-1].number
+
+    return new
 
 
 @pytest.fixture
-def free_port() -> int:
+def free_port(new_port: Callable[[], int]) -> int:
     """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
+    return new_port()

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -43,7 +43,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def environment(workspace: Path, domain: int) -> dict[str, str]:
+def environment(workspace: Path, domain: int, new_port: Callable[[], int]) -> dict[str, str]:
     """A user's shell with the commands in its path and a daemon's port of our own."""
     commands = workspace / 'bin'
     commands.mkdir()
@@ -51,9 +51,7 @@ def environment(workspace: Path, domain: int) -> dict[str, str]:
         script = commands / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mosaico_ros.cli.{name} "$@"\n')
         script.chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = str(probe.getsockname()[1])
+    port = str(new_port())
     return {
         **os.environ,
         'PATH': f'{commands}:{os.environ["PATH"]}',
@@ -298,13 +296,10 @@ def test_fleet(
     assert not (tmp_path / 'unused' / 'catalog.db').exists()
 
 
-def test_secure(tmp_path: Path, environment: dict[str, str]) -> None:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = str(probe.getsockname()[1])
+def test_secure(tmp_path: Path, environment: dict[str, str], free_port: int) -> None:
     own = environment | {
-        'MOSAICOD_PORT': port,
-        'MOSAICO_PORT': port,
+        'MOSAICOD_PORT': str(free_port),
+        'MOSAICO_PORT': str(free_port),
         'MOSAICOD_DATA_DIR': str(tmp_path / 'data'),
     }
     shell(BLOCKS['secure-prepare'], tmp_path, own)
@@ -337,8 +332,9 @@ def test_config(workspace: Path, environment: dict[str, str]) -> None:
 
 
 def test_workers_metrics_and_ping(
-    tmp_path: Path, environment: dict[str, str], free_port: int
+    tmp_path: Path, environment: dict[str, str], new_port: Callable[[], int]
 ) -> None:
+    free_port, metrics_port = new_port(), new_port()
     own = environment | {
         'MOSAICOD_PORT': str(free_port),
         'MOSAICO_PORT': str(free_port),
@@ -350,12 +346,9 @@ def test_workers_metrics_and_ping(
         plain, as_json = shell(BLOCKS['ping'], tmp_path, own).splitlines()
         assert f'127.0.0.1:{free_port} serves' in plain
         assert '"serving": true' in as_json
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    with in_background(BLOCKS['metrics'].replace('9464', str(port)), tmp_path, own):
+    with in_background(BLOCKS['metrics'].replace('9464', str(metrics_port)), tmp_path, own):
         await_daemon(own)
-        with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics') as answer:
+        with urllib.request.urlopen(f'http://127.0.0.1:{metrics_port}/metrics') as answer:
             assert b'mosaicod_rpcs_total' in answer.read()
 
 

@@ -282,7 +282,7 @@ def kill_some(fleet: Fleet) -> list[int]:
         kills.append(len(victims))
         time.sleep(rng.uniform(0, 1))
         for daemon in victims:
-            daemon.start(daemon.port)
+            daemon.start()
     return kills
 
 

@@ -69,7 +69,7 @@ def test_it_stops_within_five_seconds_whatever_is_open(daemon, number):
         with pytest.raises((pa.ArrowException, OSError)):
             writer.close()
     assert 'mosaicod stopped' in daemon.log.read_text()
-    daemon.start(daemon.port)
+    daemon.start()
     client = flight.connect(daemon.url)
     (note,) = act(client, 'topic_notification_list', locator='s0/t')['notifications']
     assert 'stopped' in note['msg']

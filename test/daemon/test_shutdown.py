@@ -61,7 +61,7 @@ def test_an_upload_may_end_within_the_grace(make_daemon, connect, workers):
     writer.close()
     assert daemon.process.wait(timeout=20) == 0
     assert time.monotonic() - begun < 20  # not longer than what runs
-    daemon.start(daemon.port)
+    daemon.start()
     assert remote.topic_info('t')['locked'] is True
     assert remote.get('t').equals(pa.Table.from_batches([batch(0, 200)]))
 
@@ -83,7 +83,7 @@ def test_an_upload_that_goes_on_is_cut_off_and_keeps_what_arrived(make_daemon, c
     assert 0.8 < time.monotonic() - begun < 4
     assert daemon.process.wait(timeout=10) == 0
     assert time.monotonic() - begun < 4.5
-    daemon.start(daemon.port)
+    daemon.start()
     assert remote.topic_info('t')['locked'] is False
     (note,) = remote.act('topic_notification_list', locator=f'{remote.sequence}/t')[
         'notifications'

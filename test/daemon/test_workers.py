@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,16 +25,13 @@ SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False)])
 CONNECTIONS = 12  # all on one of two workers: once in 2048 runs
 
 
-def two_ports() -> int:
+@pytest.fixture
+def two_ports(new_port: Callable[[], int]) -> int:
     """A port on which nobody listens, nor on the next one."""
     while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(('127.0.0.1', 0))
-            port = int(one.getsockname()[1])
-            try:
-                two.bind(('127.0.0.1', port + 1))
-            except (OSError, OverflowError):
-                continue
+        port = new_port()
+        with socket.socket() as next_one, contextlib.suppress(OSError):
+            next_one.bind(('127.0.0.1', port + 1))
             return port
 
 
@@ -104,13 +102,14 @@ def await_true(condition: Callable[[], bool], seconds: float = 15) -> None:
 
 
 @pytest.mark.parametrize('storage', ['sqlite+folder', 'postgres+s3'])
-def test_a_session_may_pass_through_all_workers(make_daemon, connections, request, storage):
+def test_a_session_may_pass_through_all_workers(
+    make_daemon, connections, two_ports, request, storage
+):
     environment: dict[str, str] = {}
     if storage == 'postgres+s3':
         remote = request.getfixturevalue('remote_storage')
         environment = {variable(name): value for name, value in remote.items()}
-    port = two_ports()
-    daemon = make_daemon('--workers', '2', MOSAICOD_METRICS_PORT=str(port), **environment)
+    daemon = make_daemon('--workers', '2', MOSAICOD_METRICS_PORT=str(two_ports), **environment)
     clients = connections(daemon)
     act(clients[0], 'sequence_create', locator='run')
     session = act(clients[1], 'session_create', locator='run')['uuid']
@@ -125,7 +124,7 @@ def test_a_session_may_pass_through_all_workers(make_daemon, connections, reques
     for at, client in enumerate(clients):
         assert get(client, f'run/t{CONNECTIONS - 1 - at}') == list(range(111 - at))
     for number in (0, 1):
-        assert 'mosaicod_rpcs_total{rpc="DoPut",code="OK"}' in metrics(port + number)
+        assert 'mosaicod_rpcs_total{rpc="DoPut",code="OK"}' in metrics(two_ports + number)
     assert daemon.stop() == 0
     assert 'mosaicod stopped' in daemon.log.read_text()
 
@@ -179,7 +178,7 @@ def test_workers_end_with_their_supervisor(make_daemon):
     workers = worker_ids(daemon)
     daemon.kill()
     await_true(lambda: not any(Path(f'/proc/{pid}').exists() for pid in workers))
-    daemon.start(daemon.port)
+    daemon.start()
 
 
 @pytest.mark.parametrize('options', [(), ('--workers', '2')])

@@ -320,7 +320,7 @@ def test_snapshots_arrive_after_an_outage_and_a_kill_in_order(
         node.captures('/imu', '/faults/report')
         faults.failed('SECOND')
         node.told('captured', fault_code='SECOND')
-    mortal_daemon.start(mortal_daemon.port)
+    mortal_daemon.start()
     order = node.told('delivered', 4)
     codes = [each['fault_code'] for each in order]
     assert codes == ['FIRST', 'CRASH', 'SECOND', 'MANUAL']

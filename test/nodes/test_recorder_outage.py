@@ -119,7 +119,7 @@ def test_an_outage_of_twenty_flush_periods_costs_nothing(
     time.sleep(25 * FLUSH)
     assert recorder.topic('/imu')['waiting'] > 100
     before = recorder.topic('/imu')['stored']
-    mortal_daemon.start(mortal_daemon.port)
+    mortal_daemon.start()
     wait_for(lambda: recorder.topic('/imu')['stored'] > before + 1000, 'delivery')
     published = talker.stop()
     assert recorder.finish(signal.SIGINT) == 0
@@ -151,7 +151,7 @@ def test_a_daemon_that_dies_again_and_again_costs_nothing(
         time.sleep(dice.uniform(0, 0.5))
         mortal_daemon.kill()
         time.sleep(dice.uniform(0, 0.5))
-        mortal_daemon.start(mortal_daemon.port)
+        mortal_daemon.start()
     published = {topic: talker.stop() for topic, talker in talkers.items()}
     wait_for(lambda: recorder.state()['connected'], 'the way to the daemon')
     assert recorder.finish(signal.SIGINT) == 0
@@ -185,7 +185,7 @@ def test_a_killed_recorder_loses_a_flush_period_at_most_and_the_next_one_deliver
         recorder.process.wait()
         talker.quit()
         if round_number == 2:
-            mortal_daemon.start(mortal_daemon.port)
+            mortal_daemon.start()
         heir = record(sequence_name='heir', topics=['/nothing'])
         wait_for(
             lambda h=heir, n=name: any(f'{n}, which a recorder left' in e for e in h.events()),
@@ -217,7 +217,7 @@ def test_what_was_recorded_without_a_daemon_is_delivered_by_the_next_recorder(
     )
     assert f'127.0.0.1:{mortal_daemon.port}' in recorder.errors.read_text()
 
-    mortal_daemon.start(mortal_daemon.port)
+    mortal_daemon.start()
     heir = record(sequence_name='heir')
     wait_for(lambda: any('alone, which a' in event for event in heir.events()), 'the recovery')
     assert heir.finish(signal.SIGINT) == 0
@@ -262,7 +262,7 @@ def test_a_full_spool_or_disk_ends_the_recording_with_what_it_has(
     words = 'reached its bound of 1 MB' if full == 'spool' else 'is full'
     assert words in recorder.state()['failure']
 
-    mortal_daemon.start(mortal_daemon.port)
+    mortal_daemon.start()
     heir = record(sequence_name='heir')
     wait_for(lambda: any('full, which a' in event for event in heir.events()), 'the recovery')
     assert heir.finish(signal.SIGINT) == 0

@@ -172,7 +172,7 @@ def test_an_upload_that_broke_off_is_replaced(
     with daemon.client() as client:
         wait_for(client.list_sequences, 'the beginning of the upload')
     daemon.kill()
-    daemon.start(daemon.port)
+    daemon.start()
     uploading.join(100)
     # Either it noticed and gave up, or the client bore it; then the archive knows the snapshot.
     wait_for(attempt, 'the delivery')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import threading
 import time
@@ -21,12 +20,6 @@ from mosaico_ros.protocol.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope='module')
@@ -105,11 +98,10 @@ def test_the_constructor_is_not_for_users():
         MosaicoClient(connection=None)
 
 
-def test_nobody_there():
-    port = free_port()
+def test_nobody_there(free_port):
     begin = time.monotonic()
-    with pytest.raises(UnavailableError, match=f'127.0.0.1:{port}') as caught:
-        MosaicoClient.connect('127.0.0.1', port, timeout=0.5)
+    with pytest.raises(UnavailableError, match=f'127.0.0.1:{free_port}') as caught:
+        MosaicoClient.connect('127.0.0.1', free_port, timeout=0.5)
     assert 0.3 < time.monotonic() - begin < 3
     assert isinstance(caught.value, ConnectionError)
     assert 'mosaicod run' in str(caught.value)
@@ -117,11 +109,10 @@ def test_nobody_there():
 
 def test_a_daemon_that_comes_up_late_is_found(make_daemon):
     early = make_daemon()
-    port = early.port
     early.stop()
-    timer = threading.Timer(0.5, early.start, (port,))
+    timer = threading.Timer(0.5, early.start)
     timer.start()
-    with MosaicoClient.connect('127.0.0.1', port, timeout=20) as client:
+    with MosaicoClient.connect('127.0.0.1', early.port, timeout=20) as client:
         assert client.list_sequences() == []
     timer.join()
 

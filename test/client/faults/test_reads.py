@@ -96,7 +96,7 @@ def test_a_daemon_that_is_killed_and_comes_back(daemon, connect_to, write, name,
         time.sleep(0.2)
         daemon.kill()
         time.sleep(0.5)
-        daemon.start(daemon.port)
+        daemon.start()
 
     restarting = threading.Thread(target=restart)
     restarting.start()

@@ -71,7 +71,7 @@ def test_a_daemon_that_is_killed_and_does_not_come_back(
     assert session.status is SessionStatus.Error
     assert writer.status is TopicWriterStatus.FinalizedWithError
     assert 'stays open' in caplog.text
-    daemon.start(daemon.port)
+    daemon.start()
     settled(client, name)
     rows = stored(client, name)
     assert rows == list(range(len(rows)))
@@ -87,7 +87,7 @@ def test_a_daemon_that_is_killed_and_comes_back(daemon, connect_to, rows_of, nam
         writer.push_batch(rows_of(np.arange(ROWS)))
         writer.commit(wait=True, timeout=60)
         daemon.kill()
-        daemon.start(daemon.port)
+        daemon.start()
         push_until_it_fails(writer, rows_of, ROWS)
     if policy is SessionLevelErrorPolicy.Delete:
         assert not client.sequence_exists(name)

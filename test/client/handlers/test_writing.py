@@ -346,7 +346,7 @@ def test_a_daemon_that_dies_is_noticed_while_writing(daemon, name, make_imu):
             record(client)
         assert f'{name}/imu' in str(caught.value)
         assert '100 of' in str(caught.value)
-        daemon.start(daemon.port)
+        daemon.start()
         assert await_daemon(client)  # the same client finds it again
         assert client.topic_handler(name, 'imu').message_count >= 100
 
