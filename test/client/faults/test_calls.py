@@ -78,7 +78,7 @@ def test_reading_calls_are_repeated_until_the_daemon_is_back(daemon, connect_to,
     client.clear_sequence_handlers_cache()
     client.clear_topic_handlers_cache()
     daemon.kill()
-    restarting = threading.Timer(1, daemon.start, (daemon.port,))
+    restarting = threading.Timer(1, daemon.start)
     restarting.start()
     got = {}
     calling = [
@@ -98,7 +98,7 @@ def test_a_cluster_stream_begins_when_the_daemon_is_back(daemon, connect_to, wri
     (item,) = client.query(QueryOntologyCatalog(String.Q.data.gt('')))
     wanted = item.topics[0].clusterize()
     daemon.kill()
-    restarting = threading.Timer(1, daemon.start, (daemon.port,))
+    restarting = threading.Timer(1, daemon.start)
     restarting.start()
     assert item.topics[0].clusterize() == wanted != []
     restarting.join()

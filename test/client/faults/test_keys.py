@@ -84,7 +84,7 @@ def test_a_key_that_was_revoked_while_the_daemon_was_away(keyed, connect_to, wri
     next(streamer)
     daemon.kill()
     keys.revoke(key.fingerprint)
-    restarting = threading.Thread(target=daemon.start, args=(daemon.port,))
+    restarting = threading.Thread(target=daemon.start)
     restarting.start()
     with pytest.raises(PermissionDeniedError, match=f'Reading {name}/a: .*API key'):
         list(streamer)
