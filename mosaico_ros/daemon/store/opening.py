@@ -15,7 +15,7 @@ __all__ = ['open_existing_store', 'open_store']
 
 
 def open_store(settings: Settings) -> Store:
-    """Return the store; botocore, a part of boto3, is imported only for S3.
+    """Return the store; boto3 is imported only for S3.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def open_store(settings: Settings) -> Store:
     try:
         from mosaico_ros.daemon.store.s3 import S3Store
     except ModuleNotFoundError as error:
-        if (error.name or '').partition('.')[0] != 'botocore':
+        if (error.name or '').partition('.')[0] != 'boto3':
             raise
         raise InvalidArgumentError(
             'A store on S3 needs the package boto3',

@@ -16,11 +16,10 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
 
-import botocore.session
+import boto3
 import pyarrow as pa
 from botocore import exceptions
 from botocore.config import Config
-from botocore.loaders import create_loader
 
 from mosaico_ros.daemon.store.base import checked_key, describe_store, store_id_of
 from mosaico_ros.daemon.store.ranges import RangedSource, ReadPlan
@@ -36,9 +35,6 @@ from mosaico_ros.protocol.errors import (
 __all__ = ['S3Store']
 
 _log = logging.getLogger(__name__)
-
-# The descriptions of services take most of the time that a new client takes; they are read once.
-_descriptions = create_loader()
 
 _ATTEMPTS = 5
 _CONNECT_SECONDS, _READ_SECONDS = 5, 60
@@ -104,13 +100,11 @@ class S3Store:
         self.bucket = bucket
         self._where = f'{endpoint.rstrip("/") or "S3"}'
         with self.translated('opened'):
-            session = botocore.session.Session()
-            session.register_component('data_loader', _descriptions)
-            found = region or session.get_config_variable('region')
-            self.client: Any = session.create_client(
+            session = boto3.Session()
+            self.client: Any = session.client(
                 's3',
                 endpoint_url=endpoint or None,
-                region_name=found or ('us-east-1' if endpoint else None),
+                region_name=region or session.region_name or ('us-east-1' if endpoint else None),
                 aws_access_key_id=access_key or None,
                 aws_secret_access_key=secret_key or None,
                 config=Config(

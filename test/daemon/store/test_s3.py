@@ -165,8 +165,8 @@ def test_boto3_is_imported_for_s3_only_and_named_when_missing(tmp_path):
         'from mosaico_ros.daemon.settings import Settings\n'
         'from mosaico_ros.daemon.store.opening import open_store\n'
         f'open_store(Settings(data_dir=Path({str(tmp_path)!r}))).close()\n'
-        'assert "botocore" not in sys.modules\n'
-        'sys.modules["botocore"] = None\n'
+        'assert "boto3" not in sys.modules\n'
+        'sys.modules["boto3"] = None\n'
         'try: open_store(Settings(store_endpoint="s3://"))\n'
         'except Exception as error: print(error)'
     )
