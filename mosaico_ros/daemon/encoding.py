@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from mosaico_ros.daemon import statistics
-from mosaico_ros.daemon.columns import Kind, Leaf, is_list, leaves
+from mosaico_ros.daemon.columns import Leaf, leaves
 from mosaico_ros.daemon.statistics import LeafStatistics
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.protocol.query.kinds import Kind, is_list
 from mosaico_ros.protocol.serialization import SerializationFormat
 
 __all__ = [

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from mosaico_ros.daemon.columns import Kind, Leaf
+from mosaico_ros.daemon.columns import Leaf
 from mosaico_ros.daemon.marks import marks_of
+from mosaico_ros.protocol.query.kinds import Kind
 
 __all__ = [
     'LeafStatistics',

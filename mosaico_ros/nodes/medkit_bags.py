@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mosaico_ros.daemon.syncing import sync
+from mosaico_ros.durable import sync
 from mosaico_ros.nodes.outbox import Entry, Outbox
 from mosaico_ros.nodes.snapshot_writer import SnapshotNames
 from mosaico_ros.protocol.errors import NotFoundError

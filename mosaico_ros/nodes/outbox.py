@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from mosaico_ros.daemon.syncing import make_folder, sync
+from mosaico_ros.durable import make_folder, sync
 from mosaico_ros.protocol.errors import FailedPreconditionError
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mosaico_ros.daemon.syncing import sync
+from mosaico_ros.durable import sync
 from mosaico_ros.nodes.parcel import CAPTURED, payloads
 from mosaico_ros.protocol.errors import NotFoundError
 from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter

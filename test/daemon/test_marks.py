@@ -6,9 +6,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from mosaico_ros.daemon.columns import Kind, Leaf
+from mosaico_ros.daemon.columns import Leaf
 from mosaico_ros.daemon.marks import MOST_VALUES, mark, marks_of
 from mosaico_ros.daemon.statistics import from_array
+from mosaico_ros.protocol.query.kinds import Kind
 
 
 @given(

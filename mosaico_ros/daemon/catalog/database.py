@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from mosaico_ros.daemon.catalog.dialects import postgres_engines, sqlite_engines, translated
 from mosaico_ros.daemon.catalog.schema_version import ensure_current
 from mosaico_ros.daemon.process import metrics
-from mosaico_ros.daemon.syncing import make_folder
+from mosaico_ros.durable import make_folder
 from mosaico_ros.protocol.errors import (
     InvalidArgumentError,
     ResourceExhaustedError,

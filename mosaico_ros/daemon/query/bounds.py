@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import pyarrow.types as pt
 import sqlalchemy as sa
 
-from mosaico_ros.daemon.columns import Kind
 from mosaico_ros.daemon.marks import mark
-from mosaico_ros.daemon.query.comparisons import holds
-from mosaico_ros.daemon.query.predicates import ResolvedCondition
 from mosaico_ros.daemon.statistics import LeafStatistics, rounded_up
 from mosaico_ros.protocol.query import MatchFlavour, Operator, Pattern, Specifier
+from mosaico_ros.protocol.query.comparisons import holds
+from mosaico_ros.protocol.query.kinds import Kind
+from mosaico_ros.protocol.query.predicates import ResolvedCondition
 
 __all__ = [
     'Bounds',

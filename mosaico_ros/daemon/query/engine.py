@@ -29,7 +29,6 @@ from mosaico_ros.daemon.query.budget import Alive, Budget
 from mosaico_ros.daemon.query.evaluation import ChunkRef, Evaluator
 from mosaico_ros.daemon.query.paging import page
 from mosaico_ros.daemon.query.plan import GroupPlan, Plan
-from mosaico_ros.daemon.query.predicates import resolve
 from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
 from mosaico_ros.daemon.query.sections import Candidate, select_candidates
 from mosaico_ros.daemon.retrieval import Window
@@ -43,6 +42,7 @@ from mosaico_ros.protocol.query import (
     alternatives,
     rows_tree,
 )
+from mosaico_ros.protocol.query.predicates import resolve
 from mosaico_ros.protocol.tags import same_tag, tag_spellings
 
 __all__ = ['QueryEngine', 'QueryItem', 'QueryLimits', 'QueryPage', 'QueryTopic', 'forever']

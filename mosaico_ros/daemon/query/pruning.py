@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection, Row
 from mosaico_ros.daemon.catalog.dialects import is_one_of
 from mosaico_ros.daemon.catalog.resources import SEALED
 from mosaico_ros.daemon.catalog.tables import chunks, fields, sequences, stats, topics
-from mosaico_ros.daemon.columns import Kind
 from mosaico_ros.daemon.query.bounds import (
     Bounds,
     Verdict,
@@ -21,8 +20,9 @@ from mosaico_ros.daemon.query.bounds import (
     prunes,
     verdict,
 )
-from mosaico_ros.daemon.query.predicates import ResolvedCondition
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.protocol.query.kinds import Kind
+from mosaico_ros.protocol.query.predicates import ResolvedCondition
 
 __all__ = ['Conditions', 'candidate_chunks', 'chunks_in_all', 'undecided']
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mosaico_ros.daemon.store.base import checked_key, describe_store, store_id_of
 from mosaico_ros.daemon.store.ranges import ReadPlan
-from mosaico_ros.daemon.syncing import make_folder, sync
+from mosaico_ros.durable import make_folder, sync
 from mosaico_ros.protocol.errors import (
     InternalError,
     NotFoundError,

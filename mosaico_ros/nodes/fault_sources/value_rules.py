@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.client.query.text import parse_rows
-from mosaico_ros.daemon.query.predicates import ResolvedCondition, resolve
 from mosaico_ros.nodes.fault_sources.base import Source
 from mosaico_ros.nodes.faults import FaultEvent, Severity, fault_code
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.query import Condition, OntologyCondition, Operator
+from mosaico_ros.protocol.query.predicates import ResolvedCondition, resolve
 
 _RULE = re.compile(
     r'\s*(?P<topic>[^\s:]+)\s*:\s*(?P<where>.+?)\s*->\s*'

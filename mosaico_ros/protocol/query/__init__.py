@@ -2,7 +2,8 @@
 
 ``parse`` accepts every spelling that a published client or the documentation uses;
 ``to_json`` writes the current one; ``alternatives`` takes the boolean tree of ``where`` apart.
-Evaluation against stored data is the daemon's.
+``predicates``, beside them, says which rows of a batch match; how stored data is searched is the
+daemon's.
 """
 
 from __future__ import annotations

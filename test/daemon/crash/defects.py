@@ -13,7 +13,7 @@ from mosaico_ros.daemon import upload
 from mosaico_ros.daemon.catalog.database import Database
 from mosaico_ros.daemon.store import folder
 from mosaico_ros.daemon.store.folder import FolderStore
-from mosaico_ros.daemon.syncing import sync
+from mosaico_ros.durable import sync
 
 __all__ = ['DEFECTS']
 

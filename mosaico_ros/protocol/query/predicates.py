@@ -11,8 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from mosaico_ros.daemon.columns import Kind, is_list, kind_of_type
-from mosaico_ros.daemon.query.comparisons import compare, operands_for
 from mosaico_ros.protocol.metadata import is_sidecar
 from mosaico_ros.protocol.query import (
     Condition,
@@ -21,6 +19,8 @@ from mosaico_ros.protocol.query import (
     PathStep,
     Specifier,
 )
+from mosaico_ros.protocol.query.comparisons import compare, operands_for
+from mosaico_ros.protocol.query.kinds import Kind, is_list, kind_of_type
 
 __all__ = ['ResolvedCondition', 'resolve']
 
@@ -40,7 +40,7 @@ class ResolvedCondition:
     whole_list
         Whether the operands are one list to compare with the list of each row.
     leaf_path
-        As :attr:`Leaf.path`, the key of statistics.
+        Field names joined by dots, ``[]`` after each list: the key of statistics.
     leaf_type
         Type of the values compared.
     read_path

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from mosaico_ros.daemon.columns import Kind, kind_of_type
 from mosaico_ros.protocol.query import Condition, MatchFlavour, Operator, Pattern
+from mosaico_ros.protocol.query.kinds import Kind, kind_of_type
 
 __all__ = ['compare', 'holds', 'operands_for']
 
