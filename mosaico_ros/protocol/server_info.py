@@ -10,27 +10,27 @@ from mosaico_ros.protocol import shapes
 #: Generation of the wire protocol; published clients show it, none compares it.
 PROTOCOL_VERSION = '0.7.0'
 
-#: Put acknowledgements: see :class:`mosaico_ros.protocol.bodies.PutCommand`.
+#: Put acknowledgements: see :class:`mosaico_ros.protocol.flights.PutCommand`.
 EXTENSION_ACKS = 'acks'
 #: Sidecar columns: see :data:`mosaico_ros.protocol.metadata.SIDECAR`.
 EXTENSION_SIDECARS = 'sidecars'
-#: Striped reads: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
+#: Striped reads: see :class:`mosaico_ros.protocol.flights.InfoCommand`.
 EXTENSION_STRIPES = 'stripes'
-#: Repeatable creations: see :class:`mosaico_ros.protocol.bodies.Creation`.
+#: Repeatable creations: see :class:`mosaico_ros.protocol.requests.Creation`.
 EXTENSION_TOKENS = 'tokens'
 #: Notifications of all topics at once: see
-#: :class:`mosaico_ros.protocol.bodies.SequenceNotificationQuery`.
+#: :class:`mosaico_ros.protocol.requests.SequenceNotificationQuery`.
 EXTENSION_NOTIFICATIONS = 'notifications'
-#: Rows narrowed to some columns: see :class:`mosaico_ros.protocol.bodies.InfoCommand`.
+#: Rows narrowed to some columns: see :class:`mosaico_ros.protocol.flights.InfoCommand`.
 EXTENSION_COLUMNS = 'columns'
 #: Tickets that clients may cut, to go on where a read stream broke off: see
 #: :mod:`mosaico_ros.protocol.ticket`.
 EXTENSION_TICKETS = 'tickets'
 #: OR, NOT, order, paging and plans of queries: see :mod:`mosaico_ros.protocol.query.where`.
 EXTENSION_QUERY = 'query'
-#: Sessions ended as they stand: see :class:`mosaico_ros.protocol.bodies.SessionSeal`.
+#: Sessions ended as they stand: see :class:`mosaico_ros.protocol.requests.SessionSeal`.
 EXTENSION_SEAL = 'seal'
-#: User metadata added later: see :class:`mosaico_ros.protocol.bodies.SessionAnnotate`.
+#: User metadata added later: see :class:`mosaico_ros.protocol.requests.SessionAnnotate`.
 EXTENSION_ANNOTATE = 'annotate'
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from mosaico_ros.protocol import bodies, shapes
+from mosaico_ros.protocol import answers, flights, requests, shapes
 from mosaico_ros.protocol.envelope import open_envelope, seal
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
@@ -25,8 +25,8 @@ TOPIC_CREATE = {
 
 
 def test_topic_create_is_read_and_written():
-    request = shapes.from_json(bodies.TopicCreate, TOPIC_CREATE | {'extra': 1}, 'topic_create')
-    assert request == bodies.TopicCreate(
+    request = shapes.from_json(requests.TopicCreate, TOPIC_CREATE | {'extra': 1}, 'topic_create')
+    assert request == requests.TopicCreate(
         UUID(UID),
         TopicLocator('dock_07', 'arm/imu'),
         SerializationFormat.Default,
@@ -51,7 +51,7 @@ def test_topic_create_is_read_and_written():
 )
 def test_wrong_fields_are_named(change, named):
     with pytest.raises(InvalidArgumentError) as caught:
-        shapes.from_json(bodies.TopicCreate, TOPIC_CREATE | change, 'topic_create')
+        shapes.from_json(requests.TopicCreate, TOPIC_CREATE | change, 'topic_create')
     assert named in str(caught.value)
 
 
@@ -59,22 +59,24 @@ def test_wrong_fields_are_named(change, named):
 def test_missing_fields_are_named(name):
     body = {key: value for key, value in TOPIC_CREATE.items() if key != name}
     with pytest.raises(InvalidArgumentError, match=f"'{name}' of topic_create is missing"):
-        shapes.from_json(bodies.TopicCreate, body, 'topic_create')
+        shapes.from_json(requests.TopicCreate, body, 'topic_create')
 
 
 def test_optional_metadata_defaults_to_an_empty_object():
     for body in ({'locator': '/s/'}, {'locator': 's', 'user_metadata': None}):
-        request = shapes.from_json(bodies.SequenceCreate, body, 'sequence_create')
-        assert request == bodies.SequenceCreate(SequenceLocator('s'), {})
+        request = shapes.from_json(requests.SequenceCreate, body, 'sequence_create')
+        assert request == requests.SequenceCreate(SequenceLocator('s'), {})
 
 
 def test_session_delete_takes_either_name():
-    by_locator = shapes.from_json(bodies.SessionDelete, {'locator': f's:{ULID}'}, 'session_delete')
+    by_locator = shapes.from_json(
+        requests.SessionDelete, {'locator': f's:{ULID}'}, 'session_delete'
+    )
     assert by_locator.locator == SessionLocator('s', ULID)
-    by_uuid = shapes.from_json(bodies.SessionDelete, {'session_uuid': UID}, 'session_delete')
+    by_uuid = shapes.from_json(requests.SessionDelete, {'session_uuid': UID}, 'session_delete')
     assert by_uuid.session_uuid == UUID(UID)
     with pytest.raises(InvalidArgumentError):
-        shapes.from_json(bodies.SessionDelete, {}, 'session_delete')
+        shapes.from_json(requests.SessionDelete, {}, 'session_delete')
 
 
 @pytest.mark.parametrize(
@@ -93,18 +95,20 @@ def test_session_delete_takes_either_name():
 )
 def test_info_command(body, fine):
     if fine:
-        assert shapes.to_json(shapes.from_json(bodies.InfoCommand, body, 'it')).items() >= set(
+        assert shapes.to_json(shapes.from_json(flights.InfoCommand, body, 'it')).items() >= set(
             body.items()
         )
     else:
         with pytest.raises(InvalidArgumentError):
-            shapes.from_json(bodies.InfoCommand, body, 'it')
+            shapes.from_json(flights.InfoCommand, body, 'it')
 
 
 def test_clustering_is_checked():
     body = {'locator': 's/t', 'clustering_dt_ns': 0, 'ontology': {'A.x': {'$gt': 1}}}
     assert (
-        shapes.from_json(bodies.Clusterize, body | {'timestamp_range': None}, 'it').timestamp_range
+        shapes.from_json(
+            requests.Clusterize, body | {'timestamp_range': None}, 'it'
+        ).timestamp_range
         is None
     )
     for change in (
@@ -115,15 +119,15 @@ def test_clustering_is_checked():
         {'timestamp_range': 5},
     ):
         with pytest.raises(InvalidArgumentError):
-            shapes.from_json(bodies.Clusterize, body | change, 'it')
+            shapes.from_json(requests.Clusterize, body | change, 'it')
     other = body | {'locator': 'other/t'}
     for topics in ([body], [body, other]):
         with pytest.raises(InvalidArgumentError):
-            shapes.from_json(bodies.Intersect, {'topics': topics}, 'it')
+            shapes.from_json(requests.Intersect, {'topics': topics}, 'it')
 
 
 def test_topic_info_round_trip_keeps_nulls():
-    info = bodies.TopicInfo(
+    info = flights.TopicInfo(
         TopicLocator('s', 't'),
         SessionLocator('s', ULID),
         1,
@@ -132,20 +136,20 @@ def test_topic_info_round_trip_keeps_nulls():
         'IMU',
         SerializationFormat.Ragged,
         {},
-        bodies.DataInfo(None, 0, 0, 0),
-        bodies.LegacyInfo(0, 0, None),
+        flights.DataInfo(None, 0, 0, 0),
+        flights.LegacyInfo(0, 0, None),
     )
     body = shapes.to_json(info)
     assert body['data_info']['interval'] is None
     assert body['completed_at_ns'] is None
     assert 'time_window_info' not in body
-    assert shapes.from_json(bodies.TopicInfo, body, 'it') == info
+    assert shapes.from_json(flights.TopicInfo, body, 'it') == info
 
 
 def test_strict_answers_have_exactly_their_keys():
-    created = bodies.SessionCreated(UUID(UID), SessionLocator('s', ULID))
+    created = answers.SessionCreated(UUID(UID), SessionLocator('s', ULID))
     assert shapes.to_json(created) == {'uuid': UID, 'locator': f's:{ULID}'}
-    assert shapes.to_json(bodies.TopicCreated(UUID(UID))) == {'uuid': UID}
+    assert shapes.to_json(answers.TopicCreated(UUID(UID))) == {'uuid': UID}
 
 
 def test_server_info_round_trip():

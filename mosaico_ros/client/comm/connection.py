@@ -19,12 +19,12 @@ from mosaico_ros.client.comm.retrying import repeat
 from mosaico_ros.client.comm.translation import translated
 from mosaico_ros.client.enums import GRPCCompressionAlgorithm, GRPCCompressionLevel
 from mosaico_ros.protocol import api_keys, codec, envelope, shapes
-from mosaico_ros.protocol.bodies import InfoCommand, PutCommand
 from mosaico_ros.protocol.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     InvalidArgumentError,
 )
+from mosaico_ros.protocol.flights import InfoCommand, PutCommand
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.server_info import (

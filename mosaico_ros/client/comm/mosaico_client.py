@@ -28,7 +28,7 @@ from mosaico_ros.client.query.asking import ask, one_query
 from mosaico_ros.client.query.plan import QueryPlan
 from mosaico_ros.client.query.response import QueryResponse
 from mosaico_ros.protocol import shapes
-from mosaico_ros.protocol.bodies import SessionSealed
+from mosaico_ros.protocol.answers import SessionSealed
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError, UnimplementedError
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
 from mosaico_ros.protocol.server_info import (

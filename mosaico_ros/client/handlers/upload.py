@@ -14,7 +14,6 @@ from pyarrow import flight
 from mosaico_ros.client.comm.connection import Connection
 from mosaico_ros.client.comm.translation import translate
 from mosaico_ros.protocol import codec, shapes
-from mosaico_ros.protocol.bodies import PutAck, PutCommand, PutMark
 from mosaico_ros.protocol.errors import (
     AbortedError,
     CancelledError,
@@ -24,6 +23,7 @@ from mosaico_ros.protocol.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from mosaico_ros.protocol.flights import PutAck, PutCommand, PutMark
 from mosaico_ros.protocol.locators import TopicLocator
 
 __all__ = ['Upload']

@@ -11,7 +11,7 @@ from typing import Any
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.windows import Cluster, ClusterRequest
-from mosaico_ros.protocol import bodies, codec, query, shapes
+from mosaico_ros.protocol import answers, codec, query, requests, shapes
 from mosaico_ros.protocol.api_keys import Permission
 from mosaico_ros.protocol.envelope import seal
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
@@ -63,23 +63,23 @@ class Actions:
         self._archive = archive
         self._legacy = legacy_clients
         self._deleted_at: dict[str, float] = {}
-        sequence, topic = bodies.SequenceRef, bodies.TopicRef
+        sequence, topic = requests.SequenceRef, requests.TopicRef
         read, write, delete, manage = Permission
         self._table: dict[str, _Action] = {
             'info': _Action(
                 read,
                 'Version, message sizes and extensions of this daemon',
-                bodies.Empty,
+                requests.Empty,
                 lambda _: shapes.to_json(info),
             ),
             'version': _Action(
                 read,
                 'Version of this daemon, for clients up to 0.6',
-                bodies.Empty,
+                requests.Empty,
                 lambda _: info.version_json(),
             ),
             'sequence_create': _Action(
-                write, 'Create a sequence', bodies.SequenceCreate, self._create_sequence
+                write, 'Create a sequence', requests.SequenceCreate, self._create_sequence
             ),
             'sequence_delete': _Action(
                 delete, 'Delete a sequence with everything in it', sequence, self._delete_sequence
@@ -87,25 +87,25 @@ class Actions:
             'session_create': _Action(
                 write,
                 'Open an upload session on a sequence',
-                bodies.SessionCreate,
+                requests.SessionCreate,
                 self._create_session,
             ),
             'session_finalize': _Action(
                 write,
                 'Make a session immutable',
-                bodies.SessionFinalize,
+                requests.SessionFinalize,
                 lambda r: archive.finalize_session(str(r.session_uuid)),
             ),
             'session_seal': _Action(
                 write,
                 'End a session as it stands, and tell which rows are durable',
-                bodies.SessionSeal,
+                requests.SessionSeal,
                 self._seal_session,
             ),
             'session_annotate': _Action(
                 write,
                 'Add to the user metadata of an open session: of its sequence and topics',
-                bodies.SessionAnnotate,
+                requests.SessionAnnotate,
                 lambda r: archive.annotate_session(
                     str(r.session_uuid),
                     r.user_metadata,
@@ -115,11 +115,14 @@ class Actions:
             'session_delete': _Action(
                 delete,
                 'Delete a session with its topics',
-                bodies.SessionDelete,
+                requests.SessionDelete,
                 self._delete_session,
             ),
             'topic_create': _Action(
-                write, 'Create a topic in an open session', bodies.TopicCreate, self._create_topic
+                write,
+                'Create a topic in an open session',
+                requests.TopicCreate,
+                self._create_topic,
             ),
             'topic_delete': _Action(
                 delete, 'Delete a topic', topic, lambda r: archive.delete_topic(r.locator)
@@ -130,7 +133,7 @@ class Actions:
             'topic_filter_clusterize': _Action(
                 read,
                 'Time spans in which rows of a topic satisfy conditions',
-                bodies.Clusterize,
+                requests.Clusterize,
                 self._clusterize,
                 paged=True,
                 takes_long=True,
@@ -138,19 +141,19 @@ class Actions:
             'topic_filter_intersect': _Action(
                 read,
                 'Time spans common to the clusters of several topics',
-                bodies.Intersect,
+                requests.Intersect,
                 self._intersect,
                 paged=True,
                 takes_long=True,
             ),
             'api_key_create': _Action(manage, 'Make an API key', None, self._create_key),
             'api_key_status': _Action(
-                manage, 'Describe an API key', bodies.ApiKeyRef, self._key_status
+                manage, 'Describe an API key', requests.ApiKeyRef, self._key_status
             ),
             'api_key_revoke': _Action(
                 manage,
                 'Delete an API key',
-                bodies.ApiKeyRef,
+                requests.ApiKeyRef,
                 lambda r: archive.keys.revoke(r.api_key_fingerprint),
             ),
         }
@@ -158,10 +161,10 @@ class Actions:
             (
                 'sequence',
                 sequence,
-                bodies.SequenceNotificationCreate,
-                bodies.SequenceNotificationQuery,
+                requests.SequenceNotificationCreate,
+                requests.SequenceNotificationQuery,
             ),
-            ('topic', topic, bodies.TopicNotificationCreate, topic),
+            ('topic', topic, requests.TopicNotificationCreate, topic),
         )
         for kind, ref, create, listed in targets:
             self._table |= {
@@ -223,10 +226,10 @@ class Actions:
             for start in range(0, len(sealed), _RESULT_BYTES):
                 yield sealed[start : start + _RESULT_BYTES]
 
-    def _create_sequence(self, request: bodies.SequenceCreate) -> None:
+    def _create_sequence(self, request: requests.SequenceCreate) -> None:
         self._archive.create_sequence(request.locator, request.user_metadata, request.client_token)
 
-    def _delete_sequence(self, request: bodies.SequenceRef) -> None:
+    def _delete_sequence(self, request: requests.SequenceRef) -> None:
         name = request.locator.name
         try:
             self._archive.delete_sequence(request.locator)
@@ -243,26 +246,26 @@ class Actions:
                     if now - at <= _REPEATED_DELETION_SECONDS
                 } | {name: now}
 
-    def _create_session(self, request: bodies.SessionCreate) -> Json:
+    def _create_session(self, request: requests.SessionCreate) -> Json:
         uuid, locator = self._archive.create_session(request.locator, request.client_token)
         # Exactly these keys: published clients fail on one more or one less.
         return {'uuid': uuid} if self._legacy else {'uuid': uuid, 'locator': str(locator)}
 
-    def _delete_session(self, request: bodies.SessionDelete) -> None:
+    def _delete_session(self, request: requests.SessionDelete) -> None:
         if request.locator is not None:
             self._archive.delete_session(locator=request.locator)
         else:
             self._archive.delete_session(uuid=str(request.session_uuid))
 
-    def _seal_session(self, request: bodies.SessionSeal) -> Json:
+    def _seal_session(self, request: requests.SessionSeal) -> Json:
         rows, finalized = self._archive.seal_session(str(request.session_uuid))
         return shapes.to_json(
-            bodies.SessionSealed(
-                [bodies.TopicRows(locator, count) for locator, count in rows.items()], finalized
+            answers.SessionSealed(
+                [answers.TopicRows(locator, count) for locator, count in rows.items()], finalized
             )
         )
 
-    def _create_topic(self, request: bodies.TopicCreate) -> Json:
+    def _create_topic(self, request: requests.TopicCreate) -> Json:
         uuid = self._archive.create_topic(
             str(request.session_uuid),
             request.locator,
@@ -274,22 +277,24 @@ class Actions:
         return {'uuid': uuid}
 
     def _notify(
-        self, request: bodies.SequenceNotificationCreate | bodies.TopicNotificationCreate
+        self, request: requests.SequenceNotificationCreate | requests.TopicNotificationCreate
     ) -> None:
         self._archive.notify(
             request.locator, request.notification_type.value, request.msg, request.client_token
         )
 
-    def _notifications(self, request: bodies.SequenceNotificationQuery | bodies.TopicRef) -> Json:
+    def _notifications(
+        self, request: requests.SequenceNotificationQuery | requests.TopicRef
+    ) -> Json:
         found = self._archive.notifications(
             request.locator,
-            include_topics=isinstance(request, bodies.SequenceNotificationQuery)
+            include_topics=isinstance(request, requests.SequenceNotificationQuery)
             and request.include_topics,
         )
         return shapes.to_json(
-            bodies.NotificationList(
+            answers.NotificationList(
                 [
-                    bodies.Notification(
+                    answers.Notification(
                         str(item.target), item.type, item.message, _utc_text(item.created_at_ns)
                     )
                     for item in found
@@ -301,12 +306,12 @@ class Actions:
         parsed = query.parse(body)
         found = self._archive.query(parsed, alive)
         return shapes.to_json(
-            bodies.QueryAnswer(
+            answers.QueryAnswer(
                 [
-                    bodies.QueryItem(
+                    answers.QueryItem(
                         item.sequence,
                         [
-                            bodies.QueryTopicItem(
+                            answers.QueryTopicItem(
                                 topic.locator,
                                 topic.ontology_tag,
                                 topic.timestamp_range,
@@ -322,10 +327,10 @@ class Actions:
             )
         )
 
-    def _clusterize(self, request: bodies.Clusterize, alive: Alive) -> Iterator[Json]:
+    def _clusterize(self, request: requests.Clusterize, alive: Alive) -> Iterator[Json]:
         return map(_cluster_json, self._archive.clusterize(_cluster_request(request), alive))
 
-    def _intersect(self, request: bodies.Intersect, alive: Alive) -> Iterator[Json]:
+    def _intersect(self, request: requests.Intersect, alive: Alive) -> Iterator[Json]:
         clusters = self._archive.intersect(
             [_cluster_request(topic) for topic in request.topics], request.intersect_dt_ns, alive
         )
@@ -342,22 +347,22 @@ class Actions:
                     remedy=f'Known are {", ".join(known)}.',
                 )
             body = body | {'permissions': max(given, key=known.index)}
-        request = shapes.from_json(bodies.ApiKeyCreate, body, 'api_key_create')
+        request = shapes.from_json(requests.ApiKeyCreate, body, 'api_key_create')
         token = self._archive.keys.create(
             request.permissions, request.description, request.expires_at_ns
         )
-        return shapes.to_json(bodies.ApiKeyCreated(token.reveal()))
+        return shapes.to_json(answers.ApiKeyCreated(token.reveal()))
 
-    def _key_status(self, request: bodies.ApiKeyRef) -> Json:
+    def _key_status(self, request: requests.ApiKeyRef) -> Json:
         key = self._archive.keys.get(request.api_key_fingerprint)
         return shapes.to_json(
-            bodies.ApiKeyStatus(
+            answers.ApiKeyStatus(
                 key.fingerprint, key.created_at_ns, key.expires_at_ns, key.description
             )
         )
 
 
-def _cluster_request(request: bodies.Clusterize) -> ClusterRequest:
+def _cluster_request(request: requests.Clusterize) -> ClusterRequest:
     window = request.timestamp_range
     return ClusterRequest(
         request.locator,

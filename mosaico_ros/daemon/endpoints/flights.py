@@ -11,7 +11,7 @@ import pyarrow as pa
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.calls import Descriptor, Endpoint, Flight
 from mosaico_ros.daemon.descriptions import SequenceDescription, TopicDescription
-from mosaico_ros.protocol import bodies, codec, metadata, shapes
+from mosaico_ros.protocol import codec, flights, metadata, shapes, windows
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.ticket import Ticket
@@ -112,13 +112,13 @@ class Flights:
             (f'mosaico:{topic.locator}',) if self._legacy else (),
         )
 
-    def _sequence_info(self, sequence: SequenceDescription) -> bodies.SequenceInfo:
-        return bodies.SequenceInfo(
+    def _sequence_info(self, sequence: SequenceDescription) -> flights.SequenceInfo:
+        return flights.SequenceInfo(
             sequence.locator,
             sequence.created_at_ns,
             sequence.user_metadata,
             [
-                bodies.SessionInfo(
+                flights.SessionInfo(
                     session.locator,
                     session.created_at_ns,
                     session.completed_at_ns,
@@ -132,29 +132,29 @@ class Flights:
         )
 
 
-def _info_command(descriptor: Descriptor) -> bodies.InfoCommand:
+def _info_command(descriptor: Descriptor) -> flights.InfoCommand:
     if descriptor.command is None:
         raise InvalidArgumentError(
             'The descriptor is a path', remedy='Send a command: {"resource_locator": "..."}.'
         )
     body = codec.decode_object(descriptor.command, 'the descriptor')
-    return shapes.from_json(bodies.InfoCommand, body, 'the descriptor')
+    return shapes.from_json(flights.InfoCommand, body, 'the descriptor')
 
 
-def _range(interval: tuple[int, int] | None) -> bodies.TimeRange | None:
-    return None if interval is None else bodies.TimeRange(*interval)
+def _range(interval: tuple[int, int] | None) -> windows.TimeRange | None:
+    return None if interval is None else windows.TimeRange(*interval)
 
 
 def _rows(topic: TopicDescription) -> int:
     return topic.rows if topic.window_rows is None else topic.window_rows
 
 
-def _topic_info(topic: TopicDescription) -> bodies.TopicInfo:
+def _topic_info(topic: TopicDescription) -> flights.TopicInfo:
     interval = _range(topic.interval)
     window = None
     if topic.window_rows is not None:
-        window = bodies.WindowInfo(_range(topic.window_interval), topic.window_rows)
-    return bodies.TopicInfo(
+        window = flights.WindowInfo(_range(topic.window_interval), topic.window_rows)
+    return flights.TopicInfo(
         topic.locator,
         topic.session_locator,
         topic.created_at_ns,
@@ -163,8 +163,8 @@ def _topic_info(topic: TopicDescription) -> bodies.TopicInfo:
         topic.ontology_tag,
         topic.serialization_format,
         topic.user_metadata,
-        bodies.DataInfo(interval, topic.rows, topic.bytes, topic.chunks),
-        bodies.LegacyInfo(topic.chunks, topic.bytes, interval),
+        flights.DataInfo(interval, topic.rows, topic.bytes, topic.chunks),
+        flights.LegacyInfo(topic.chunks, topic.bytes, interval),
         window,
     )
 

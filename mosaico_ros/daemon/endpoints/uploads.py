@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.calls import Descriptor
-from mosaico_ros.protocol import bodies, codec, shapes
+from mosaico_ros.protocol import codec, flights, shapes
 from mosaico_ros.protocol.errors import AbortedError, FailedPreconditionError, InvalidArgumentError
 
 __all__ = ['UploadPut', 'put_command']
 
 
-def put_command(descriptor: Descriptor) -> bodies.PutCommand:
+def put_command(descriptor: Descriptor) -> flights.PutCommand:
     """Read the descriptor of a DoPut.
 
     Raises
@@ -29,7 +29,7 @@ def put_command(descriptor: Descriptor) -> bodies.PutCommand:
             remedy='Send a command: {"resource_locator": "...", "topic_uuid": "..."}.',
         )
     body = codec.decode_object(descriptor.command, 'the descriptor')
-    return shapes.from_json(bodies.PutCommand, body, 'the descriptor')
+    return shapes.from_json(flights.PutCommand, body, 'the descriptor')
 
 
 class UploadPut:
@@ -51,7 +51,7 @@ class UploadPut:
     def __init__(
         self,
         archive: Archive,
-        command: bodies.PutCommand,
+        command: flights.PutCommand,
         schema: pa.Schema,
         send: Callable[[bytes], None],
     ) -> None:
@@ -61,7 +61,7 @@ class UploadPut:
         self._expected_rows: int | None = None
 
         def acknowledge(durable_rows: int) -> None:
-            send(codec.encode(shapes.to_json(bodies.PutAck(durable_rows))))
+            send(codec.encode(shapes.to_json(flights.PutAck(durable_rows))))
 
         self._upload = archive.begin_upload(
             command.resource_locator,
@@ -81,7 +81,7 @@ class UploadPut:
         # Other clients may put anything there; only ours has asked for acknowledgements.
         if app_metadata and self.acknowledges:
             body = codec.decode_object(app_metadata, 'the app_metadata of an upload message')
-            mark = shapes.from_json(bodies.PutMark, body, 'the app_metadata')
+            mark = shapes.from_json(flights.PutMark, body, 'the app_metadata')
             if mark.commit:
                 # The acknowledgement follows when it is durable; the stream goes on meanwhile.
                 self._upload.cut()
