@@ -6,7 +6,6 @@ import json
 import time
 import uuid as uuid_module
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,16 +14,16 @@ import sqlalchemy as sa
 from mosaico_ros.daemon.annotating import annotate
 from mosaico_ros.daemon.catalog import resources
 from mosaico_ros.daemon.catalog.database import Database
-from mosaico_ros.daemon.catalog.resources import SEALED, Lock, TopicState
-from mosaico_ros.daemon.catalog.tables import sequences, sessions, topics
+from mosaico_ros.daemon.catalog.resources import Lock, TopicState
 from mosaico_ros.daemon.chunk_files import ChunkFiles
+from mosaico_ros.daemon.deletion import delete_sequence, delete_session, delete_topic
 from mosaico_ros.daemon.descriptions import (
     Notification,
     SequenceDescription,
-    SessionDescription,
     TopicDescription,
+    describe_notice,
+    describe_sequence,
     describe_topic,
-    stored_schema,
 )
 from mosaico_ros.daemon.identity import check_identity, recheck_identity
 from mosaico_ros.daemon.ingest import Ingest, IngestLimits
@@ -33,8 +32,6 @@ from mosaico_ros.daemon.layouts import notify_new_layouts
 from mosaico_ros.daemon.leases import Instance
 from mosaico_ros.daemon.manifests import (
     StoredSequence,
-    Tombstone,
-    session_key,
     write_sequence_manifest,
     write_session_manifest,
     write_topic_manifest,
@@ -45,8 +42,9 @@ from mosaico_ros.daemon.query import windows
 from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.engine import QueryEngine, QueryLimits, QueryPage, forever
 from mosaico_ros.daemon.query.windows import Cluster, ClusterRequest
-from mosaico_ros.daemon.removal import Removal, schedule, sweep
-from mosaico_ros.daemon.retrieval import Window, count_rows, scan, stripes
+from mosaico_ros.daemon.reading import read, window_of
+from mosaico_ros.daemon.removal import Removal, sweep
+from mosaico_ros.daemon.retrieval import count_rows, stripes
 from mosaico_ros.daemon.routines.runner import Routines
 from mosaico_ros.daemon.sealing import seal_session
 from mosaico_ros.daemon.settings import Settings
@@ -54,14 +52,10 @@ from mosaico_ros.daemon.store.base import Store, sequence_folder, topic_folder
 from mosaico_ros.daemon.store.opening import open_store
 from mosaico_ros.daemon.upload import Upload
 from mosaico_ros.protocol.errors import (
-    FailedPreconditionError,
     InvalidArgumentError,
-    NotFoundError,
     PermissionDeniedError,
 )
 from mosaico_ros.protocol.locators import SequenceLocator, SessionLocator, TopicLocator
-from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
-from mosaico_ros.protocol.projection import narrowed, narrowed_schema
 from mosaico_ros.protocol.query import Query
 from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.protocol.ticket import Ticket
@@ -163,12 +157,7 @@ class Archive:
     def open_sessions(self, since_ns: int) -> int:
         """Return how many sessions created since then are not finalized."""
         with self._database.read() as connection:
-            found = connection.scalar(
-                sa.select(sa.func.count()).where(
-                    sessions.c.created_at_ns >= since_ns, sessions.c.completed_at_ns.is_(None)
-                )
-            )
-        return found or 0
+            return resources.count_open_sessions(connection, since_ns)
 
     # -- sequences ---------------------------------------------------------------------------
 
@@ -202,12 +191,9 @@ class Archive:
     def delete_sequence(self, locator: SequenceLocator) -> None:
         """Delete a sequence with all sessions, topics, data and notifications."""
         with self._database.write() as connection:
-            row = resources.find_sequence(connection, locator, Lock.ALONE)
-            ids = resources.highest_ids(connection, row.id)
-            connection.execute(sequences.delete().where(sequences.c.id == row.id))
-            stone = Tombstone(str(locator), row.folder, time.time_ns(), ids)
-            schedule(connection, {row.folder: stone})
-        self._removal.settle([row.folder], str(locator))
+            sequence = resources.find_sequence(connection, locator, Lock.ALONE)
+            buried = delete_sequence(connection, sequence)
+        self._removal.settle(buried, str(locator))
 
     def list_sequences(self) -> list[SequenceLocator]:
         """Return all sequences in the order of creation."""
@@ -229,32 +215,10 @@ class Archive:
         """
         with self._database.read() as connection:
             row = resources.find_sequence(connection, locator)
-            session_rows = connection.execute(
-                sa.select(sessions).where(sessions.c.sequence_id == row.id).order_by(sessions.c.id)
-            ).all()
-            topic_rows = resources.topics_of_sequence(connection, row.id)
-        described = [self._describe(topic, start_ns, end_ns) for topic in topic_rows]
-        return SequenceDescription(
-            locator=locator,
-            created_at_ns=row.created_at_ns,
-            user_metadata=json.loads(row.user_metadata),
-            sessions=[
-                SessionDescription(
-                    locator=SessionLocator(locator.name, session.ulid),
-                    uuid=session.uuid,
-                    created_at_ns=session.created_at_ns,
-                    completed_at_ns=session.completed_at_ns,
-                    locked=session.completed_at_ns is not None,
-                    topics=[
-                        topic.locator
-                        for topic in described
-                        if topic.session_locator.ulid == session.ulid
-                    ],
-                )
-                for session in session_rows
-            ],
-            topics=described,
-        )
+            sessions = resources.sessions_of_sequence(connection, row.id)
+            topics = resources.topics_of_sequence(connection, row.id)
+        described = [self._describe(topic, start_ns, end_ns) for topic in topics]
+        return describe_sequence(row, sessions, described)
 
     # -- sessions ----------------------------------------------------------------------------
 
@@ -345,25 +309,12 @@ class Archive:
         self, locator: SessionLocator | None = None, uuid: str | None = None
     ) -> None:
         """Delete an open or finalized session with its topics; the sequence stays."""
-        now = time.time_ns()
         with self._database.write() as connection:
             session = resources.find_session(
                 connection, uuid=uuid, locator=locator, lock=Lock.ALONE
             )
-            found = connection.execute(
-                sa.select(topics.c.id, topics.c.path, topics.c.folder).where(
-                    topics.c.session_id == session.id
-                )
-            ).all()
-            name = f'{session.sequence}:{session.ulid}'
-            manifest = session_key(session.folder, session.ulid).removesuffix('.json')
-            buried = {manifest: Tombstone(name, manifest, now, {'sessions': session.id})}
-            for row in found:
-                topic = f'{session.sequence}/{row.path}'
-                buried[row.folder] = Tombstone(topic, row.folder, now, {'topics': row.id})
-            connection.execute(sessions.delete().where(sessions.c.id == session.id))
-            schedule(connection, buried)
-        self._removal.settle(list(buried), name)
+            buried = delete_session(connection, session)
+        self._removal.settle(buried, f'{session.sequence}:{session.ulid}')
 
     # -- topics ------------------------------------------------------------------------------
 
@@ -426,10 +377,8 @@ class Archive:
         """Delete a topic with its data and notifications."""
         with self._database.write() as connection:
             topic = resources.find_topic(connection, locator, Lock.ALONE)
-            connection.execute(topics.delete().where(topics.c.id == topic.id))
-            stone = Tombstone(str(locator), topic.folder, time.time_ns(), {'topics': topic.id})
-            schedule(connection, {topic.folder: stone})
-        self._removal.settle([topic.folder], str(locator))
+            buried = delete_topic(connection, topic)
+        self._removal.settle(buried, str(locator))
 
     def describe_topic(
         self, locator: TopicLocator, start_ns: int | None = None, end_ns: int | None = None
@@ -442,7 +391,7 @@ class Archive:
     def _describe(self, topic: Any, start_ns: int | None, end_ns: int | None) -> TopicDescription:
         if start_ns is None and end_ns is None:
             return describe_topic(topic)
-        window = _window(start_ns, end_ns)
+        window = window_of(start_ns, end_ns)
         return describe_topic(topic, count_rows(self._database, self._files, topic, window))
 
     def stripe_topic(
@@ -451,7 +400,7 @@ class Archive:
         """Return up to `count` windows that together are [start_ns, end_ns), of equal work."""
         with self._database.read() as connection:
             topic = resources.find_topic(connection, locator)
-        parts = stripes(self._database, self._files, topic, _window(start_ns, end_ns), count)
+        parts = stripes(self._database, self._files, topic, window_of(start_ns, end_ns), count)
         return [(part.start_ns, part.end_ns) for part in parts]
 
     # -- data --------------------------------------------------------------------------------
@@ -485,33 +434,7 @@ class Archive:
             It has no such column.
 
         """
-        window = _window(ticket.start_ns, ticket.end_ns)
-        with self._database.read() as connection:
-            topic = resources.find_topic_by(connection, topics.c.id == ticket.topic_id)
-        if topic is None or (topic.sequence, topic.path) != (
-            ticket.locator.sequence,
-            ticket.locator.path,
-        ):
-            raise NotFoundError(
-                f'The topic {ticket.locator} of this ticket was deleted',
-                remedy='Ask for flight info again.',
-            )
-        stored = stored_schema(topic)
-        if topic.state not in SEALED or stored is None:
-            raise FailedPreconditionError(
-                f'The topic {ticket.locator} is not complete yet; its state is {topic.state}',
-                remedy='Read it when its upload has ended.',
-            )
-        described = describe_topic(topic)
-        schema = stored if ticket.sidecars else described.schema
-        assert schema is not None
-        columns = None if len(schema) == len(stored) else schema.names
-        if ticket.columns:
-            schema = narrowed_schema(schema, ticket.columns)
-            columns = [TIMESTAMP_COLUMN, *ticket.columns]
-        batches = scan(self._database, self._files, topic, window, columns)
-        rows = (narrowed(batch, schema) for batch in batches)
-        return replace(described, schema=schema), rows
+        return read(self._database, self._files, ticket)
 
     def query(self, query: Query, alive: Alive = forever) -> QueryPage:
         """Return the sequences and topics that satisfy a query; see :meth:`QueryEngine.run`."""
@@ -568,17 +491,7 @@ class Archive:
         with self._database.read() as connection:
             found = self._target(connection, target)
             rows = list_notices(connection, *found, include_topics=include_topics)
-        return [
-            Notification(
-                SequenceLocator(row.sequence)
-                if row.path is None
-                else TopicLocator(row.sequence, row.path),
-                row.type,
-                row.message,
-                row.created_at_ns,
-            )
-            for row in rows
-        ]
+        return [describe_notice(row) for row in rows]
 
     def purge_notifications(self, target: SequenceLocator | TopicLocator) -> None:
         """Delete the notifications of exactly this target."""
@@ -598,11 +511,3 @@ class Archive:
             topic = resources.find_topic(connection, target, lock)
             return topic.sequence_id, topic.id
         return resources.find_sequence(connection, target, lock).id, None
-
-
-def _window(start_ns: int | None, end_ns: int | None) -> Window:
-    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
-        raise InvalidArgumentError(
-            f'The window [{start_ns}, {end_ns}) is empty', remedy='Give a start before the end.'
-        )
-    return Window(start_ns, end_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,9 @@ __all__ = [
     'SequenceDescription',
     'SessionDescription',
     'TopicDescription',
+    'describe_notice',
+    'describe_sequence',
+    'describe_topic',
     'stored_schema',
     'without_sidecars',
 ]
@@ -138,3 +142,38 @@ def describe_topic(
         window_rows=None if counted is None else counted[0],
         window_interval=None if counted is None else counted[1],
     )
+
+
+def describe_sequence(
+    sequence: Row[Any], sessions: Iterable[Row[Any]], topics: list[TopicDescription]
+) -> SequenceDescription:
+    """Make the description of a sequence's row, and of the rows of its sessions."""
+    return SequenceDescription(
+        locator=SequenceLocator(sequence.name),
+        created_at_ns=sequence.created_at_ns,
+        user_metadata=json.loads(sequence.user_metadata),
+        sessions=[
+            SessionDescription(
+                locator=SessionLocator(sequence.name, session.ulid),
+                uuid=session.uuid,
+                created_at_ns=session.created_at_ns,
+                completed_at_ns=session.completed_at_ns,
+                locked=session.completed_at_ns is not None,
+                topics=[
+                    topic.locator for topic in topics if topic.session_locator.ulid == session.ulid
+                ],
+            )
+            for session in sessions
+        ],
+        topics=topics,
+    )
+
+
+def describe_notice(notice: Row[Any]) -> Notification:
+    """Make the description of a notification's row, which names its sequence and topic."""
+    target = (
+        SequenceLocator(notice.sequence)
+        if notice.path is None
+        else TopicLocator(notice.sequence, notice.path)
+    )
+    return Notification(target, notice.type, notice.message, notice.created_at_ns)

@@ -25,8 +25,8 @@ from mosaico_ros.daemon.chunk_files import ChunkFiles
 from mosaico_ros.daemon.encoding import ChunkEncoder
 from mosaico_ros.daemon.leases import chunk_key
 from mosaico_ros.daemon.manifests import write_topic_manifest
-from mosaico_ros.daemon.retrieval import StoredChunk, Window, merge
 from mosaico_ros.daemon.store.base import Store
+from mosaico_ros.daemon.time_order import StoredChunk, Window, merge
 from mosaico_ros.protocol.errors import AbortedError
 
 __all__ = ['FAN_IN', 'Merger', 'Rewriter']

@@ -181,6 +181,27 @@ def find_session(
     return row
 
 
+def sessions_of_sequence(connection: Connection, sequence_id: int) -> list[Row[Any]]:
+    """Return the sessions of a sequence by their creation."""
+    return list(
+        connection.execute(
+            sa.select(sessions)
+            .where(sessions.c.sequence_id == sequence_id)
+            .order_by(sessions.c.id)
+        )
+    )
+
+
+def count_open_sessions(connection: Connection, since_ns: int) -> int:
+    """Return how many sessions created since then are not finalized."""
+    found = connection.scalar(
+        sa.select(sa.func.count()).where(
+            sessions.c.created_at_ns >= since_ns, sessions.c.completed_at_ns.is_(None)
+        )
+    )
+    return found or 0
+
+
 def _topic_query() -> sa.Select[Any]:
     return (
         sa.select(

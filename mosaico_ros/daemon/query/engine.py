@@ -31,7 +31,7 @@ from mosaico_ros.daemon.query.paging import page
 from mosaico_ros.daemon.query.plan import GroupPlan, Plan
 from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, chunks_in_all, undecided
 from mosaico_ros.daemon.query.sections import Candidate, select_candidates
-from mosaico_ros.daemon.retrieval import Window
+from mosaico_ros.daemon.time_order import Window
 from mosaico_ros.protocol.errors import CancelledError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.query import (

@@ -27,7 +27,7 @@ from mosaico_ros.daemon.columns import KnownSchema
 from mosaico_ros.daemon.encoding import ROW_GROUP_BYTES
 from mosaico_ros.daemon.query.bounds import may_match, prunes
 from mosaico_ros.daemon.query.budget import Alive, Budget
-from mosaico_ros.daemon.retrieval import Window
+from mosaico_ros.daemon.time_order import Window
 from mosaico_ros.protocol.errors import CancelledError, ResourceExhaustedError
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.query.predicates import ResolvedCondition

@@ -16,7 +16,8 @@ from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.engine import QueryEngine
 from mosaico_ros.daemon.query.evaluation import ChunkRef, Tally
 from mosaico_ros.daemon.query.pruning import Conditions, candidate_chunks, undecided
-from mosaico_ros.daemon.retrieval import Window, scan
+from mosaico_ros.daemon.retrieval import scan
+from mosaico_ros.daemon.time_order import Window
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.query import OntologyCondition

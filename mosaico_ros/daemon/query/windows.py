@@ -11,7 +11,7 @@ import numpy as np
 from mosaico_ros.daemon.query.budget import Alive
 from mosaico_ros.daemon.query.engine import QueryEngine, forever
 from mosaico_ros.daemon.query.topic_rows import TopicRows, tag_of
-from mosaico_ros.daemon.retrieval import Window
+from mosaico_ros.daemon.time_order import Window
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.locators import TopicLocator
 from mosaico_ros.protocol.query import OntologyCondition, Where, row_alternatives
