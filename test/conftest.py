@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
-import json
 import os
-import random
-import re
-import select
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hypothesis
 import pytest
 
-from mosaico_ros import MosaicoClient
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.flight as flight
+sys.path.insert(0, str(Path(__file__).with_name('support')))
+from daemon_process import DaemonProcess
+from forks import nursery
+from remote import Remote
+from reservations import Reservation, reserve_port
+from s3_server import S3Server
+from tls_files import TlsFiles
 
 # Test machines are shared; a slow example says nothing about the code. Whoever asks for a thorough
 # test, by MOSAICO_THOROUGH=1, has hours: more examples, all crash points on PostgreSQL and S3.
@@ -45,212 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if THOROUGH:
         for item in items:
             item.add_marker(pytest.mark.timeout(0))
-
-
-SERVICE = '/arrow.flight.protocol.FlightService/'
-READY = re.compile(r'ready on (grpc(?:\+tls)?)://(.+):(\d+) ')
-
-
-class Nursery:
-    """The process whose forks are the daemons and commands of a worker; see ``nursery.py``."""
-
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICOD_')}
-        program = Path(__file__).with_name('nursery.py')
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, str(program)], stdin=theirs, env=inherited
-            )
-        self._answers = self._socket.makefile()
-        self._turn = threading.Lock()
-
-    def start(
-        self,
-        program: str,
-        arguments: Iterable[object],
-        environment: dict[str, str],
-        *streams: int,
-        folder: Path | str = '.',
-    ) -> Forked:
-        """Start ``mosaico`` or ``mosaicod`` on three descriptors."""
-        told, code = os.pipe()
-        asked = [program, [*map(str, arguments)], environment, str(Path(folder).absolute())]
-        request = json.dumps(asked).encode() + b'\n'
-        with self._turn:
-            sent = socket.send_fds(self._socket, [request], [*streams, code])
-            self._socket.sendall(request[sent:])
-            pid = int(self._answers.readline())
-        os.close(code)
-        return Forked(pid, told)
-
-    def end(self) -> None:
-        self._answers.close()
-        self._socket.close()
-        self._process.wait()
-
-
-class Forked:
-    """A process of another one's, used like a :class:`subprocess.Popen`."""
-
-    def __init__(self, pid: int, code: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-        self._code = code
-
-    def poll(self) -> int | None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0)
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            if not select.select([self._code], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired('mosaicod', timeout or 0)
-            self.returncode = int(os.read(self._code, 20) or -signal.SIGKILL)
-            os.close(self._code)
-        return self.returncode
-
-    def send_signal(self, number: signal.Signals) -> None:
-        if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # just ended; its code is on the way
-                os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-
-@functools.cache
-def nursery() -> Nursery:
-    """Return the nursery of this worker."""
-    made = Nursery()
-    atexit.register(made.end)
-    return made
-
-
-class Reservation:
-    """The first free number of a range; no other process of the tests gets it while this lives."""
-
-    def __init__(self, kind: str, numbers: Iterable[int]) -> None:
-        self._lock = socket.socket(socket.AF_UNIX)
-        for self.number in numbers:
-            # A name without a file, which the system forgets with the process.
-            with contextlib.suppress(OSError):
-                self._lock.bind(f'\0mosaico_ros_test_{kind}_{self.number}')
-                return
-        raise RuntimeError(f'Every {kind} for tests is taken by other runs')
-
-    def end(self) -> None:
-        """Let others have it."""
-        self._lock.close()
-
-
-def reserve_port() -> Reservation:
-    """Reserve a port on which nobody listens.
-
-    The system never gives it to a connection, as it does with ports from 32768 on: it is still
-    free when a daemon that was killed comes back to it.
-    """
-
-    def unused() -> Iterator[int]:
-        for port in random.Random().sample(range(15_000, 32_000), 1_000):
-            with socket.socket() as probe, contextlib.suppress(OSError):
-                probe.bind(('127.0.0.1', port))
-                yield port
-
-    return Reservation('port', unused())
-
-
-class DaemonProcess:
-    """A daemon in a process of its own, on a port of its own.
-
-    After :meth:`kill` or :meth:`stop`, :meth:`start` serves the same data folder again, on the
-    same port.
-    """
-
-    host = '127.0.0.1'
-
-    def __init__(
-        self,
-        data_dir: Path,
-        options: tuple[str, ...] = (),
-        environment: dict[str, str] | None = None,
-    ) -> None:
-        self.data_dir = data_dir
-        self.options = options
-        self.environment = environment or {}
-        self._reservation = reserve_port()
-        self.port = self._reservation.number
-        self.log = data_dir.parent / f'{data_dir.name}.log'
-        self.process: Forked | None = None
-
-    def start(self) -> None:
-        """Start it and wait until it serves."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith('MOSAICOD_')}
-        options = ['--port', self.port, '--data-dir', self.data_dir, '--log-level', 'debug']
-        options += ['--log-format', 'plain', *self.options]
-        reading, writing = os.pipe()
-        with open(os.devnull) as nothing, self.log.open('a') as log, open(writing, 'w') as told:
-            self.process = nursery().start(
-                *('mosaicod', ['run', *options], inherited | self.environment),
-                *(nothing.fileno(), told.fileno(), log.fileno()),
-            )
-        self._output = os.fdopen(reading)
-        line = self._output.readline()
-        ready = READY.search(line)
-        if not ready:
-            self.process.kill()
-            self.process.wait()
-            raise RuntimeError(f'The daemon did not start: {line!r}\n{self.log.read_text()}')
-
-    @property
-    def url(self) -> str:
-        """Where Flight clients connect."""
-        return f'grpc://{self.host}:{self.port}'
-
-    def client(self) -> MosaicoClient:
-        """A client of our SDK."""
-        return MosaicoClient.connect(self.host, self.port, timeout=10)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> int:
-        """End it in order; return its exit code."""
-        return self._end(signal.SIGTERM)
-
-    def restart(self) -> None:
-        """Stop it (unless it is dead already) and serve the same folder again."""
-        self.stop()
-        self.start()
-
-    def make_keys(self) -> dict[str, str]:
-        """Make one token per permission, and some that are not valid any more; by kind."""
-        from mosaico_ros.daemon.catalog.database import Database
-        from mosaico_ros.daemon.keys import Keys
-        from mosaico_ros.protocol.api_keys import ApiKeyToken, Permission
-
-        database = Database(f'sqlite:///{self.data_dir}/catalog.db')
-        keys = Keys(database)
-        made = {permission.value: keys.create(permission).reveal() for permission in Permission}
-        expires_at_ns = time.time_ns() + 1_000_000_000
-        made['expired'] = keys.create(Permission.MANAGE, '', expires_at_ns).reveal()
-        revoked = keys.create(Permission.MANAGE)
-        keys.revoke(revoked.fingerprint)
-        made['revoked'] = revoked.reveal()
-        made['unknown'] = ApiKeyToken('0a' * 16).reveal()
-        time.sleep(max(0, expires_at_ns - time.time_ns()) / 1e9)
-        database.close()
-        return made
-
-    def _end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(timeout=20)
-        self._output.close()
-        return code
 
 
 @pytest.fixture(scope='session')
@@ -306,57 +92,6 @@ def postgres() -> Iterator[Callable[[], str]]:
         yield new
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-class S3Server:
-    """rclone, serving a folder as S3."""
-
-    access_key, secret_key = 'mosaico-test', 'mosaico-test-secret'
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / 'objects'
-        self.root.mkdir()
-        self.log = root / 'rclone.log'
-        program = shutil.which('rclone', path=str(Path(sys.executable).parent))
-        if program is None:
-            pytest.skip('rclone is not installed')
-        command = [program, 'serve', 's3', '--addr', '127.0.0.1:0', '--config', '']
-        command += ['--auth-key', f'{self.access_key},{self.secret_key}', str(self.root)]
-        with self.log.open('w') as log:
-            self.process = subprocess.Popen(command, stderr=log)
-        deadline = time.monotonic() + 20
-        while not (found := re.search(r'server on \[(http://.*?)/\]', self.log.read_text())):
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
-        self.endpoint = found.group(1)
-
-    def new_bucket(self) -> str:
-        """Return the name of a new bucket; its objects are files below ``root / name``."""
-        name = f'test-{uuid.uuid4().hex[:16]}'
-        self.client.create_bucket(Bucket=name)
-        return name
-
-    @functools.cached_property
-    def client(self) -> Any:
-        """A boto3 client."""
-        import boto3
-
-        return boto3.client(
-            's3',
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name='us-east-1',
-        )
-
-    @property
-    def credentials(self) -> dict[str, str]:
-        """Where it is and how to get in."""
-        return {
-            'endpoint': self.endpoint,
-            'access_key': self.access_key,
-            'secret_key': self.secret_key,
-        }
 
 
 @pytest.fixture(scope='session')
@@ -445,149 +180,10 @@ def keyed_daemon(
     process.kill()
 
 
-class TlsFiles:
-    """PEM files in a folder: an authority, and certificates that it signed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca, self.ca_key = folder / 'ca.pem', folder / 'ca.key'
-        self._openssl(
-            *('req', '-x509', '-new', '-nodes', *self._new_key(self.ca_key)),
-            *('-days', '2', '-subj', '/CN=Test authority', '-out', self.ca),
-        )
-        self.cert, self.key = self.issue('server')
-
-    def issue(self, name: str, days: int = 2, usage: str = 'serverAuth') -> tuple[Path, Path]:
-        """Return paths of a new certificate for localhost and of its key."""
-        cert, key = self.folder / f'{name}.pem', self.folder / f'{name}.key'
-        request, extensions = self.folder / f'{name}.csr', self.folder / f'{name}.ext'
-        extensions.write_text(
-            'basicConstraints=CA:FALSE\n'
-            f'extendedKeyUsage={usage}\n'
-            'subjectAltName=DNS:localhost,IP:127.0.0.1\n'
-        )
-        self._openssl(
-            *('req', '-new', '-nodes', *self._new_key(key)),
-            *('-subj', '/CN=localhost', '-out', request),
-        )
-        self._openssl(
-            *('x509', '-req', '-in', request, '-CA', self.ca, '-CAkey', self.ca_key),
-            *('-CAcreateserial', '-days', days, '-extfile', extensions, '-out', cert),
-        )
-        return cert, key
-
-    def settings(self, **changes: Path) -> dict[str, str]:
-        """Return the variables that name the server's files."""
-        files = {'cert_file': self.cert, 'private_key_file': self.key} | changes
-        return {f'MOSAICOD_TLS_{name.upper()}': str(path) for name, path in files.items()}
-
-    @staticmethod
-    def _new_key(path: Path) -> list[object]:
-        return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-keyout', path]
-
-    @staticmethod
-    def _openssl(*arguments: object) -> None:
-        subprocess.run(['openssl', *map(str, arguments)], check=True, capture_output=True)
-
-
 @pytest.fixture(scope='session')
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     """Certificates for localhost."""
     return TlsFiles(tmp_path_factory.mktemp('tls'))
-
-
-class Remote:
-    """A daemon as its clients see it; every instance has a sequence name of its own."""
-
-    def __init__(self, url: str) -> None:
-        import grpc
-        from pyarrow import flight
-
-        self.url = url
-        self.client = flight.connect(url)
-        self.channel = grpc.insecure_channel(
-            url.removeprefix('grpc://'), options=[('grpc.max_send_message_length', -1)]
-        )
-        self.sequence = f's{uuid.uuid4().hex[:12]}'
-
-    def close(self) -> None:
-        self.client.close()
-        self.channel.close()
-
-    def act(self, name: str, **body: Any) -> Any:
-        """Perform an action; return its response."""
-        from pyarrow import flight
-
-        results = self.client.do_action(flight.Action(name, json.dumps(body).encode()))
-        data = b''.join(result.body.to_pybytes() for result in results)
-        return json.loads(data)['response']
-
-    def session(self) -> dict[str, str]:
-        """Create the sequence (once) and a session on it."""
-        import pyarrow as pa
-
-        try:
-            self.act('sequence_create', locator=self.sequence, user_metadata={})
-        except pa.ArrowException:
-            pass
-        return self.act('session_create', locator=self.sequence)
-
-    def topic(self, path: str, session: dict[str, str] | None = None) -> flight.FlightDescriptor:
-        """Create a topic; return the descriptor to upload it with."""
-        from pyarrow import flight
-
-        locator = f'{self.sequence}/{path}'
-        created = self.act(
-            'topic_create',
-            session_uuid=(session or self.session())['uuid'],
-            locator=locator,
-            serialization_format='default',
-            ontology_tag='Custom',
-            user_metadata={},
-        )
-        command = {'resource_locator': locator, 'topic_uuid': created['uuid']}
-        return flight.FlightDescriptor.for_command(json.dumps(command))
-
-    def put(
-        self, path: str, batches: list[pa.RecordBatch], schema: pa.Schema | None = None
-    ) -> None:
-        """Upload a topic as published clients do."""
-        descriptor = self.topic(path)
-        writer, _ = self.client.do_put(descriptor, schema or batches[0].schema)
-        for batch in batches:
-            writer.write_batch(batch)
-        writer.close()
-
-    def info(self, path: str = '', **window: int) -> flight.FlightInfo:
-        """GetFlightInfo of a topic, or of the sequence."""
-        from pyarrow import flight
-
-        locator = f'{self.sequence}/{path}' if path else self.sequence
-        command = json.dumps({'resource_locator': locator} | window)
-        return self.client.get_flight_info(flight.FlightDescriptor.for_command(command))
-
-    def get(self, path: str, **window: int) -> pa.Table:
-        """Read a topic."""
-        (endpoint,) = self.info(path, **window).endpoints
-        return self.client.do_get(endpoint.ticket).read_all()
-
-    def topic_info(self, path: str) -> dict[str, Any]:
-        """The endpoint's app_metadata."""
-        (endpoint,) = self.info(path).endpoints
-        return json.loads(endpoint.app_metadata)
-
-    def unary(self, method: str, request: bytes) -> bytes:
-        """Call an RPC with one answer by bare gRPC."""
-        return self.channel.unary_unary(SERVICE + method)(request, timeout=20)
-
-    def stream(self, method: str, request: bytes) -> list[bytes]:
-        """Call an RPC with a stream of answers by bare gRPC."""
-        return list(self.channel.unary_stream(SERVICE + method)(request, timeout=20))
-
-    def raw_put(self, frames: Iterable[bytes], **options: Any) -> list[bytes]:
-        """DoPut by bare gRPC: serialized FlightData in, serialized PutResults out."""
-        call = self.channel.stream_stream(SERVICE + 'DoPut')
-        return list(call(iter(frames), timeout=60, **options))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Starts our commands, each in a fork of a process that has imported what they need.
 
 Most of the time that a command takes to start goes into imports, and tests start hundreds. A
-program for ``conftest.py``: standard input is a socket. Each request is a line of JSON (program,
+program for ``forks.py``: standard input is a socket. Each request is a line of JSON (program,
 arguments, environment, working directory) with four descriptors: standard input, output and
 error, and where to write the exit code as a line. The answer is the process id as a line.
 """
