@@ -9,11 +9,11 @@ Importing this package loads neither rclpy nor the server.
 
 from __future__ import annotations
 
-import importlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mosaico_ros import _aliases
+from mosaico_ros._lazy import attach
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm import (
@@ -136,7 +136,8 @@ if TYPE_CHECKING:
     )
 
 #: Module that defines each public name.
-_EXPORTS: dict[str, str] = {
+_MODULES = {
+    'futures': 'mosaico_ros.models',
     **dict.fromkeys(
         (
             'GRPCCompression',
@@ -284,23 +285,7 @@ _EXPORTS: dict[str, str] = {
     ),
 }
 
-__all__ = ['futures', *_EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    if name == 'futures':
-        return importlib.import_module('mosaico_ros.models.futures')
-    module = _EXPORTS.get(name)
-    if module is None:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    value = getattr(importlib.import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
+__getattr__, __dir__, __all__ = attach(__name__, _MODULES)
 
 _aliases.install()
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -5,8 +5,9 @@ Names are loaded on first use, so that a script pays only for the types it touch
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mosaico_ros._lazy import attach
 
 _CORE = 'mosaico_ros.models.core'
 _DATA = 'mosaico_ros.models.data'
@@ -113,21 +114,7 @@ EXPORTS: dict[str, str] = {
     **dict.fromkeys(('Sequence', 'Session', 'Topic'), _PLATFORM),
 }
 
-__all__ = list(EXPORTS)
-
-
-def __getattr__(name: str) -> Any:
-    package = EXPORTS.get(name)
-    if package is None:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    value = getattr(importlib.import_module(package), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *EXPORTS])
-
+__getattr__, __dir__, __all__ = attach(__name__, EXPORTS)
 
 if TYPE_CHECKING:
     from mosaico_ros.models.core import *  # noqa: F403

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mosaico_ros._lazy import attach
 
 if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.channels.adapter_base import (
@@ -40,14 +41,4 @@ _MODULES = {
     'MCAPSequenceExtractor': '.recordings',
 }
 
-__all__ = list(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(_MODULES[name], __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach(__name__, _MODULES)
