@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
-from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
+from mosaico_ros.protocol.errors import AlreadyExistsError
 from mosaico_ros.protocol.tags import same_tag
+from mosaico_ros.ros_bridge.adapting import translated, unpacked
 from mosaico_ros.ros_bridge.definitions import full_name
 from mosaico_ros.ros_bridge.packaged_adapters import load_packaged_adapters
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
 from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
-from mosaico_ros.ros_bridge.unpacking import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,17 +59,9 @@ class ROSAdapterBase(Generic[OntologyT]):
         InvalidArgumentError
             If the message has no data, or `from_dict` fails on it.
         """
-        from mosaico_ros.models import Message
-
-        if ros_msg.data_field is None:
-            raise InvalidArgumentError(f'a message of {ros_msg.topic} has no data')
-        try:
-            data = cls.from_dict(ros_msg.data_field, **kwargs)
-        except Exception as error:
-            raise InvalidArgumentError(
-                f'{cls.__name__} cannot translate a message of {ros_msg.topic}: {error}'
-            ) from error
-        return Message(timestamp_ns=ros_msg.bag_timestamp_ns, data=data)
+        return translated(
+            cls, ros_msg.topic, ros_msg.bag_timestamp_ns, ros_msg.data_field, **kwargs
+        )
 
     @classmethod
     def to_ros(cls, data: OntologyT, typestore: Typestore, ros_msg_type: str | None = None) -> Any:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
+from mosaico_ros.ros_bridge.adapting import translated, unpacked
 from mosaico_ros.ros_bridge.channels.codec import Channel
 from mosaico_ros.ros_bridge.packaged_adapters import load_packaged_adapters
 from mosaico_ros.ros_bridge.schema_metadata import McapSchemaMetadata
-from mosaico_ros.ros_bridge.unpacking import unpacked
 
 if TYPE_CHECKING:
     from mosaico_ros.models import Header, Message, Serializable
@@ -119,17 +119,8 @@ class MCAPAdapterBase(Generic[OntologyT]):
         InvalidArgumentError
             If the message has no data, or `from_dict` fails on it.
         """
-        from mosaico_ros.models import Message
-
-        if msg.data_field is None:
-            raise InvalidArgumentError(f'a message of {msg.channel_name} has no data')
-        try:
-            data = cls.from_dict(msg.data_field, msg.publish_time_ns, **kwargs)
-        except Exception as error:
-            raise InvalidArgumentError(
-                f'{cls.__name__} cannot translate a message of {msg.channel_name}: {error}'
-            ) from error
-        return Message(timestamp_ns=msg.log_time_ns, data=data)
+        name, recorded = msg.channel_name, msg.log_time_ns
+        return translated(cls, name, recorded, msg.data_field, msg.publish_time_ns, **kwargs)
 
     @classmethod
     def to_native(cls, mosaico_data: Message | OntologyT, **kwargs: Any) -> McapReturnType:

@@ -1,4 +1,4 @@
-"""What adapters get handed on the way back: messages of the archive, or the objects in them."""
+"""Between messages of the archive and the objects in them, as adapters of every kind go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,34 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from mosaico_ros.models import Header, Message
+
+
+def translated(
+    adapter: type[Any],
+    topic: str,
+    timestamp_ns: int,
+    data: dict[str, Any] | None,
+    *args: Any,
+    **kwargs: Any,
+) -> Message:
+    """Return what the adapter's `from_dict` makes of a message's members, at its record time.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the message has no data, or `from_dict` fails on it.
+    """
+    from mosaico_ros.models import Message
+
+    if data is None:
+        raise InvalidArgumentError(f'a message of {topic} has no data')
+    try:
+        made = adapter.from_dict(data, *args, **kwargs)
+    except Exception as error:
+        raise InvalidArgumentError(
+            f'{adapter.__name__} cannot translate a message of {topic}: {error}'
+        ) from error
+    return Message(timestamp_ns=timestamp_ns, data=made)
 
 
 def unpacked(adapter: type[Any], mosaico_msg: Message | Any) -> tuple[Any, Header]:
