@@ -94,9 +94,19 @@ def write_snapshot(
     times, published, channels, messages = _gathered(topics, start_ns)
     order = np.argsort(times, kind='stable')
     with McapWriter(path) as file:
-        schema_of = cache(_schema)
+        definition_of = cache(_definition)
         ids = np.array(
-            [_channel(file, topic, schema_of(topic.msgtype)) for topic in topics], np.int64
+            [
+                file.add_ros_channel(
+                    topic.name,
+                    topic.msgtype,
+                    definition_of(topic.msgtype),
+                    offered_profiles(topic.details),
+                    topic.details.get('type_hash', ''),
+                )
+                for topic in topics
+            ],
+            np.int64,
         )
         for start in range(0, len(order), _GROUP):
             chosen = order[start : start + _GROUP]
@@ -164,24 +174,11 @@ def _gathered(
     return np.concatenate(times), np.concatenate(published), np.concatenate(channels), messages
 
 
-def _schema(msgtype: str) -> tuple[str, str, bytes]:
+def _definition(msgtype: str) -> str | None:
     try:
-        return msgtype, 'ros2msg', find_definition(msgtype).text.encode()
-    except NotFoundError:
-        # A package that leaves its .msg files behind: the type's name is still of use.
-        return msgtype, '', b''
-
-
-def _channel(file: McapWriter, topic: SnapshotTopic, schema: tuple[str, str, bytes]) -> int:
-    return file.add_channel(
-        topic.name,
-        'cdr',
-        schema,
-        {
-            'offered_qos_profiles': offered_profiles(topic.details),
-            'topic_type_hash': topic.details.get('type_hash', ''),
-        },
-    )
+        return find_definition(msgtype).text
+    except NotFoundError:  # a package that leaves its .msg files behind
+        return None
 
 
 def _rosbag2(

@@ -117,6 +117,28 @@ class McapWriter:
         self._counts[channel] = 0
         return channel
 
+    def add_ros_channel(
+        self, topic: str, msgtype: str, definition: str | None, qos: str, type_hash: str
+    ) -> int:
+        """Add a channel of ROS 2 messages, described as rosbag2 does; return its id.
+
+        Parameters
+        ----------
+        topic, msgtype
+            Their names.
+        definition
+            Text of the type, `None` if nobody has it: its name is still of use.
+        qos
+            Profiles of the publishers as YAML.
+        type_hash
+            Of the type, if known.
+        """
+        schema = (
+            (msgtype, '', b'') if definition is None else (msgtype, 'ros2msg', definition.encode())
+        )
+        metadata = {'offered_qos_profiles': qos, 'topic_type_hash': type_hash}
+        return self.add_channel(topic, 'cdr', schema, metadata)
+
     def write(
         self,
         channels: np.ndarray,

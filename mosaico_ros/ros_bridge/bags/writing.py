@@ -232,11 +232,8 @@ class McapBagWriter(BagWriter):
             return self._file.add_channel(
                 topic.name, kind.encoding, schema if any(schema) else None, kind.metadata
             )
-        return self._file.add_channel(
-            topic.name,
-            'cdr',
-            (kind.msgtype, 'ros2msg', kind.text.encode()),
-            {'offered_qos_profiles': topic.qos, 'topic_type_hash': topic.type_hash},
+        return self._file.add_ros_channel(
+            topic.name, kind.msgtype, kind.text, topic.qos, topic.type_hash
         )
 
 
