@@ -82,9 +82,9 @@ class FaultSnapshots(Work):
         from mosaico_ros.nodes.fault_sources import Watch, sources
         from mosaico_ros.nodes.fault_sources.scope import Scope
         from mosaico_ros.nodes.outbox import Outbox, Retention
-        from mosaico_ros.nodes.recorder import user_metadata
         from mosaico_ros.nodes.snapshot_rules import SnapshotRules
         from mosaico_ros.nodes.snapshot_writer import SnapshotNames
+        from mosaico_ros.nodes.user_metadata import user_metadata
         from mosaico_ros.ros_bridge.ingest_plan import sequence_name_for
 
         settings = self.settings

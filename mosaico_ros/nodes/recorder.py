@@ -14,7 +14,6 @@ and could not be recorded, 4 some messages are still in the spool: the next reco
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from mosaico_ros.nodes.diagnostics import Level, Status, hardware_id
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 from mosaico_ros.nodes.running import DONE, FAILED, Work, program
+from mosaico_ros.nodes.user_metadata import user_metadata
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.version import package_version
 
@@ -60,25 +60,6 @@ def sequence_name(template: str, node_name: str, now: datetime) -> str:
             f'sequence_name {template!r} cannot be filled in: {error}',
             remedy='known placeholders: {date}, {time}, {host}, {node}',
         ) from error
-
-
-def user_metadata(text: str) -> dict[str, Any]:
-    """Read the `metadata` parameter.
-
-    Raises
-    ------
-    InvalidArgumentError
-        It is not a JSON object.
-    """
-    if not text:
-        return {}
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidArgumentError(f'metadata is not JSON: {error}') from error
-    if not isinstance(content, dict):
-        raise InvalidArgumentError(f'metadata must be a JSON object, not {text!r}')
-    return content
 
 
 class Recorder(Work):
