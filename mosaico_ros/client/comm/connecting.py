@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from pathlib import Path
 
 from mosaico_ros.client.comm.connection import Connection, Endpoint
 from mosaico_ros.protocol import shapes
 from mosaico_ros.protocol.errors import (
     DeadlineExceededError,
+    InvalidArgumentError,
     MosaicoError,
     PermissionDeniedError,
     UnauthenticatedError,
@@ -16,7 +19,7 @@ from mosaico_ros.protocol.errors import (
 )
 from mosaico_ros.protocol.server_info import ServerConfig, ServerInfo
 
-__all__ = ['connect', 'probe']
+__all__ = ['connect', 'probe', 'read_certificate']
 
 _POLL_S = 0.025
 _LEGACY_SIZES = ServerConfig(*[16 * 1024 * 1024] * 3)
@@ -103,3 +106,29 @@ def _absent_error(endpoint: Endpoint, timeout: float, error: MosaicoError) -> Un
         f'No daemon answered at {endpoint} within {timeout:g} s ({error})',
         remedy=f'Start one with "mosaicod run", or check host and port.{hint}',
     )
+
+
+def read_certificate(path: str | os.PathLike[str] | None) -> bytes | None:
+    """Return what a PEM file of certificate authorities holds; `None` without a file.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It cannot be read, or is none.
+
+    """
+    if path is None:
+        return None
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidArgumentError(
+            f'The certificate file {str(path)!r} cannot be read: {error.strerror}',
+            remedy="Give the PEM file of the authority that signed the daemon's certificate.",
+        ) from error
+    if b'-----BEGIN CERTIFICATE-----' not in data:
+        raise InvalidArgumentError(
+            f'The file {str(path)!r} holds no PEM certificate',
+            remedy="Give the PEM file of the authority that signed the daemon's certificate.",
+        )
+    return data

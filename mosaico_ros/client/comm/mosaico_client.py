@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from mosaico_ros.client.comm.connecting import connect, probe
+from mosaico_ros.client.comm.connecting import connect, probe, read_certificate
 from mosaico_ros.client.comm.connection import Connection, Endpoint, GRPCCompression
-from mosaico_ros.client.comm.notifications import Notification
+from mosaico_ros.client.comm.handler_cache import HandlerCache
+from mosaico_ros.client.comm.notifications import (
+    Notification,
+    list_notifications,
+    purge_notifications,
+)
 from mosaico_ros.client.enums import GRPCCompressionAlgorithm, SessionLevelErrorPolicy
 from mosaico_ros.client.handlers.recording_handler import (
     PART,
@@ -45,8 +48,6 @@ __all__ = ['DEFAULT_PORT', 'MosaicoClient']
 
 DEFAULT_PORT = 6726
 
-_HandlerT = TypeVar('_HandlerT', SequenceHandler, TopicHandler)
-
 
 class MosaicoClient:
     """Connection to one daemon; made by :meth:`connect`, safe to share between threads.
@@ -68,9 +69,12 @@ class MosaicoClient:
                 'MosaicoClient is not made directly. Use MosaicoClient.connect(host, port).'
             )
         self._connection = connection
-        self._lock = threading.Lock()
-        self._sequence_handlers: dict[SequenceLocator, SequenceHandler] = {}
-        self._topic_handlers: dict[TopicLocator, TopicHandler] = {}
+        self._sequences: HandlerCache[SequenceLocator, SequenceHandler] = HandlerCache(
+            lambda locator: SequenceHandler(connection, locator)
+        )
+        self._topics: HandlerCache[TopicLocator, TopicHandler] = HandlerCache(
+            lambda locator: TopicHandler(connection, locator)
+        )
 
     @classmethod
     def connect(
@@ -127,7 +131,7 @@ class MosaicoClient:
             host=host,
             port=port,
             tls=enable_tls or tls_cert_path is not None,
-            root_certificates=_read_certificate(tls_cert_path),
+            root_certificates=read_certificate(tls_cert_path),
             api_key=api_key,
             compression=compression,
             call_timeout=call_timeout,
@@ -196,19 +200,11 @@ class MosaicoClient:
 
         A second call returns the same handler, with its snapshot; ``reload()`` renews it.
         """
-        locator = SequenceLocator.parse(sequence_name)
-        return self._handler(
-            self._sequence_handlers,
-            locator,
-            lambda: SequenceHandler(self._connection, locator),
-        )
+        return self._sequences.find(SequenceLocator.parse(sequence_name))
 
     def topic_handler(self, sequence_name: str, topic_name: str) -> TopicHandler | None:
         """Return the handler of a topic, `None` if there is none; see `sequence_handler`."""
-        locator = TopicLocator.join(sequence_name, topic_name)
-        return self._handler(
-            self._topic_handlers, locator, lambda: TopicHandler(self._connection, locator)
-        )
+        return self._topics.find(TopicLocator.join(sequence_name, topic_name))
 
     def recording_handler(self, name: str) -> RecordingHandler | None:
         """Return the handler of a recording with all its parts, `None` if there is none.
@@ -238,17 +234,11 @@ class MosaicoClient:
 
     def clear_sequence_handlers_cache(self) -> None:
         """Close and forget all sequence handlers."""
-        with self._lock:
-            handlers, self._sequence_handlers = self._sequence_handlers, {}
-        for handler in handlers.values():
-            handler.close()
+        self._sequences.close()
 
     def clear_topic_handlers_cache(self) -> None:
         """Close and forget all topic handlers."""
-        with self._lock:
-            handlers, self._topic_handlers = self._topic_handlers, {}
-        for handler in handlers.values():
-            handler.close()
+        self._topics.close()
 
     def sequence_create(
         self,
@@ -311,13 +301,8 @@ class MosaicoClient:
         """
         locator = SequenceLocator.parse(sequence_name)
         self._connection.action('sequence_delete', {'locator': str(locator)})
-        with self._lock:
-            sequence = self._sequence_handlers.pop(locator, None)
-            gone = [key for key in self._topic_handlers if key.sequence == locator.name]
-            topics = [self._topic_handlers.pop(key) for key in gone]
-        for handler in [sequence, *topics]:
-            if handler is not None:
-                handler.close()
+        self._sequences.close(lambda key: key == locator)
+        self._topics.close(lambda key: key.sequence == locator.name)
 
     def session_seal(self, session_uuid: str) -> tuple[dict[str, int], bool]:
         """End a session as it stands, after its writer lost the connection; safe to repeat.
@@ -388,27 +373,26 @@ class MosaicoClient:
         """
         locator = SequenceLocator.parse(sequence_name)
         if not include_topics:
-            return self._notifications('sequence', locator)
+            return list_notifications(self._connection, locator)
         if self._connection.offers(EXTENSION_NOTIFICATIONS):
-            return self._notifications('sequence', locator, include_topics=True)
-        found = self._notifications('sequence', locator)
-        for topic in SequenceHandler(self._connection, locator).topics:
-            found += self._notifications('topic', TopicLocator.join(str(locator), topic))
+            return list_notifications(self._connection, locator, include_topics=True)
+        found = list_notifications(self._connection, locator)
+        for name in SequenceHandler(self._connection, locator).topics:
+            topic = TopicLocator.join(str(locator), name)
+            found += list_notifications(self._connection, topic)
         return sorted(found, key=lambda note: note.created_datetime)
 
     def clear_sequence_notifications(self, sequence_name: str) -> None:
         """Delete the notifications about a sequence."""
-        locator = SequenceLocator.parse(sequence_name)
-        self._connection.action('sequence_notification_purge', {'locator': str(locator)})
+        purge_notifications(self._connection, SequenceLocator.parse(sequence_name))
 
     def list_topic_notifications(self, sequence_name: str, topic_name: str) -> list[Notification]:
         """Return the notifications about a topic, oldest first."""
-        return self._notifications('topic', TopicLocator.join(sequence_name, topic_name))
+        return list_notifications(self._connection, TopicLocator.join(sequence_name, topic_name))
 
     def clear_topic_notifications(self, sequence_name: str, topic_name: str) -> None:
         """Delete the notifications about a topic."""
-        locator = TopicLocator.join(sequence_name, topic_name)
-        self._connection.action('topic_notification_purge', {'locator': str(locator)})
+        purge_notifications(self._connection, TopicLocator.join(sequence_name, topic_name))
 
     def query(
         self,
@@ -518,42 +502,3 @@ class MosaicoClient:
         except NotFoundError:
             return False
         return True
-
-    def _handler(self, cache: dict[Any, _HandlerT], key: Any, make: Any) -> _HandlerT | None:
-        with self._lock:
-            known = cache.get(key)
-        if known is not None:
-            return known
-        try:
-            made: _HandlerT = make()
-        except NotFoundError:
-            return None
-        with self._lock:
-            return cache.setdefault(key, made)
-
-    def _notifications(
-        self, kind: str, locator: SequenceLocator | TopicLocator, **options: bool
-    ) -> list[Notification]:
-        answer = self._connection.action(
-            f'{kind}_notification_list', {'locator': str(locator), **options}
-        )
-        entries = (answer or {}).get('notifications', [])
-        return [Notification.from_dict(entry) for entry in entries]
-
-
-def _read_certificate(path: str | os.PathLike[str] | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InvalidArgumentError(
-            f'The certificate file {str(path)!r} cannot be read: {error.strerror}',
-            remedy="Give the PEM file of the authority that signed the daemon's certificate.",
-        ) from error
-    if b'-----BEGIN CERTIFICATE-----' not in data:
-        raise InvalidArgumentError(
-            f'The file {str(path)!r} holds no PEM certificate',
-            remedy="Give the PEM file of the authority that signed the daemon's certificate.",
-        )
-    return data

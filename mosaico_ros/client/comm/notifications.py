@@ -7,9 +7,10 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
-from mosaico_ros.protocol.locators import TopicLocator, parse_resource
+from mosaico_ros.client.comm.connection import Connection
+from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator, parse_resource
 
-__all__ = ['Notification', 'NotificationType']
+__all__ = ['Notification', 'NotificationType', 'list_notifications', 'purge_notifications']
 
 
 class NotificationType(Enum):
@@ -55,6 +56,25 @@ class Notification:
             created_datetime=_parse_time(data['created_datetime']),
             topic_name=topic.topic_name if topic else None,
         )
+
+
+def list_notifications(
+    connection: Connection, locator: SequenceLocator | TopicLocator, **options: bool
+) -> list[Notification]:
+    """Return the notifications about a sequence or topic, oldest first."""
+    answer = connection.action(
+        f'{_kind(locator)}_notification_list', {'locator': str(locator), **options}
+    )
+    return [Notification.from_dict(entry) for entry in (answer or {}).get('notifications', [])]
+
+
+def purge_notifications(connection: Connection, locator: SequenceLocator | TopicLocator) -> None:
+    """Delete the notifications about a sequence or topic."""
+    connection.action(f'{_kind(locator)}_notification_purge', {'locator': str(locator)})
+
+
+def _kind(locator: SequenceLocator | TopicLocator) -> str:
+    return 'topic' if isinstance(locator, TopicLocator) else 'sequence'
 
 
 def _parse_time(text: str) -> datetime:
