@@ -88,6 +88,39 @@ def publish(prefix: str, topics: int, rate: float, path: Path) -> None:
     os._exit(0)
 
 
+# --- what runs beside this
+
+
+class Processes:
+    """What was started and has to end with this process, whatever ends that."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+        self._lock = threading.Lock()
+        self._over = False
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a module or script of Python whose standard output is read here."""
+        with self._lock:
+            if self._over:
+                sys.exit('too late')  # which ends the trouble's thread without a word
+            process = subprocess.Popen(
+                [sys.executable, *command], stdout=subprocess.PIPE, text=True
+            )
+            self._running.append(process)
+        return process
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+
 # --- what goes wrong
 
 
@@ -144,24 +177,22 @@ class Line:
 class Daemon:
     """A daemon on one port and one folder, however often it is started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, processes: Processes, folder: Path) -> None:
         with socket.create_server(('127.0.0.1', 0)) as probe:
             self.port: int = probe.getsockname()[1]
+        self._processes = processes
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        command = ['mosaico_ros.cli.mosaicod', 'run', '--data-dir', str(self._folder)]
-        self._process = subprocess.Popen(
-            [sys.executable, '-m', *command, '--port', str(self.port)],
-            env={**os.environ, 'PYTHONPATH': str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = self._processes.start(
+            '-m', 'mosaico_ros.cli.mosaicod', 'run', '--data-dir', str(self._folder),
+            '--port', str(self.port),
+        )  # fmt: skip
         assert self._process.stdout is not None
-        self._process.stdout.readline()
+        assert self._process.stdout.readline(), 'the daemon did not start'
 
     def stop(self, number: signal.Signals) -> None:
         """End it by a signal."""
@@ -181,6 +212,7 @@ class Trouble(threading.Thread):
         self._seconds = seconds
         self._random = random.Random(seed)
         self.happened: dict[str, int] = {}
+        self.over = False
 
     def run(self) -> None:
         """Make trouble, and leave everything in order."""
@@ -203,6 +235,7 @@ class Trouble(threading.Thread):
                 self._note(kind)
                 with self._line.dead():
                     time.sleep(choose.uniform(1, 10))
+        self.over = True
 
     def _kill(self, pause: float, kind: str, number: signal.Signals = signal.SIGKILL) -> None:
         self._note(kind)
@@ -255,10 +288,11 @@ def check(recording: Any, published: dict[str, int], accounts: dict[str, Any]) -
 class Soak:
     """The processes of one run."""
 
-    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, given: argparse.Namespace, folder: Path, processes: Processes) -> None:
         self.given = given
         self.folder = folder
-        self.daemon = Daemon(folder / 'archive')
+        self._processes = processes
+        self.daemon = Daemon(processes, folder / 'archive')
         self.line = Line(self.daemon.port)
 
     def record(self, name: str, topics: list[str], said: list[dict[str, Any]]) -> Any:
@@ -279,11 +313,7 @@ class Soak:
             for key, value in parameters.items()
             for part in ('-p', f'{key}:={json.dumps(value)}')
         ]
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'mosaico_ros.nodes.recorder', '--ros-args', *flags],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = self._processes.start('-m', 'mosaico_ros.nodes.recorder', '--ros-args', *flags)
 
         def hear() -> None:
             assert process.stdout is not None
@@ -298,11 +328,9 @@ class Soak:
     def robot(self, prefix: str) -> tuple[Any, Path]:
         """Start a robot and wait until it publishes; return where it will write its counts."""
         counts = self.folder / f'{prefix.strip("/")}.json'
-        robot = subprocess.Popen(
-            [sys.executable, __file__, '--role', 'robot', '--counts', str(counts),
-             '--prefix', prefix, '--topics', str(self.given.topics),
-             '--rate', str(self.given.rate)],
-            stdout=subprocess.PIPE, text=True,
+        robot = self._processes.start(
+            __file__, '--role', 'robot', '--counts', str(counts), '--prefix', prefix,
+            '--topics', str(self.given.topics), '--rate', str(self.given.rate),
         )  # fmt: skip
         assert robot.stdout is not None
         assert robot.stdout.readline().strip() == 'publishing'
@@ -318,6 +346,8 @@ class Soak:
                 sys.exit(f'the recorder ended with {recorder.returncode}')
             memory.append(((time.monotonic() - began) / 60, rss_mb(recorder.pid)))
             time.sleep(1.0)
+        if not trouble.over:
+            sys.exit('the trouble broke off')
         return trouble.happened, memory
 
     def deliver_the_rest(self) -> None:
@@ -353,9 +383,11 @@ def main() -> int:
     )
     from mosaico_ros import MosaicoClient
 
-    with tempfile.TemporaryDirectory(prefix='soak_') as name:
+    for number in (signal.SIGTERM, signal.SIGINT):  # ignored, where a shell started it with &
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix='soak_') as name, Processes() as processes:
         os.environ['ROS_LOG_DIR'] = f'{name}/log'
-        soak = Soak(given, Path(name))
+        soak = Soak(given, Path(name), processes)
         said: list[dict[str, Any]] = []
         recorder = soak.record('soak', ['/soak/*', '/disk/*'], said)
         robot, counts = soak.robot('/soak')
