@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from mosaico_ros.ros_bridge.adapter_base import register_default_adapter
 from mosaico_ros.ros_bridge.adapters.helpers import _validate_msgdata
 from mosaico_ros.ros_bridge.cdr.layout import CDR_LE
 from mosaico_ros.ros_bridge.definitions import typestore
+from mosaico_ros.ros_bridge.residual import Fidelity
 
 STORE = typestore('jazzy')
 
@@ -130,6 +133,25 @@ def test_rows_of_an_image_are_its_pixels(order):
     np.testing.assert_array_equal(
         message.data.to_depth(), np.array([[np.nan, 1.5], [65.535, 0.001]], np.float32)
     )
+
+
+@pytest.mark.parametrize('fidelity', Fidelity)
+def test_memory_of_decoding_is_free_without_the_garbage_collector(fidelity):
+    msgtype = 'sensor_msgs/msg/CompressedImage'
+    head = new('std_msgs/msg/Header', new('builtin_interfaces/msg/Time', 1, 2), 'camera')
+    payload = serialize(msgtype, new(msgtype, head, 'jpeg', np.zeros(1_000_000, np.uint8)))
+    decoder = TopicDecoder(msgtype, fidelity=fidelity)
+    decoder.decode(np.arange(1), [payload])
+    gc.collect()
+    gc.disable()  # a few pictures are too few objects to call it
+    tracemalloc.start()
+    try:
+        decoder.decode(np.arange(1), [payload])
+        left, _ = tracemalloc.get_traced_memory()
+        assert left < 100_000
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_as_many_times_as_payloads():

@@ -135,20 +135,22 @@ class _Target:
 def _spread(program: Program, column: Column) -> list[Column]:
     """Columns by slot, the inverse of assembling them."""
     slots: list[Column | None] = [None] * program.slots
-
-    def visit(shape: Shape, column: Column) -> None:
-        if isinstance(shape, int):
-            slots[shape] = column
-            return
-        assert isinstance(column, Group)
-        for name, inner in shape:
-            visit(inner, column.members[name])
-
-    visit(program.shape, column)
+    _fill(slots, program.shape, column)
     for step in program.steps:
         if isinstance(step, TextStep) and step.wide:
             slots[step.slot] = _wide(slots[step.slot])
     return [column for column in slots if column is not None]
+
+
+# No function inside the other: one that calls itself keeps the columns until the garbage
+# collector runs, and few objects of many megabytes do not make it run.
+def _fill(slots: list[Column | None], shape: Shape, column: Column) -> None:
+    if isinstance(shape, int):
+        slots[shape] = column
+        return
+    assert isinstance(column, Group)
+    for name, inner in shape:
+        _fill(slots, inner, column.members[name])
 
 
 def _run(
