@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.heap import give_back
 from mosaico_ros.nodes.parts import part_name, seal
 from mosaico_ros.nodes.spool import Part, Position, Spool, SpooledTopic
 from mosaico_ros.nodes.spool_log import SPLIT, Record
@@ -217,7 +216,7 @@ class Delivery(threading.Thread):
                 if self._behind:
                     # What an outage needed of memory is not needed any more.
                     self._behind = False
-                    pa.default_memory_pool().release_unused()
+                    give_back()
                 continue
             if record.topic == SPLIT:
                 self._split(record.first)

@@ -81,12 +81,14 @@ class FaultSnapshots(Work):
         """
         from mosaico_ros.nodes.fault_sources import Watch, sources
         from mosaico_ros.nodes.fault_sources.scope import Scope
+        from mosaico_ros.nodes.heap import bound_heap
         from mosaico_ros.nodes.outbox import Outbox, Retention
         from mosaico_ros.nodes.snapshot_rules import SnapshotRules
         from mosaico_ros.nodes.snapshot_writer import SnapshotNames
         from mosaico_ros.nodes.user_metadata import user_metadata
         from mosaico_ros.ros_bridge.ingest_plan import sequence_name_for
 
+        bound_heap()
         settings = self.settings
         self._robot_id = hardware_id(settings['robot_id'], self.node.get_namespace())
         self._rules = SnapshotRules(settings)

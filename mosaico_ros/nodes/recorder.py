@@ -84,11 +84,13 @@ class Recorder(Work):
         from diagnostic_msgs.msg import KeyValue
 
         from mosaico_ros.nodes.control_services import offer
+        from mosaico_ros.nodes.heap import bound_heap
         from mosaico_ros.nodes.recorder_controls import controls
         from mosaico_ros.nodes.recording import batches, connector, daemon_address, spool_root
         from mosaico_ros.nodes.recovery import Recovery
         from mosaico_ros.nodes.reports import reporter
 
+        bound_heap()
         settings = self.settings
         sequence_name(settings['sequence_name'], self.node.get_name(), datetime.now())
         user_metadata(settings['metadata'])

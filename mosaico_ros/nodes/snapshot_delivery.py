@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyarrow as pa
-
 from mosaico_ros.client.enums import SessionLevelErrorPolicy
+from mosaico_ros.nodes.heap import give_back
 from mosaico_ros.nodes.outbox import Entry, Outbox
 from mosaico_ros.protocol.errors import (
     CancelledError,
@@ -28,6 +27,8 @@ from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
 _log = logging.getLogger(__name__)
 
 _FIRST_RETRY = 1.0
+# Beside the ring there is to be little memory, and a snapshot is in no hurry.
+_READ_AHEAD_BYTES = 8_000_000
 _AWAY = (UnavailableError, DeadlineExceededError, CancelledError, ConnectionError)
 
 
@@ -160,6 +161,7 @@ def sender(settings: Mapping[str, Any], outbox: Outbox) -> Callable[[Entry], Non
                 # What broke off must never look complete to the next attempt.
                 on_error=SessionLevelErrorPolicy.Delete,
                 resume=True,
+                read_ahead_bytes=_READ_AHEAD_BYTES,
             )
         )
         injector.run()
@@ -168,6 +170,6 @@ def sender(settings: Mapping[str, Any], outbox: Outbox) -> Callable[[Entry], Non
         for problem in [*report.problems, *(f'{name}: {why}' for name, why in skipped.items())]:
             _log.warning('%s: %s', entry.sequence_name, problem)
         # Between snapshots the robot has better use for the memory.
-        pa.default_memory_pool().release_unused()
+        give_back()
 
     return send

@@ -28,7 +28,7 @@ from mosaico_ros.protocol.errors import (
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
 from mosaico_ros.ros_bridge.channels.channel_decoder import ChannelDecoder
 from mosaico_ros.ros_bridge.ingest_plan import is_stored
-from mosaico_ros.ros_bridge.lane_workers import LaneWorkers
+from mosaico_ros.ros_bridge.lane_workers import WAITING_BYTES, LaneWorkers
 from mosaico_ros.ros_bridge.provenance import SOURCE_NS, source_column
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
 from mosaico_ros.ros_bridge.residual import Fidelity
@@ -105,6 +105,9 @@ class ROSInjectionConfig:
     keep_raw : bool
         Keep what padding and encapsulation hold too, so that an export gives the recorded bytes;
         without it an export gives the recorded values.
+    read_ahead_bytes : int
+        Bytes of messages that may wait between reading and sending; fewer need less memory, and
+        keep the daemon less busy.
     checksum : bool
         Store the bag's SHA-256 in the sequence metadata (reads the bag once more).
     """
@@ -134,6 +137,7 @@ class ROSInjectionConfig:
     keep_raw: bool = False
     checksum: bool = True
     resume: bool = False
+    read_ahead_bytes: int = WAITING_BYTES
 
 
 @dataclass
@@ -391,7 +395,11 @@ class RosbagInjector:
             try:
                 with (
                     session,
-                    LaneWorkers(lambda group: self._store(session, group), self._seal) as workers,
+                    LaneWorkers(
+                        lambda group: self._store(session, group),
+                        self._seal,
+                        config.read_ahead_bytes,
+                    ) as workers,
                 ):
                     for group in bag.groups(lambda topic: self._wanted(bag, topic)):
                         workers.put(group)

@@ -12,7 +12,6 @@ from mosaico_ros.ros_bridge.bags import MessageGroup
 #: Waiting for the daemon (a topic being created or sealed, flow control) is most of what a worker
 #: does, so a few more than there are processors.
 WORKERS = 4
-#: Bytes of payload that may wait between reading and sending.
 WAITING_BYTES = 64 << 20
 
 
@@ -28,13 +27,19 @@ class LaneWorkers:
         Called with each group.
     finish : callable
         Called with each topic's name when its last group is stored.
+    waiting_bytes : int
+        Bytes of payload that may wait between reading and sending; a group more than that may.
     """
 
     def __init__(
-        self, store: Callable[[MessageGroup], None], finish: Callable[[str], None]
+        self,
+        store: Callable[[MessageGroup], None],
+        finish: Callable[[str], None],
+        waiting_bytes: int = WAITING_BYTES,
     ) -> None:
         self._store = store
         self._finish = finish
+        self._waiting_bytes = waiting_bytes
         self._queues: list[queue.SimpleQueue[MessageGroup | None]] = []
         self._threads: list[threading.Thread] = []
         self._worker_of: dict[str, int] = {}
@@ -52,7 +57,7 @@ class LaneWorkers:
             Whatever a worker failed with.
         """
         with self._room:
-            while self._waiting >= WAITING_BYTES and self._error is None:
+            while self._waiting >= self._waiting_bytes and self._error is None:
                 self._room.wait()
             if self._error is not None:
                 raise self._error

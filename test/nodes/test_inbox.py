@@ -114,6 +114,17 @@ def test_a_parcel_says_where_and_when_each_message_came_from() -> None:
     assert [bytes(each) for each in payloads(parcel.rows)] == [b'a', b'bc']
 
 
+@pytest.mark.parametrize('sizes', [(5,), (20_000, 0, 5), (5, 20_000), (100_000,) * 3])
+def test_payloads_of_any_size_are_those_that_came(sizes: tuple[int, ...]) -> None:
+    bench = Bench()
+    sent = [bytes([number]) * size for number, size in enumerate(sizes)]
+    bench.put(*(message(NOW + number, each) for number, each in enumerate(sent)))
+    rows = bench.swap().rows
+    rows.validate(full=True)
+    assert [bytes(each) for each in payloads(rows)] == sent
+    assert [bytes(each) for each in payloads(rows.slice(1))] == sent[1:]
+
+
 def test_what_a_distribution_does_not_tell_is_null_never_zero() -> None:
     bench = Bench()
     bench.put((b'x', {'received_timestamp': NOW, 'source_timestamp': 0}))

@@ -95,6 +95,14 @@ def test_many_topics_side_by_side_keep_their_order(config, client):
     assert told == sorted(told)
 
 
+def test_reading_waits_for_sending_however_little_may_wait(config, client):
+    setup = replace(config({'/t0/chat': 300, '/t1/chat': 200}), read_ahead_bytes=1)
+    RosbagInjector(setup).run()
+    for name, amount in (('/t0/chat', 300), ('/t1/chat', 200)):
+        expected = [f'{name} {i}' for i in range(amount)]
+        assert stored(client, setup.sequence_name, name) == expected
+
+
 @pytest.mark.parametrize('policy', list(SessionLevelErrorPolicy))
 def test_interrupted(config, client, policy):
     def interrupt(report: Any) -> None:
