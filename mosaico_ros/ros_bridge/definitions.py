@@ -211,18 +211,16 @@ def parse_definition(text: str, msgtype: str) -> Types:
     InvalidArgumentError
         If it is neither ``.msg`` nor IDL text.
     """
-    from rosbags.typesys import get_types_from_idl, get_types_from_msg
-
     types: Any = {}
     try:
         if text.startswith(f'{_IDL_SEPARATOR}IDL: '):
             for part in text.split(_IDL_SEPARATOR)[1:]:
-                types.update(get_types_from_idl(part.split('\n', 1)[1]))
+                types.update(_types_from_idl(part.split('\n', 1)[1]))
         elif _is_idl(text):
-            types.update(get_types_from_idl(text))
+            types.update(_types_from_idl(text))
         else:
             name = as_message(msgtype)
-            types.update(get_types_from_msg(text.replace('\r\n', '\n'), name))
+            types.update(_types_from_msg(text.replace('\r\n', '\n'), name))
             types[msgtype] = types.pop(name)
     except Exception as error:
         # The parser raises its own error for what it rejects and, on the odd text that it
@@ -267,6 +265,29 @@ def typestore(distro: str | Stores | None = None) -> Typestore:
 
 def _is_idl(text: str) -> bool:
     return any(line.lstrip().startswith('module ') for line in text.splitlines())
+
+
+def _types_from_idl(text: str) -> Types:
+    from rosbags.typesys import get_types_from_idl
+
+    # What is included is looked for like all that a text refers to.
+    found: Any = get_types_from_idl(re.sub(r'^[ \t]*#.*$', '', text, flags=re.MULTILINE))
+    return dict(found)
+
+
+def _types_from_msg(text: str, name: str) -> Types:
+    from rosbags.typesys.base import make_typesdict
+    from rosbags.typesys.msg import MSGParser
+
+    class Parser(MSGParser):
+        # ROS 1 has no rules for the spelling of names.
+        ConstantName = MSGParser.MixedSnake
+        PackageName = MSGParser.MixedSnake
+
+    # A string constant may be empty, which is how its canonical text has it too.
+    text = re.sub(r'^([ \t]*string[ \t]+\w+[ \t]*=)[ \t]*$', r"\1''", text, flags=re.MULTILINE)
+    found: Any = make_typesdict(Parser(f'MSG: {name}\n{text}').specification())
+    return dict(found)
 
 
 def _part(text: str, msgtype: str) -> Any:

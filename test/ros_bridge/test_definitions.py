@@ -45,6 +45,35 @@ def test_idl_text():
     assert find_definition('my_pkg/msg/Level', whole).tree == definition.tree
 
 
+def test_idl_files_include_each_other():
+    text = """// generated from my_pkg/msg/Spot.msg
+
+#include "geometry_msgs/msg/Point.idl"
+  #include "my_pkg/msg/Other.idl"
+
+module my_pkg { module msg {
+  struct Spot { geometry_msgs::msg::Point place; };
+}; };
+"""
+    definition = find_definition('my_pkg/msg/Spot', text)
+    assert set(definition.types) == {'my_pkg/msg/Spot', 'geometry_msgs/msg/Point'}
+
+
+@pytest.mark.parametrize('ros1', [False, True])
+def test_constants_of_any_spelling_survive_the_canonical_text(ros1):
+    text = (
+        'uint8 mode_idle=0\nuint8 MODE__ON=1\nstring NONE=""\nstring EMPTY=\n'
+        'string QUOTED=say "hi" # aloud\nuint8 mode\nMyPkg/Unit unit\n'
+        + ('=' * 80 + '\nMSG: MyPkg/Unit\nint8 x\n')
+    )
+    definition = find_definition('MyPkg/msg/State', text, ros1=ros1)
+    assert definition.constants['mode_idle'] == 0
+    assert definition.constants['MODE__ON'] == 1
+    assert definition.constants['NONE'] == definition.constants['EMPTY'] == ''
+    again = find_definition('MyPkg/msg/State', definition.text, ros1=ros1)
+    assert (again.types, again.text) == (definition.types, definition.text)
+
+
 def test_ros1_text_uses_time_without_defining_it():
     definition = find_definition(
         'my_pkg/Event',
