@@ -5,6 +5,9 @@ ontology has no place for, garbage that a middleware left in padding, an encapsu
 the difference is kept in a sidecar column: a checksum of the payload, how many bytes at its
 beginning and end are those of the encoded one, and the bytes in between. Where all that differs is
 zeros at the end, as some middlewares fill up the last word, their number is kept, in one byte.
+
+Text that is not UTF-8, and bytes behind the last member that are no padding (the publisher's
+definition has more members than the recorded one), are values too.
 """
 
 from __future__ import annotations
@@ -38,8 +41,10 @@ class Fidelity(Enum):
 RESIDUAL = pa.field('ros_residual', pa.binary(), metadata={SIDECAR: SIDECAR_TRUE})
 #: CRC-32 of the payload, equal bytes at its beginning, equal bytes at its end.
 _HEAD = struct.Struct('<III')
-#: Zeros at the end that fill up a word are less than this.
+#: Zeros at the end that fill up a word are less than this; what else may fill it, less than that.
 _MOST_PADDING = 8
+_MOST_GARBAGE = 4
+_REPLACED = '\N{REPLACEMENT CHARACTER}'.encode()
 
 
 def differing(left: Column, right: Column) -> np.ndarray:
@@ -94,12 +99,36 @@ def residuals(encoded: Payloads, recorded: Sequence[Buffer]) -> list[bytes | Non
     return found
 
 
-def padding(
-    lengths: np.ndarray, index: np.ndarray, payloads: Payloads | Sequence[Buffer]
-) -> list[bytes | None]:
-    """What makes payloads of those lengths the recorded ones, where that is zeros at their end.
+def beyond(payload: Buffer, encoded: Buffer) -> bool:
+    """Whether a payload holds values that its encoded columns do not: bytes at the end, or text.
 
-    ``index``, shape (n,), says which of the recorded payloads each row was.
+    Both are laid out alike.
+    """
+    if _surplus(payload, len(payload) - len(encoded)):
+        return True
+    found = bytes(encoded).count(_REPLACED)
+    return found > 0 and found != bytes(payload).count(_REPLACED)
+
+
+def endings(
+    lengths: np.ndarray, index: np.ndarray, payloads: Payloads | Sequence[Buffer]
+) -> tuple[list[bytes | None], np.ndarray]:
+    """What payloads have behind their members.
+
+    Parameters
+    ----------
+    lengths
+        Bytes that the members of each row take, shape (n,).
+    index
+        Which of the payloads each row was, shape (n,).
+    payloads
+        The recorded ones.
+
+    Returns
+    -------
+    tuple
+        The residual of each row that is padded with zeros, else None; and the rows in which there
+        is more than padding.
     """
     if isinstance(payloads, Payloads):
         sizes = payloads.lengths
@@ -107,10 +136,21 @@ def padding(
         sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
     extra = sizes[index] - lengths
     kept: list[bytes | None] = [None] * len(index)
-    for row in np.flatnonzero((extra > 0) & (extra < _MOST_PADDING)).tolist():
-        if not any(payloads[int(index[row])][-extra[row] :]):
-            kept[row] = bytes([extra[row]])
-    return kept
+    more = []
+    for row in np.flatnonzero(extra > 0).tolist():
+        payload, count = payloads[int(index[row])], int(extra[row])
+        if _surplus(payload, count):
+            more.append(row)
+        elif not any(payload[-count:]):
+            kept[row] = bytes([count])
+    return kept, np.array(more, np.int64)
+
+
+def _surplus(payload: Buffer, count: int) -> bool:
+    """Whether that many bytes at the end of a payload are more than padding."""
+    if count < _MOST_GARBAGE:
+        return False
+    return count >= _MOST_PADDING or any(payload[-count:])
 
 
 def _residual(ours: np.ndarray, theirs: np.ndarray) -> bytes:

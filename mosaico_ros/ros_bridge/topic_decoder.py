@@ -22,7 +22,7 @@ from mosaico_ros.ros_bridge.adapters.vocabulary import convert
 from mosaico_ros.ros_bridge.cdr.columns import Column, Group, derived_type
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
-from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, padding, residuals
+from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, endings, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
 from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
@@ -185,10 +185,12 @@ class TopicDecoder:
                 f'{len(timestamps_ns)} timestamps for {len(payloads)} payloads'
             )
         times = np.ascontiguousarray(timestamps_ns, np.int64)
+        told = self.invalid_text
         parts = self._payloads.decode(payloads)
+        replaced = self.invalid_text > told
         batches, indexes = [], []
         for part in parts:
-            batch, index = self._batch(times, part, payloads, beside)
+            batch, index = self._batch(times, part, payloads, beside, replaced=replaced)
             batches.append(batch)
             indexes.append(index)
         if len(batches) == 1:
@@ -205,8 +207,13 @@ class TopicDecoder:
         part: Part,
         payloads: Sequence[Buffer] | Payloads,
         beside: Sequence[pa.Array],
+        *,
+        replaced: bool,
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Rows of a part, and which payload each of them was."""
+        """Rows of a part, and which payload each of them was.
+
+        ``replaced`` tells that some text among the payloads was not UTF-8.
+        """
         index = np.arange(len(times)) if part.rows is None else part.rows
         refused = None
         if self._adapter is not None:
@@ -216,7 +223,8 @@ class TopicDecoder:
             batch = rows_of(times[index], members, self._map, self.ontology_type)
             refused = self._refused(members)
         if self._fidelity is not Fidelity.COLUMNS:
-            batch = batch.append_column(RESIDUAL, self._residuals(batch, part, index, payloads))
+            kept = self._residuals(batch, part, index, payloads, replaced=replaced)
+            batch = batch.append_column(RESIDUAL, kept)
         for sidecar, column in zip(self._sidecars, beside, strict=True):
             whole = len(index) == len(column)
             batch = batch.append_column(sidecar, column if whole else column.take(pa.array(index)))
@@ -238,6 +246,8 @@ class TopicDecoder:
         part: Part,
         index: np.ndarray,
         payloads: Sequence[Buffer] | Payloads,
+        *,
+        replaced: bool,
     ) -> pa.Array:
         """The sidecar column; ``index`` says which payload each row was."""
         kept: list[bytes | None] = [None] * len(index)
@@ -247,13 +257,14 @@ class TopicDecoder:
                 kept = residuals(Payloads.join([b''] * len(recorded)), recorded)
             return pa.array(kept, RESIDUAL.type)
         # What is not laid out as the encoder does it comes back as bytes or not at all.
-        if self._fidelity is Fidelity.BYTES or part.wire != self.definition.wire:
+        foreign = part.wire != self.definition.wire
+        if self._fidelity is Fidelity.BYTES or foreign or replaced:
             rows = np.arange(batch.num_rows)
         else:
-            rows = np.empty(0, np.int64)
+            kept, rows = endings(self._encoder.lengths(part.column), index, payloads)
             if self._map is not None:
-                rows = np.flatnonzero(differing(part.column, self._encoder.columns(batch)))
-            kept = padding(self._encoder.lengths(part.column), index, payloads)
+                unequal = differing(part.column, self._encoder.columns(batch))
+                rows = np.union1d(rows, np.flatnonzero(unequal))
         if len(rows):
             some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
             _, _, encoded = self._encoder.encode(some)

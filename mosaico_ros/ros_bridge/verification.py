@@ -4,7 +4,7 @@ Per topic and chunk of time, the payloads that come back are held against those 
 digests that do not depend on the order of messages with one time: the sum of a keyed hash over
 bytes and times, of the record and of publication. A second digest is taken of record times and
 payloads in canonical form, which is equal where only padding, encapsulation, the spelling of JSON
-or times of publication differ.
+or times of publication differ. Payloads that hold more than their columns stand for themselves.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
 from mosaico_ros.ros_bridge.channels.codec import Channel, codec_for
 from mosaico_ros.ros_bridge.definitions import Definition, find_definition
 from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
+from mosaico_ros.ros_bridge.residual import beyond
 
 _BITS = 128
 #: Record time that makes a chunk, in ns.
 CHUNK_NS = 10_000_000_000
-#: Which payload of some, and its canonical form; those that cannot be read have none.
+#: Which payload of some, and its canonical form; those that cannot be decoded have none.
 Canonical = Callable[[Sequence[memoryview]], Iterator[tuple[int, bytes | memoryview]]]
 
 
@@ -241,7 +242,10 @@ def _by_layout(definition: Definition) -> Canonical:
     def canonical(payloads: Sequence[memoryview]) -> Iterator[tuple[int, memoryview]]:
         for part in PayloadDecoder(definition.tree, ros1=definition.ros1).decode(payloads):
             rows = range(len(payloads)) if part.rows is None else part.rows.tolist()
-            yield from zip(rows, encoder.encode(part.column), strict=True)
+            alike = part.wire == definition.wire
+            for row, encoded in zip(rows, encoder.encode(part.column), strict=True):
+                whole = alike and beyond(payloads[row], encoded)
+                yield row, payloads[row] if whole else encoded
 
     return canonical
 

@@ -28,7 +28,8 @@ from mosaico_ros.ros_bridge import (
 )
 from mosaico_ros.ros_bridge.bags import open_bag
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
-from mosaico_ros.ros_bridge.verification import verify
+from mosaico_ros.ros_bridge.definitions import find_definition
+from mosaico_ros.ros_bridge.verification import TopicDigest, verify
 
 SAMPLES = Path(__file__).parents[2] / '..' / 'shared' / 'samples' / 'bags'
 RECORDINGS = [
@@ -184,6 +185,28 @@ def test_the_verdict_of_a_verification(daemon, tmp_path):
     assert not exact.topics['/talk'].different
     (chunk,) = missing.topics['/talk'].different
     assert (chunk.start_ns, chunk.end_ns, chunk.recorded, chunk.restored) == (0, 10**10, 51, 50)
+
+
+@pytest.mark.parametrize(
+    ('recorded', 'restored', 'equal'),
+    [
+        (b'abc\0', b'abc\0\0', True),
+        (b'abc\0\7\7\7', b'abc\0', True),
+        (b'abc\0\1\0\0\0', b'abc\0', False),
+        (b'ab\xff\0', 'ab\ufffd\0'.encode(), False),
+    ],
+)
+def test_only_padding_may_differ_in_equal_values(recorded, restored, equal):
+    definition = find_definition('std_msgs/msg/String', 'string data\n')
+    digests = []
+    for rest in (recorded, restored):
+        size = rest.index(b'\0') + 1
+        payload = b'\0\1\0\0' + size.to_bytes(4, 'little') + rest
+        digests.append(TopicDigest(definition))
+        digests[-1].add(np.array([5]), np.array([5]), [memoryview(payload)])
+    one, other = (digest.chunks[0] for digest in digests)
+    assert one.raw != other.raw
+    assert (one.canonical == other.canonical) is equal
 
 
 def test_the_chunks_that_differ_are_named(daemon, tmp_path):

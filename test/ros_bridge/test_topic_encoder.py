@@ -128,6 +128,30 @@ def test_clean_payloads_of_other_encapsulations_come_back(layout):
     assert batch.column(RESIDUAL.name)[1].as_py() is None
 
 
+@pytest.mark.parametrize('name', ['std_msgs/msg/String', 'my_msgs/msg/Label'])
+def test_text_that_is_not_utf8_comes_back(name):
+    """Many a robot sends Latin-1, or bytes, as a string."""
+    topic = TopicDecoder(name, 'string data\n', fidelity=Fidelity.VALUES)
+    payloads = [
+        b'\0\1\0\0' + len(raw).to_bytes(4, 'little') + raw
+        for raw in (b'M\xfcnchen\0', 'München\0'.encode(), b'\x80\x81\xff\0', '\ufffd\0'.encode())
+    ]
+    batch = topic.decode(np.arange(4), payloads)
+    assert back(topic, batch) == payloads
+    assert batch.column(RESIDUAL.name)[1].as_py() is None
+    assert topic.invalid_text == 2
+
+
+@pytest.mark.parametrize('tail', [b'\1\0\0\0', b'\0' * 8, b'\0\0\0\0\1', b'x' * 100])
+@pytest.mark.parametrize('name', ['std_msgs/msg/String', 'my_msgs/msg/Label'])
+def test_what_a_larger_definition_wrote_comes_back(name, tail):
+    topic = TopicDecoder(name, 'string data\n', fidelity=Fidelity.VALUES)
+    payload = wire.serialize(topic.definition.tree, {'data': 'abc'}, CDR_LE)
+    batch = topic.decode(np.arange(2), [payload + tail, payload])
+    assert back(topic, batch) == [payload + tail, payload]
+    assert batch.column(RESIDUAL.name)[1].as_py() is None
+
+
 def test_residuals_of_other_payloads_are_refused():
     topic = decoder('std_msgs/msg/String', Fidelity.BYTES)
     payloads = [
