@@ -236,6 +236,21 @@ def parse_definition(text: str, msgtype: str) -> Types:
 
 
 @lru_cache
+def same_fields(msgtype: str, one: str | None, other: str | None) -> bool:
+    """Whether two definition texts of a type mean the same layout, whatever their comments.
+
+    A text that is missing, or does not say all, does not contradict.
+    """
+    if one == other or not one or not other:
+        return True
+    try:
+        left, right = parse_definition(one, msgtype), parse_definition(other, msgtype)
+    except InvalidArgumentError:
+        return False
+    return all(left[name][1] == right[name][1] for name in left.keys() & right.keys())
+
+
+@lru_cache
 def typestore(distro: str | Stores | None = None) -> Typestore:
     """Type set of a distribution.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import threading
 import time
@@ -25,6 +26,7 @@ from mosaico_ros.protocol.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
+from mosaico_ros.protocol.limits import MAX_COMPONENT_LENGTH
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
 from mosaico_ros.ros_bridge.channels.channel_decoder import ChannelDecoder
 from mosaico_ros.ros_bridge.ingest_plan import is_stored
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase
 
 _log = get_logger(__name__)
+
+#: Of a topic's name; leaves room for the number that tells topics of one name apart.
+_LONGEST_PART = MAX_COMPONENT_LENGTH - 8
 
 
 class InjectionStatus(Enum):
@@ -227,6 +232,7 @@ class RosbagInjector:
             registry.register_directory(package, path, store)
         self._extra = registry.definitions(config.ros_distro)
         self._lanes: dict[str, _Lane] = {}
+        self._paths: set[str] = set()
         self.report = InjectionReport(config.sequence_name)
 
     def run(self) -> InjectionStatus:
@@ -294,23 +300,32 @@ class RosbagInjector:
             self.report.expected = sum(filter(None, counts))
 
     def _wanted(self, bag: Bag, topic: BagTopic) -> bool:
-        if topic.name in self._lanes:
-            return self._lanes[topic.name].decoder is not None
+        if topic.key in self._lanes:
+            return self._lanes[topic.key].decoder is not None
         if not self._chosen(topic.name):
             return False
-        report = TopicReport(topic.name, topic.msgtype, expected=topic.count)
-        lane = _Lane(report, topic_path(topic))
-        self._lanes[topic.name] = lane
-        self.report.topics[topic.name] = lane.report
+        report = TopicReport(topic.key, topic.msgtype, expected=topic.count)
+        lane = _Lane(report, topic, self._free_path(topic))
+        self._lanes[topic.key] = lane
+        self.report.topics[topic.key] = lane.report
         try:
             lane.decoder = self._decoder(bag, topic)
         except (NotFoundError, InvalidArgumentError) as error:
             lane.report.skipped = str(error)
-            _log.warning('topic %s is skipped: %s', topic.name, error)
+            _log.warning('topic %s is skipped: %s', topic.key, error)
             return False
         lane.report.ontology = lane.decoder.ontology_type.ontology_tag()
-        lane.metadata = self._topic_metadata(bag, topic, lane.decoder)
+        lane.metadata = self._topic_metadata(bag, lane, lane.decoder)
         return True
+
+    def _free_path(self, topic: BagTopic) -> str:
+        """The archive's name for a topic; numbered where several would have the same."""
+        path = topic_path(topic)
+        numbered = (f'{path}_{number}' for number in itertools.count(2))
+        names = itertools.chain([path], numbered)
+        free = next(name for name in names if name not in self._paths)
+        self._paths.add(free)
+        return free
 
     def _decoder(self, bag: Bag, topic: BagTopic) -> TopicDecoder | ChannelDecoder:
         config = self._config
@@ -343,14 +358,15 @@ class RosbagInjector:
         return 'noetic' if topic.ros1 else bag.distro
 
     def _topic_metadata(
-        self, bag: Bag, topic: BagTopic, decoder: TopicDecoder | ChannelDecoder
+        self, bag: Bag, lane: _Lane, decoder: TopicDecoder | ChannelDecoder
     ) -> dict[str, Any]:
+        topic = lane.topic
         metadata = decoder.metadata()
         (facts,) = metadata.values()
         facts['source_file'] = bag.path.name
         if topic.qos:
             facts['offered_qos_profiles'] = topic.qos
-        if topic_path(topic) != topic.name.strip('/'):
+        if topic.channel is None and f'/{lane.path}' != topic.name:
             facts['topic'] = topic.name
         return {**(self._config.topic_metadata or {}).get(topic.name, {}), **metadata}
 
@@ -393,16 +409,15 @@ class RosbagInjector:
                 )
             told = len(bag.problems)
             try:
-                with (
-                    session,
-                    LaneWorkers(
+                with session:
+                    with LaneWorkers(
                         lambda group: self._store(session, group),
                         self._seal,
                         config.read_ahead_bytes,
-                    ) as workers,
-                ):
-                    for group in bag.groups(lambda topic: self._wanted(bag, topic)):
-                        workers.put(group)
+                    ) as workers:
+                        for group in bag.groups(lambda topic: self._wanted(bag, topic)):
+                            workers.put(group)
+                    self._open_silent(bag, session)
             finally:
                 self.report.problems += bag.problems[told:]
                 self._close_books()
@@ -455,7 +470,7 @@ class RosbagInjector:
 
     def _open_lane(self, session: BaseSessionWriter, lane: _Lane) -> None:
         assert lane.decoder is not None
-        name = lane.report.name
+        name = lane.topic.name
         policies = self._config.topics_on_error
         policy = (
             policies.get(name, TopicLevelErrorPolicy.Raise)
@@ -471,6 +486,15 @@ class RosbagInjector:
             if policy is TopicLevelErrorPolicy.Raise:
                 raise
             lane.report.skipped = str(refused)
+
+    def _open_silent(self, bag: Bag, session: BaseSessionWriter) -> None:
+        """Store the topics on which nothing was published: their types, QoS and that silence."""
+        recorded = [lane for lane in self._lanes.values() if lane.decoder is not None]
+        if not recorded:
+            raise InvalidArgumentError(f'{bag.path} holds no topic to load')
+        for lane in recorded:
+            if lane.writer is None and lane.report.read == 0:
+                self._open_lane(session, lane)
 
     @staticmethod
     def _note_times(report: TopicReport, group: MessageGroup) -> None:
@@ -500,6 +524,7 @@ class _Lane:
     """One topic on its way."""
 
     report: TopicReport
+    topic: BagTopic
     path: str
     decoder: TopicDecoder | ChannelDecoder | None = None
     writer: TopicWriter | None = None
@@ -509,10 +534,11 @@ class _Lane:
 def topic_path(topic: BagTopic) -> str:
     """Topic name that the archive accepts: what it forbids becomes an underscore.
 
-    The dots in names of channels that are not ROS become slashes.
+    The dots in names of channels that are not ROS become slashes, and long parts are cut.
     """
     name = topic.name if topic.channel is None else topic.name.replace('.', '/')
-    return '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', part) for part in name.split('/') if part)
+    parts = [part[:_LONGEST_PART] for part in name.split('/') if part] or ['_']
+    return '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', part) for part in parts)
 
 
 def _sha256(files: list[Path], ended: threading.Event) -> str:

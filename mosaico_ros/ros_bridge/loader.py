@@ -71,7 +71,7 @@ class ROSLoader(BagLoader[Adapter, ROSMessage]):
             )
         except MosaicoError:
             return None
-        self._decoders[topic.name] = decoder
+        self._decoders[topic.key] = decoder
         adapter = ROSBridge.get_default_adapter(decoder.msgtype)
         return adapter or derived_adapter(decoder.definition, decoder.ontology_type)
 

@@ -170,10 +170,10 @@ class BagLoader(Loader[AdapterT], Generic[AdapterT, MessageT]):
         """The messages of a group, and for each why it could not be read."""
 
     def _accepts(self, topic: BagTopic) -> bool:
-        name = topic.name
+        name = topic.key
         if name not in self._adapters and name not in self._rejected:
             self._resolved.append(name)
-            if not self._chosen(name):
+            if not self._chosen(topic.name):
                 self._rejected[name] = TopicStatus.FILTERED
             elif (adapter := self._resolve(topic)) is not None:
                 self._adapters[name] = adapter

@@ -51,11 +51,14 @@ class TopicDigest:
 
     Attributes
     ----------
+    kind
+        As given.
     chunks : dict
         By the time of their beginning, in units of `CHUNK_NS`.
     """
 
     def __init__(self, kind: Definition | Channel) -> None:
+        self.kind = kind
         self.chunks: dict[int, Digest] = {}
         self._canonical = _by_codec(kind) if isinstance(kind, Channel) else _by_layout(kind)
 
@@ -176,42 +179,63 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
     verdict = Verification(path, config.sequence_name)
     with open_bag(path) as bag:
         recorded = _recorded(bag, verdict.problems)
-    restored: dict[str, TopicDigest] = {}
+    restored: dict[str, list[TopicDigest]] = {}
     with ROSSequenceExtractor(config).opened() as sources:
         for source in sources:
             digest = TopicDigest(source.written.kind)
             for times, published, payloads in source.messages():
                 digest.add(times, published, list(payloads))
-            restored[source.written.name] = digest
-    for name, digest in recorded.items():
-        back = restored[name].chunks if name in restored else {}
-        verdict.topics[name] = _compared(name, digest.chunks, back)
+            restored.setdefault(source.written.name, []).append(digest)
+    for topic, digest in recorded:
+        back = _counterpart(digest, restored.get(topic.name, []))
+        if back is None and not digest.chunks:
+            verdict.problems.append(f'{topic.key} is not in {config.sequence_name}')
+        chunks = {} if back is None else back.chunks
+        verdict.topics[topic.key] = _compared(topic.key, digest.chunks, chunks)
     return verdict
 
 
-def _recorded(bag: Bag, problems: list[str]) -> dict[str, TopicDigest]:
+def _counterpart(digest: TopicDigest, restored: list[TopicDigest]) -> TopicDigest | None:
+    """The one with the same messages among topics of one name."""
+    if len(restored) == 1:
+        return restored[0]
+    return next((other for other in restored if _same(digest.kind, other.kind)), None)
+
+
+def _same(one: Definition | Channel, other: Definition | Channel) -> bool:
+    if isinstance(one, Definition) and isinstance(other, Definition):
+        return (one.msgtype, one.tree) == (other.msgtype, other.tree)
+    return one == other
+
+
+def _recorded(bag: Bag, problems: list[str]) -> list[tuple[BagTopic, TopicDigest]]:
     """Digests of the topics of a recording; what cannot be read is told as a problem."""
-    found: dict[str, TopicDigest] = {}
-    kinds: dict[str, Definition | Channel] = {}
+    found: dict[str, tuple[BagTopic, TopicDigest | None]] = {}
 
     def known(topic: BagTopic) -> bool:
-        if topic.name in kinds:
-            return True
+        if topic.key not in found:
+            found[topic.key] = topic, digest_of(topic)
+        return found[topic.key][1] is not None
+
+    def digest_of(topic: BagTopic) -> TopicDigest | None:
         distro = 'noetic' if topic.ros1 else bag.distro
         try:
-            kinds[topic.name] = topic.channel or find_definition(
-                topic.msgtype, topic.definition, distro=distro, ros1=topic.ros1
+            return TopicDigest(
+                topic.channel
+                or find_definition(topic.msgtype, topic.definition, distro=distro, ros1=topic.ros1)
             )
-            found[topic.name] = TopicDigest(kinds[topic.name])
         except MosaicoError as error:
-            problems.append(f'{topic.name}: {error}')
-            return False
-        return True
+            problems.append(f'{topic.key}: {error}')
+            return None
 
+    for topic in list(bag.topics.values()):
+        known(topic)
     for group in bag.groups(known):
-        found[group.topic].add(group.timestamps, group.published, list(group.payloads))
+        _, digest = found[group.topic]
+        assert digest is not None
+        digest.add(group.timestamps, group.published, list(group.payloads))
     problems += bag.problems
-    return found
+    return [(topic, digest) for topic, digest in found.values() if digest is not None]
 
 
 def _compared(

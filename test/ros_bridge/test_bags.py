@@ -180,6 +180,108 @@ def test_channels_that_cannot_be_read_are_named(tmp_path):
     assert [problem.split(':')[0] for problem in problems] == ['/web', '/bare']
 
 
+# --- several things under one name ---------------------------------------------------------------
+
+PAIR, LARGER = 'pkg/msg/Pair', b'int32 a\nint32 b\n'
+#: Type and definition of what is recorded on one topic: the second differs in comments only.
+ON_ONE_TOPIC = [
+    (PAIR, b'int32 a\n'),
+    (PAIR, b'# metres\nint32 a  # signed\n'),
+    (PAIR, LARGER),
+    (STRING, b'string data\n'),
+]
+
+
+def write_variants(path: Path, which: list[int]) -> None:
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        for i in which:
+            msgtype, text = ON_ONE_TOPIC[i]
+            schema = writer.register_schema(msgtype, 'ros2msg', text)
+            channel = writer.register_channel('/x', 'cdr', schema, {'publisher': str(i)})
+            writer.add_message(channel, i, bytes([i]) * 8, i)
+        writer.finish()
+
+
+def test_other_messages_under_one_name_are_variants_of_the_topic(tmp_path):
+    write_variants(tmp_path / 'bag.mcap', [0, 1, 2, 3])
+    found, problems = messages(tmp_path / 'bag.mcap')
+    assert not problems
+    assert {key: [time for time, _ in rows] for key, rows in found.items()} == {
+        '/x': [0, 1],
+        '/x (2)': [2],
+        '/x (3)': [3],
+    }
+    with open_bag(tmp_path / 'bag.mcap') as bag:
+        assert {key: (t.name, t.msgtype, t.count) for key, t in bag.topics.items()} == {
+            '/x': ('/x', PAIR, 2),
+            '/x (2)': ('/x', PAIR, 1),
+            '/x (3)': ('/x', STRING, 1),
+        }
+        assert bag.topics['/x (2)'].definition == LARGER.decode()
+
+
+def test_files_of_one_recording_agree_on_variants(tmp_path):
+    """Whatever the order in which each file has them."""
+    write_variants(tmp_path / 'bag_0.mcap', [2, 0])
+    write_variants(tmp_path / 'bag_1.mcap', [1, 3, 2])
+    found, problems = messages(tmp_path)
+    assert not problems
+    assert {key: [time for time, _ in rows] for key, rows in found.items()} == {
+        '/x': [2, 2],
+        '/x (2)': [0, 1],
+        '/x (3)': [3],
+    }
+    with open_bag(tmp_path) as bag:
+        assert {key: topic.count for key, topic in bag.topics.items()} == {
+            '/x': 2,
+            '/x (2)': 2,
+            '/x (3)': 1,
+        }
+
+
+def test_a_database_may_list_a_topic_twice(tmp_path):
+    import sqlite3
+
+    write_rosbag2(tmp_path / 'talk')
+    (file,) = bag_files(tmp_path / 'talk')
+    with sqlite3.connect(file) as database:
+        columns = 'name, type, serialization_format, offered_qos_profiles, type_description_hash'
+        database.executemany(
+            f'INSERT INTO topics (id, {columns}) VALUES (?, ?, ?, ?, ?, ?)',
+            [(8, '/chat', STRING, 'cdr', '', ''), (9, '/chat', PAIR, 'cdr', '', '')],
+        )
+        database.executemany(
+            'INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)',
+            [(8, 900, payload('more')), (9, 901, b'\0\1\0\0\1\0\0\0')],
+        )
+    database.close()
+    found, _ = messages(file)
+    assert {key: len(rows) for key, rows in found.items()} == {'/chat': 301, '/chat (2)': 1}
+    with open_bag(file) as bag:
+        assert bag.topics['/chat'].count == 301
+        assert bag.topics['/chat (2)'].msgtype == PAIR
+
+
+def test_connections_of_a_ros1_bag_on_one_topic(tmp_path):
+    from rosbags.rosbag1 import Writer
+
+    store = typestore('noetic')
+    with Writer(tmp_path / 'old.bag') as writer:
+        kinds = [STRING, 'std_msgs/msg/Int32', STRING]
+        for i, kind in enumerate(kinds):
+            connection = writer.add_connection('/x', kind, typestore=store, callerid=f'/node{i}')
+            value = 'text' if kind == STRING else 5
+            writer.write(connection, i, store.serialize_ros1(store.types[kind](value), kind))
+    found, problems = messages(tmp_path / 'old.bag')
+    assert not problems
+    assert {key: [time for time, _ in rows] for key, rows in found.items()} == {
+        '/x': [0, 2],
+        '/x (2)': [1],
+    }
+
+
 def test_random_damage_never_raises(tmp_path):
     path = tmp_path / 'bag.mcap'
     write_mcap(path, count=60, compression=CompressionType.NONE, chunk_size=512)
@@ -215,18 +317,40 @@ def test_sqlite_folder_and_file(tmp_path):
     assert messages(file) == ({'/chat': rows}, [])
 
 
+@pytest.mark.parametrize('storage', ['SQLITE3', 'MCAP'])
 @pytest.mark.parametrize('mode', ['FILE', 'MESSAGE'])
-def test_compressed_sqlite(tmp_path, mode):
-    from rosbags.rosbag2 import CompressionFormat, CompressionMode, Writer
+def test_compressed_by_the_recorder(tmp_path, storage, mode):
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-    rows = [(5 + i, payload(f'text {i}')) for i in range(50)]
-    writer = Writer(tmp_path / 'talk', version=9)
+    rows = [(5 + i, payload(f'text {i}' + 'x' * (40_000 if i % 9 == 0 else 0))) for i in range(50)]
+    writer = Writer(tmp_path / 'talk', version=9, storage_plugin=StoragePlugin[storage])
     writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
     with writer:
         connection = writer.add_connection('/chat', STRING, typestore=typestore('jazzy'))
         for time, data in rows:
             writer.write(connection, time, data)
     assert messages(tmp_path / 'talk') == ({'/chat': rows}, [])
+
+
+@pytest.mark.parametrize('codec', ['zstd', 'lz4'])
+def test_messages_compressed_one_by_one_need_no_metadata(tmp_path, codec):
+    """A file that was copied out of its folder; one message is damaged."""
+    with (tmp_path / 'lone.mcap').open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema(STRING, 'ros2msg', b'string data\n')
+        channel = writer.register_channel('/chat', 'cdr', schema)
+        for i in range(9):
+            with pa.BufferOutputStream() as plain:
+                with pa.CompressedOutputStream(plain, codec) as packed:
+                    packed.write(payload(f'text {i}' * 50))
+                data = plain.getvalue().to_pybytes()
+            writer.add_message(channel, i, data[:20] if i == 4 else data, i)
+        writer.finish()
+    found, problems = messages(tmp_path / 'lone.mcap')
+    assert found == {'/chat': [(i, payload(f'text {i}' * 50)) for i in range(9) if i != 4]}
+    (problem,) = problems
+    assert problem.startswith('/chat: a message cannot be unpacked')
 
 
 def test_split_folder_without_metadata_is_read_in_natural_order(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.writer import Writer as McapWriter
 
 from mosaico_ros import (
     IMU,
@@ -111,6 +112,69 @@ def test_samples_come_back_bit_for_bit(daemon, tmp_path, name):
             del expected[topic, msgtype]
     assert by_rosbags(report.path) == expected
     assert messages(report.path) == expected
+
+
+#: Name, type and definition of topics; what the archive forbids, and what it would mix up.
+ODD_TOPICS = [
+    ('/a.b', 'std_msgs/msg/String', b'string data\n'),
+    ('/a_b', 'std_msgs/msg/String', b'string data\n'),
+    ('/a b', 'std_msgs/msg/String', b'string data\n'),
+    ('relative', 'std_msgs/msg/String', b'string data\n'),
+    ('/trailing//slash/', 'std_msgs/msg/String', b'string data\n'),
+    ('/', 'std_msgs/msg/String', b'string data\n'),
+    ('/[red]' + 'x' * 300, 'std_msgs/msg/String', b'string data\n'),
+    ('/../µ', 'std_msgs/msg/String', b'string data\n'),
+    ('/x', 'pkg/msg/Pair', b'int32 a\n'),
+    ('/x', 'pkg/msg/Pair', b'int32 a\nint32 b\n'),
+    ('/x', 'std_msgs/msg/String', b'string data\n'),
+    ('/x_2', 'pkg/msg/Pair', b'int32 a\n'),
+    ('/silent', 'pkg/msg/Pair', b'int32 a\n'),
+]
+
+
+def write_odd_topics(path: Path) -> None:
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        for i, (name, msgtype, text) in enumerate(ODD_TOPICS):
+            schema = writer.register_schema(msgtype, 'ros2msg', text)
+            channel = writer.register_channel(name, 'cdr', schema)
+            words = b'\4\0\0\0abc\0' if msgtype.endswith('String') else bytes([i, 0, 0, 0] * 2)
+            data = b'\0\1\0\0' + (words[:4] if text == b'int32 a\n' else words)
+            for time in range(0 if name == '/silent' else 3):
+                writer.add_message(channel, i + 100 * time, data, i + 100 * time)
+        writer.finish()
+
+
+def recorded_topics(path: Path) -> list[tuple[str, str, str, int | None]]:
+    with open_bag(path) as bag:
+        return sorted(
+            (topic.name, topic.msgtype, (topic.definition or '').strip(), topic.count)
+            for topic in bag.topics.values()
+        )
+
+
+def test_topics_of_any_name_and_several_of_one_name_come_back(daemon, tmp_path):
+    bag = tmp_path / 'odd.mcap'
+    write_odd_topics(bag)
+    ingest(daemon, bag, 'odd')
+    report = extraction(daemon, tmp_path, 'odd').run()
+    assert report.complete
+    assert recorded_topics(report.path) == recorded_topics(bag)
+    assert len(recorded_topics(bag)) == len(ODD_TOPICS)
+    by_key = messages(report.path)
+    assert sorted(by_key.values()) == sorted(messages(bag).values())
+    verdict = verify(bag, ROSExtractorConfig(tmp_path, 'odd', daemon.host, daemon.port))
+    assert verdict.equal_bytes
+    assert len(verdict.topics) == len(ODD_TOPICS)
+
+
+def test_a_topic_without_messages_is_missed_if_it_is_not_there(daemon, tmp_path):
+    bag = tmp_path / 'odd.mcap'
+    write_odd_topics(bag)
+    ingest(daemon, bag, 'not_silent', topics=['!/silent'])
+    verdict = verify(bag, ROSExtractorConfig(tmp_path, 'not_silent', daemon.host, daemon.port))
+    assert 'NOT all of it comes back; keep the file (/silent is not in' in str(verdict)
 
 
 @pytest.mark.parametrize('form', [BagFormat.SQLITE3, BagFormat.MCAP])

@@ -212,14 +212,18 @@ def test_half_an_injection_is_stored_anew_once_it_is_dead(config, client, tmp_pa
 
 
 def test_a_failing_topic_follows_its_policy(config, client):
-    """Two topics that become one name in the archive: the second is refused."""
-    topics = {'/cam.left': 3, '/cam_left': 3, '/other': 3}
+    """Two bags into one sequence: what the first has brought is refused of the second."""
+    first = config({'/cam': 3})
+    RosbagInjector(first).run()
+    more = {'sequence_name': first.sequence_name, 'update_if_exists': True}
+    topics = {'/cam': 5, '/other': 3}
     with pytest.raises(AlreadyExistsError):
-        RosbagInjector(config(topics)).run()
-    setup = config(topics, topics_on_error=TopicLevelErrorPolicy.Ignore)
+        RosbagInjector(config(topics, **more, on_error=SessionLevelErrorPolicy.Delete)).run()
+    setup = config(topics, **more, topics_on_error=TopicLevelErrorPolicy.Ignore)
     injector = RosbagInjector(setup)
     assert injector.run() is InjectionStatus.COMPLETED
-    assert sorted(t.stored for t in injector.report.topics.values()) == [0, 3, 3]
+    assert {t.name: t.stored for t in injector.report.topics.values()} == {'/cam': 0, '/other': 3}
+    assert injector.report.topics['/cam'].skipped
     assert not injector.report.complete
     assert len(stored(client, setup.sequence_name, '/other')) == 3
 

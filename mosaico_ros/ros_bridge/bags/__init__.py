@@ -76,7 +76,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), '') if part.isdigit() else (-1, part) for part in parts]
 
 
-def _open_file(path: Path, compression: str = '') -> Bag:
+def _open_file(path: Path) -> Bag:
     try:
         with path.open('rb') as file:
             magic = file.read(16)
@@ -85,11 +85,11 @@ def _open_file(path: Path, compression: str = '') -> Bag:
     if magic.startswith(mcap.MAGIC):
         return mcap.McapBag(path)
     if magic == sqlite.MAGIC:
-        return sqlite.SqliteBag(path, compression)
+        return sqlite.SqliteBag(path)
     if magic.startswith(ros1.MAGIC):
         return ros1.Ros1Bag(path)
     if magic.startswith(b'\x28\xb5\x2f\xfd'):
-        return _PackedBag(path, compression)
+        return _PackedBag(path)
     raise InvalidArgumentError(
         f'{path} is not a bag', remedy='expected an .mcap, .db3 or .bag file, or a rosbag2 folder'
     )
@@ -98,7 +98,7 @@ def _open_file(path: Path, compression: str = '') -> Bag:
 class _PackedBag(Bag):
     """A file compressed as a whole; unpacked beside the system's temporary files while open."""
 
-    def __init__(self, path: Path, compression: str) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
         import pyarrow as pa
 
@@ -108,7 +108,7 @@ class _PackedBag(Bag):
             with pa.input_stream(str(path), compression='zstd') as source, plain.open('wb') as out:
                 while block := source.read(1 << 22):
                     out.write(block)
-            self._inner = _open_file(plain, compression)
+            self._inner = _open_file(plain)
         except OSError as error:
             self._folder.cleanup()
             raise InvalidArgumentError(f'{path} cannot be unpacked ({error})') from error
@@ -142,7 +142,7 @@ class _FolderBag(Bag):
         self._bags: list[Bag] = []
         try:
             for file in files:
-                self._bags.append(_open_file(file, described.compression if described else ''))
+                self._bags.append(_open_file(file))
                 self._merge(self._bags[-1])
         except BaseException:
             self.close()
@@ -152,16 +152,27 @@ class _FolderBag(Bag):
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         for bag in self._bags:
             told = len(bag.problems)
-            yield from bag.groups(lambda topic: self._belongs(topic) and wanted(topic))
+            keys: dict[str, str] = {}
+            for group in bag.groups(self._asking(wanted, keys)):
+                yield replace(group, topic=keys[group.topic])
             self._tell(bag, told)
 
     def close(self) -> None:
         for bag in self._bags:
             bag.close()
 
-    def _belongs(self, topic: BagTopic) -> bool:
-        # An unfinished file tells its topics only while it is read.
-        return self.topics.setdefault(topic.name, topic).msgtype == topic.msgtype
+    def _asking(
+        self, wanted: Callable[[BagTopic], bool], keys: dict[str, str]
+    ) -> Callable[[BagTopic], bool]:
+        """``wanted`` for topics of one file; ``keys`` learns what theirs are in the folder."""
+
+        def asked(topic: BagTopic) -> bool:
+            # An unfinished file tells its topics only while it is read.
+            known = self._admit(topic)
+            keys[topic.key] = known.key
+            return wanted(known)
+
+        return asked
 
     def _tell(self, bag: Bag, since: int) -> None:
         self.problems += [f'{bag.path.name}: {problem}' for problem in bag.problems[since:]]
@@ -169,15 +180,5 @@ class _FolderBag(Bag):
     def _merge(self, bag: Bag) -> None:
         self.distro = self.distro or bag.distro
         self._tell(bag, 0)
-        for name, topic in bag.topics.items():
-            known = self.topics.get(name)
-            if known is None:
-                self.topics[name] = topic
-            elif known.msgtype != topic.msgtype:
-                self.problems.append(
-                    f'{bag.path.name}: {name} skipped, its type is {topic.msgtype} and was '
-                    f'{known.msgtype} before'
-                )
-            elif known.count is not None:
-                count = None if topic.count is None else known.count + topic.count
-                self.topics[name] = replace(known, count=count)
+        for topic in bag.topics.values():
+            self._add(topic)

@@ -173,15 +173,7 @@ class McapBag(Bag):
                 )
             except (InvalidArgumentError, UnicodeDecodeError) as error:
                 self.problems.append(f'{name}: skipped, {error}')
-        self._channels[key] = _Channel(topic, schema)
-        if topic is not None:
-            known = self.topics.setdefault(name, topic)
-            if (known.msgtype, known.channel) != (topic.msgtype, topic.channel):
-                self.problems.append(
-                    f'{name}: messages of type {topic.msgtype} skipped, '
-                    f'the topic began as {known.msgtype}'
-                )
-                self._channels[key] = _Channel(None, schema)
+        self._channels[key] = _Channel(topic and self._admit(topic), schema)
 
     def _read_summary(self, file: BinaryIO) -> None:
         """Topics and counts from the end of the file, if it has one."""
@@ -205,9 +197,9 @@ class McapBag(Bag):
             at += length
         for key, channel in self._channels.items():
             if channel.topic is not None and self._counts:
-                topic = self.topics[channel.topic.name]
+                topic = self.topics[channel.topic.key]
                 count = (topic.count or 0) + self._counts.get(key, 0)
-                self.topics[topic.name] = replace(topic, count=count)
+                self.topics[topic.key] = replace(topic, count=count)
 
     # --- chunks ---------------------------------------------------------------------------------
 
@@ -335,7 +327,7 @@ class McapBag(Bag):
             published = heads['published'][mine]
             # Writers that do not know it are to repeat the record time; some leave it out.
             published = np.where(published == 0, times, published)
-            yield from collector.add(channel.topic.name, times, payloads, published)
+            yield from self._collect(collector, channel.topic, times, payloads, published)
 
 
 def _head(chunk: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -11,14 +11,10 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 
 @dataclass(frozen=True)
 class Metadata:
-    """The part of rosbag2's metadata that reading needs.
-
-    ``compression`` is ``zstd`` if every message is compressed by itself, else empty.
-    """
+    """The part of rosbag2's metadata that reading needs."""
 
     files: list[str]
     distro: str | None = None
-    compression: str = ''
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -35,12 +31,7 @@ def read_metadata(path: Path) -> Metadata:
             f'{path} does not describe a bag',
             remedy='remove it, and the files beside it are read in the order of their names',
         )
-    mode = str(info.get('compression_mode') or '').lower()
-    return Metadata(
-        [str(name) for name in info['relative_file_paths']],
-        _distro(info),
-        str(info.get('compression_format') or '') if mode == 'message' else '',
-    )
+    return Metadata([str(name) for name in info['relative_file_paths']], _distro(info))
 
 
 def distro_of(text: str) -> str | None:

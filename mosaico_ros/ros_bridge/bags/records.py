@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 
+from mosaico_ros.protocol.sizes import size_text
 from mosaico_ros.ros_bridge.cdr.cursor import collapse
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.rows import Rows
 from mosaico_ros.ros_bridge.channels.codec import Channel
+from mosaico_ros.ros_bridge.definitions import same_fields
 
 #: A group is complete with this many messages or bytes, whichever comes first. Decoding has a
 #: fixed cost of some 0.3 ms per group; 8192 small messages make that negligible.
@@ -22,6 +26,11 @@ GROUP_MESSAGES = 8192
 GROUP_BYTES = 8 << 20
 #: Payloads of this mean size count as large.
 _LARGE_BYTES = 32 << 10
+#: How payloads begin that the recorder has compressed one by one; no encapsulation does.
+_CODECS = {b'\x28\xb5\x2f\xfd': 'zstd', b'\x04\x22\x4d\x18': 'lz4'}
+#: A message that claims to be larger is taken for damage.
+_LARGEST_MESSAGE = 1 << 30
+_UNPACKED_BYTES = 1 << 20
 #: Incomplete groups of all topics together may hold this many bytes.
 PENDING_BYTES = 48 << 20
 
@@ -44,6 +53,8 @@ class BagTopic:
         Offered QoS profiles (YAML), as recorded.
     channel : Channel or None
         What the messages are, if they are not ROS messages; ``msgtype`` is the schema's name then.
+    variant : int
+        From 2 on if other messages were recorded under the same name before.
     """
 
     name: str
@@ -53,6 +64,19 @@ class BagTopic:
     count: int | None = None
     qos: str | None = field(default=None, repr=False)
     channel: Channel | None = field(default=None, repr=False)
+    variant: int = 1
+
+    @property
+    def key(self) -> str:
+        """The name, and the variant where there are several."""
+        return self.name if self.variant == 1 else f'{self.name} ({self.variant})'
+
+    def is_like(self, other: BagTopic) -> bool:
+        """Whether messages of both can be decoded alike."""
+        mine, others = (self.msgtype, self.ros1, self.channel), (other.msgtype, other.ros1)
+        return mine == (*others, other.channel) and same_fields(
+            self.msgtype, self.definition, other.definition
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +88,7 @@ class MessageGroup:
     Attributes
     ----------
     topic : str
-        Its name.
+        Its key.
     timestamps, published : numpy.ndarray
         Record times and times of publication, shape (n,), int64, ns; the same where the bag does
         not tell them apart.
@@ -93,7 +117,7 @@ class Bag(ABC):
     path : Path
         File or folder.
     topics : dict
-        `BagTopic` by name. In an unfinished file without index it grows while `groups` runs.
+        `BagTopic` by key. In an unfinished file without index it grows while `groups` runs.
     distro : str or None
         ROS distribution that recorded it, if known.
     problems : list of str
@@ -115,6 +139,61 @@ class Bag(ABC):
     @abstractmethod
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         """Messages of the wanted topics; memory stays bounded however large the bag is."""
+
+    def _admit(self, topic: BagTopic) -> BagTopic:
+        """Take in a topic; what has another type or definition than one of its name is another."""
+        for variant in itertools.count(1):
+            mine = replace(topic, variant=variant)
+            known = self.topics.setdefault(mine.key, mine)
+            if known.is_like(mine):
+                break
+        return known
+
+    def _add(self, topic: BagTopic) -> BagTopic:
+        """Take in a topic, or further messages of it."""
+        there = len(self.topics)
+        known = self._admit(topic)
+        if len(self.topics) == there:
+            counts = [known.count, topic.count]
+            total = None if None in counts else sum(filter(None, counts))
+            known = self.topics[known.key] = replace(known, count=total)
+        return known
+
+    def _collect(
+        self,
+        collector: Collector,
+        topic: BagTopic,
+        times: np.ndarray,
+        payloads: Payloads,
+        published: np.ndarray | None = None,
+    ) -> Iterator[MessageGroup]:
+        """`Collector.add`, of messages that may be compressed."""
+        packed = len(payloads) and bytes(payloads[0][:4]) in _CODECS
+        if packed and topic.channel is None and not topic.ros1:
+            unpacked = [self._unpacked_message(topic.name, payload) for payload in payloads]
+            kept = np.array([payload is not None for payload in unpacked])
+            payloads = Payloads.join([payload for payload in unpacked if payload is not None])
+            times = times[kept]
+            published = None if published is None else published[kept]
+        yield from collector.add(topic.key, times, payloads, published)
+
+    def _unpacked_message(self, topic: str, payload: memoryview) -> bytes | None:
+        """The message; None, and a problem, if it is damaged."""
+        codec = _CODECS.get(bytes(payload[:4]))
+        if codec is None:
+            return bytes(payload)
+        try:
+            with pa.CompressedInputStream(pa.BufferReader(payload), codec) as stream:
+                plain = bytearray()
+                while (piece := stream.read(_UNPACKED_BYTES)) and len(plain) < _LARGEST_MESSAGE:
+                    plain += piece
+                if not piece:
+                    return bytes(plain)
+            reason = f'it has more than {size_text(_LARGEST_MESSAGE)}'
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error)
+        self.problems.append(f'{topic}: a message cannot be unpacked ({reason})')
+        return None
 
     def close(self) -> None:  # noqa: B027 (most kinds hold nothing between calls)
         """Release files."""

@@ -45,24 +45,22 @@ class Ros1Bag(Bag):
                 f'{path} cannot be read as a ROS 1 bag ({error})',
                 remedy='if it was not closed properly, run `rosbag reindex` on it',
             ) from error
+        self._keys: dict[int, str] = {}
         for connection in self._reader.connections:
-            name, msgtype = connection.topic, full_name(connection.msgtype)
-            known = self.topics.get(name)
-            if known is not None and known.msgtype != msgtype:
-                self.problems.append(
-                    f'{name}: messages of type {msgtype} skipped, the topic is {known.msgtype}'
-                )
-                continue
-            count = connection.msgcount + (known.count or 0 if known else 0)
-            text = connection.msgdef.data
-            self.topics[name] = BagTopic(name, msgtype, text, ros1=True, count=count)
+            topic = BagTopic(
+                connection.topic,
+                full_name(connection.msgtype),
+                connection.msgdef.data,
+                ros1=True,
+                count=connection.msgcount,
+            )
+            self._keys[connection.id] = self._add(topic).key
 
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         connections = [
             connection
             for connection in self._reader.connections
-            if self.topics[connection.topic].msgtype == full_name(connection.msgtype)
-            and wanted(self.topics[connection.topic])
+            if wanted(self.topics[self._keys[connection.id]])
         ]
         if not connections:
             return
@@ -70,7 +68,7 @@ class Ros1Bag(Bag):
         batch: dict[str, tuple[list[int], list[bytes]]] = {}
         count = nbytes = 0
         for connection, time, data in self._messages(connections):
-            times, payloads = batch.setdefault(connection.topic, ([], []))
+            times, payloads = batch.setdefault(self._keys[connection.id], ([], []))
             times.append(time)
             payloads.append(data)
             count += 1
@@ -95,5 +93,5 @@ class Ros1Bag(Bag):
 def _collected(
     batch: dict[str, tuple[list[int], list[bytes]]], collector: Collector
 ) -> Iterator[MessageGroup]:
-    for name, (times, payloads) in batch.items():
-        yield from collector.add(name, np.array(times, np.int64), Payloads.join(payloads))
+    for key, (times, payloads) in batch.items():
+        yield from collector.add(key, np.array(times, np.int64), Payloads.join(payloads))

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import pyarrow as pa
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.ros_bridge.bags.metadata import distro_of
@@ -29,20 +28,14 @@ MAGIC = b'SQLite format 3\0'
 class SqliteBag(Bag):
     """One ``.db3`` file.
 
-    Parameters
-    ----------
-    compression : str
-        Codec of each single message (``zstd``), or empty.
-
     Raises
     ------
     InvalidArgumentError
         If it is not a database, or not one of rosbag2's.
     """
 
-    def __init__(self, path: Path, compression: str = '') -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._compression = compression
         self._keys: dict[int, str] = {}
         uri = f'file:{quote(str(path.absolute()))}?mode=ro'
         # The injector opens in one thread and reads in another; never two at a time.
@@ -54,7 +47,7 @@ class SqliteBag(Bag):
             raise InvalidArgumentError(f'{path} is not a rosbag2 database ({error})') from error
 
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
-        keys = [key for key, name in self._keys.items() if wanted(self.topics[name])]
+        keys = [number for number, key in self._keys.items() if wanted(self.topics[key])]
         collector = Collector()
         batch: dict[int, tuple[list[int], list[bytes]]] = {key: ([], []) for key in keys}
         count = nbytes = 0
@@ -92,21 +85,8 @@ class SqliteBag(Bag):
     ) -> Iterator[MessageGroup]:
         for key, (times, payloads) in batch.items():
             if payloads:
-                if self._compression:
-                    unpacked = [self._unpacked(payload) for payload in payloads]
-                    times = [t for t, data in zip(times, unpacked, strict=True) if data]
-                    payloads = [data for data in unpacked if data]
-                stamps = np.array(times, np.int64)
-                yield from collector.add(self._keys[key], stamps, Payloads.join(payloads))
-
-    def _unpacked(self, payload: bytes) -> bytes:
-        """The message; nothing, and a problem, if it is damaged."""
-        try:
-            stream = pa.CompressedInputStream(pa.BufferReader(payload), self._compression)
-            return bytes(stream.read())
-        except (OSError, pa.ArrowException) as error:
-            self.problems.append(f'a message cannot be unpacked ({error})')
-            return b''
+                stamps, topic = np.array(times, np.int64), self.topics[self._keys[key]]
+                yield from self._collect(collector, topic, stamps, Payloads.join(payloads))
 
     def _read_topics(self) -> None:
         database = self._database
@@ -140,8 +120,7 @@ class SqliteBag(Bag):
             except InvalidArgumentError as error:
                 self.problems.append(f'{name}: skipped, {error}')
                 continue
-            self.topics[name] = topic
-            self._keys[key] = name
+            self._keys[key] = self._add(topic).key
         if 'metadata' in tables:
             for (text,) in database.execute('SELECT metadata FROM metadata ORDER BY id DESC'):
                 self.distro = distro_of(text)

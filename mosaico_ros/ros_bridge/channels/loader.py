@@ -67,7 +67,7 @@ class MCAPLoader(BagLoader[Adapter, MCAPMessage]):
             )
         except InvalidArgumentError:
             return None
-        self._decoders[topic.name] = decoder
+        self._decoders[topic.key] = decoder
         adapter = registered_adapter(topic.channel)
         return adapter or derived_adapter(topic.channel, decoder.ontology_type)
 
