@@ -13,7 +13,6 @@ import pyarrow as pa
 from mosaico_ros.models.core.columns import encode, writer_schema
 from mosaico_ros.models.core.unmodeled import resolve_ontology_class
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase, registered_adapter
 from mosaico_ros.ros_bridge.adapters.column_adapter import ColumnAdapter, rows_of
@@ -25,6 +24,7 @@ from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definitio
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, endings, residuals
 from mosaico_ros.ros_bridge.ros_message import ROSMessage
 from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
+from mosaico_ros.ros_bridge.stored_names import stored_names
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 
 if TYPE_CHECKING:
@@ -349,9 +349,8 @@ def _derived_class(
     definition: Definition, serialization_format: SerializationFormat | None
 ) -> type[Serializable]:
     struct = derived_type(definition.tree)
-    # The envelope owns this name; a field that claims it is kept under another.
-    names = [f'{f.name}_' if f.name == TIMESTAMP_COLUMN else f.name for f in struct]
-    struct = pa.struct([field.with_name(name) for field, name in zip(struct, names, strict=True)])
+    names = stored_names([field.name for field in struct])
+    struct = pa.struct([field.with_name(names[field.name]) for field in struct])
     return resolve_ontology_class(
         full_name(definition.msgtype).rsplit('/', 1)[1],
         struct,

@@ -16,6 +16,7 @@ from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
 from mosaico_ros.ros_bridge.provenance import SOURCE_NS
 from mosaico_ros.ros_bridge.residual import RESIDUAL, restored
+from mosaico_ros.ros_bridge.stored_names import stored_names
 
 if TYPE_CHECKING:
     from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase
@@ -76,14 +77,9 @@ class TopicEncoder:
             draft = Draft(self._definition.tree, rows.num_rows)
             self._map.word.restore(values, draft)
             return draft.finish()
-        names = [name for name, _ in self._definition.tree.members]
-        # The envelope owns one name; a member that claims it is stored under another.
-        fields = [
-            field.with_name(TIMESTAMP_COLUMN)
-            if field.name == f'{TIMESTAMP_COLUMN}_' and field.name not in names
-            else field
-            for field in fields
-        ]
+        names = stored_names([name for name, _ in self._definition.tree.members])
+        members = {stored: name for name, stored in names.items()}
+        fields = [field.with_name(members.get(field.name, field.name)) for field in fields]
         values = pa.StructArray.from_arrays(arrays, fields=fields)
         return column_of(self._definition.tree, values, rows.num_rows)
 

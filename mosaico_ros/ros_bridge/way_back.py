@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 from mosaico_ros.protocol.fingerprint import fingerprint
-from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
 from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.adapter_base import (
     ROSAdapterBase,
@@ -15,6 +14,7 @@ from mosaico_ros.ros_bridge.adapter_base import (
 )
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_maps, default_map
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition
+from mosaico_ros.ros_bridge.stored_names import stored_names
 
 if TYPE_CHECKING:
     from rosbags.typesys import Stores
@@ -77,7 +77,8 @@ def way_back(
         if made(found.ontology_type):
             return definition, found
     derived = {field.name for field in handler.ontology_schema}
-    if not {name for name, _ in definition.tree.members} <= derived | {TIMESTAMP_COLUMN}:
+    names = stored_names([name for name, _ in definition.tree.members])
+    if not set(names.values()) <= derived:
         raise InvalidArgumentError(
             f'{handler.ontology_tag} was made of {definition.msgtype} by an adapter that is '
             'not registered',

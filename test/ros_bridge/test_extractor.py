@@ -169,6 +169,27 @@ def test_topics_of_any_name_and_several_of_one_name_come_back(daemon, tmp_path):
     assert len(verdict.topics) == len(ODD_TOPICS)
 
 
+@pytest.mark.parametrize(
+    ('when', 'times'),
+    [('before', [-5, -2]), ('around', [-1, 0, 1]), ('end', [2**63 - 2, 2**63 - 1])],
+)
+@pytest.mark.parametrize('form', [BagFormat.SQLITE3, BagFormat.MCAP])
+def test_times_before_the_epoch_and_at_the_end_of_time(daemon, tmp_path, when, times, form):
+    bag, name = tmp_path / 'times.mcap', f'times_{when}_{form.value}'
+    with bag.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data\n')
+        channel = writer.register_channel('/x', 'cdr', schema)
+        for time in times:
+            writer.add_message(channel, time % 2**64, GARBAGE[0], time % 2**64)
+        writer.finish()
+    ingest(daemon, bag, name, keep_raw=True)
+    report = extraction(daemon, tmp_path, name, storage_plugin=form).run()
+    rows = [(time, GARBAGE[0]) for time in times]
+    assert messages(report.path) == {('/x', 'std_msgs/msg/String'): rows}
+
+
 def test_a_topic_without_messages_is_missed_if_it_is_not_there(daemon, tmp_path):
     bag = tmp_path / 'odd.mcap'
     write_odd_topics(bag)

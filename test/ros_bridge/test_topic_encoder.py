@@ -16,6 +16,7 @@ import wire
 from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError
 from mosaico_ros.ros_bridge.adapters.maps import column_map, mapped_types
 from mosaico_ros.ros_bridge.cdr.layout import CDR_LE, ENCAPSULATIONS
+from mosaico_ros.ros_bridge.provenance import SOURCE_NS
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
@@ -150,6 +151,24 @@ def test_what_a_larger_definition_wrote_comes_back(name, tail):
     batch = topic.decode(np.arange(2), [payload + tail, payload])
     assert back(topic, batch) == [payload + tail, payload]
     assert batch.column(RESIDUAL.name)[1].as_py() is None
+
+
+def test_members_may_have_the_names_of_our_columns():
+    names = ['timestamp_ns', 'timestamp_ns_', 'ros_residual', 'ros_source_ns', 'ros_latched']
+    names += ['recording_timestamp_ns', 'header', 'data', 'id', 'type', 'select', 'class', 'None']
+    topic = TopicDecoder(
+        'my_msgs/msg/Names',
+        ''.join(f'int64 {name}\n' for name in names),
+        fidelity=Fidelity.BYTES,
+        sidecars=(SOURCE_NS,),
+    )
+    value = {name: i for i, name in enumerate(names)}
+    payload = wire.serialize(topic.definition.tree, value, CDR_LE) + b'!'
+    batch = topic.decode(np.array([77]), [payload], [pa.array([5])])
+    assert back(topic, batch) == [payload]
+    row = batch.to_pylist()[0]
+    assert (row['timestamp_ns'], row['timestamp_ns__'], row['timestamp_ns_']) == (77, 0, 1)
+    assert (row['ros_source_ns'], row['ros_source_ns_'], row['select']) == (5, 3, 10)
 
 
 def test_residuals_of_other_payloads_are_refused():

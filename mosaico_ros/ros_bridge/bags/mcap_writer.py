@@ -26,7 +26,8 @@ _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _CHUNK = 0x01, 0x02, 0x03, 0x04, 0x06
 _INDEX, _CHUNK_INDEX, _ATTACHMENT, _ATTACHMENT_INDEX = 0x07, 0x08, 0x09, 0x0A
 _STATISTICS, _METADATA, _METADATA_INDEX, _SUMMARY_OFFSET, _DATA_END = 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
 _RECORD = struct.Struct('<BQ')
-#: What stands before the payload of each message, itself included in the chunk.
+#: What stands before the payload of each message, itself included in the chunk. Times before the
+#: epoch are written as rosbag2 does, which has signed ones.
 _MESSAGE = np.dtype(
     [
         ('opcode', 'u1'),
@@ -74,7 +75,7 @@ class McapWriter:
         self._schema_ids: dict[tuple[str, str, bytes], int] = {}
         self._channels: list[bytes] = []
         self._counts: dict[int, int] = {}
-        self._first, self._last = 2**63 - 1, 0
+        self._first, self._last = 2**63 - 1, -(2**63)
         self._chunks: list[_ChunkPlace] = []
         self._attachments: list[bytes] = []
         self._metadata: list[bytes] = []
@@ -277,7 +278,7 @@ class McapWriter:
         first, last = int(heads['log_time'].min()), int(heads['log_time'].max())
         self._first, self._last = min(self._first, first), max(self._last, last)
         start = self._file.tell()
-        head = struct.pack('<QQQI', first, last, len(data), zlib.crc32(data))
+        head = struct.pack('<qqQI', first, last, len(data), zlib.crc32(data))
         head += _text(self._compression) + struct.pack('<Q', len(packed))
         self._file.write(_RECORD.pack(_CHUNK, len(head) + len(packed)))
         self._file.write(head)
@@ -308,7 +309,7 @@ class McapWriter:
     def _statistics(self) -> bytes:
         counts = b''.join(struct.pack('<HQ', key, count) for key, count in self._counts.items())
         fixed = struct.pack(
-            '<QHIIIIQQ',
+            '<QHIIIIqq',
             sum(self._counts.values()),
             len(self._schemas),
             len(self._channels),
@@ -316,13 +317,13 @@ class McapWriter:
             len(self._metadata),
             len(self._chunks),
             self._first if self._chunks else 0,
-            self._last,
+            self._last if self._chunks else 0,
         )
         return fixed + _blob(counts)
 
     def _chunk_index(self, chunk: _ChunkPlace) -> bytes:
         indexes = b''.join(struct.pack('<HQ', key, at) for key, at in chunk.indexes.items())
-        place = struct.pack('<QQQQ', chunk.first, chunk.last, chunk.start, chunk.length)
+        place = struct.pack('<qqQQ', chunk.first, chunk.last, chunk.start, chunk.length)
         packed = struct.pack('<QQ', chunk.packed, chunk.size)
         index_length = struct.pack('<Q', chunk.index_length)
         return place + _blob(indexes) + index_length + _text(self._compression) + packed

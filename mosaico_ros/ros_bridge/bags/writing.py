@@ -104,7 +104,7 @@ class BagWriter(ABC):
         self._remove_partial()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.counts = np.zeros(len(self.topics), np.int64)
-        self.first, self.last = 2**63 - 1, 0
+        self.first, self.last = 2**63 - 1, -(2**63)
 
     def write(
         self,
@@ -188,7 +188,7 @@ class BagWriter(ABC):
             ],
             self.counts.tolist(),
             self.first if self.counts.any() else 0,
-            self.last,
+            self.last if self.counts.any() else 0,
             self.distro,
         )
 

@@ -27,6 +27,7 @@ from mosaico_ros.ros_bridge.channels.adapter_base import (
 from mosaico_ros.ros_bridge.channels.codec import Channel, ChannelCodec, codec_for
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, residuals, restored
 from mosaico_ros.ros_bridge.schema_metadata import McapSchemaMetadata
+from mosaico_ros.ros_bridge.stored_names import stored_names
 
 if TYPE_CHECKING:
     from mosaico_ros.client.handlers.recording_handler import RecordedTopicHandler
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 #: When a message was published, ns: a column like the others here, as published clients have it.
 PUBLISH_TIME = pa.field('publish_time_ns', pa.int64())
-_RESERVED = (TIMESTAMP_COLUMN, PUBLISH_TIME.name)
 
 Adapter = type[MCAPAdapterBase[Any]]
 
@@ -343,9 +343,4 @@ def derived_struct(codec: ChannelCodec) -> pa.StructType:
 
 
 def _stored_names(struct: pa.StructType) -> dict[str, str]:
-    """Names of the members' columns: the envelope owns some."""
-    names = {field.name: field.name for field in struct}
-    for name in filter(names.__contains__, _RESERVED):
-        while names[name] in (*_RESERVED, *(names.keys() - {name})):
-            names[name] += '_'
-    return names
+    return stored_names([field.name for field in struct], [PUBLISH_TIME.name])
