@@ -12,8 +12,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from mosaico_ros.daemon import retrieval
 from mosaico_ros.daemon.chunk_files import ChunkFiles, OpenChunk
+from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
+from mosaico_ros.daemon.retrieval import scan
+from mosaico_ros.daemon.time_order import Window
 from mosaico_ros.protocol.errors import DataLossError, InvalidArgumentError
 from mosaico_ros.protocol.limits import INT64_MAX, INT64_MIN
 from mosaico_ros.protocol.query import parse
@@ -134,10 +136,10 @@ def test_window_reads_only_its_row_groups(filled, monkeypatch):
 
     monkeypatch.setattr(OpenChunk, 'batches', counting)
     assert filled.read(locator, 50_000, 50_400).num_rows == 400
-    assert sum(read) <= retrieval.ROW_GROUP_ROWS
+    assert sum(read) <= ROW_GROUP_ROWS
     read.clear()
     assert filled.archive.describe_topic(locator, 10, 99_990).window_rows == 99_980
-    assert sum(read) <= 2 * retrieval.ROW_GROUP_ROWS  # the edges
+    assert sum(read) <= 2 * ROW_GROUP_ROWS  # the edges
 
 
 def test_damaged_chunk_is_data_loss_not_wrong_rows(filled, stored):
@@ -177,7 +179,7 @@ def test_footer_cache_is_bounded(filled):
         from mosaico_ros.daemon.catalog.resources import find_topic
 
         topic = find_topic(connection, locator)
-    got = list(retrieval.scan(database, files, topic, retrieval.Window()))
+    got = list(scan(database, files, topic, Window()))
     assert sum(batch.num_rows for batch in got) == 30
     assert files._size <= 10_000 + max(size for _, size in files._footers.values())
     assert len(files._footers) < 30
