@@ -210,7 +210,7 @@ class TableInput:
             return array
         if self._missing_is_nan and pa.types.is_floating(field.type):
             return array.fill_null(float('nan'))
-        self._check_nulls(array.is_null().to_numpy(zero_copy_only=False), field, path, hidden)
+        self._check_nulls(array.is_null().to_numpy(zero_copy_only=False), path, hidden)
         from mosaico_ros.models.core.encoding import placeholder
 
         return pc.coalesce(array, pa.scalar(placeholder(Any, field.type), field.type))
@@ -246,7 +246,7 @@ class TableInput:
                     remedy=f'There it has {known}.',
                 )
         if nulls is not None and not field.nullable:
-            self._check_nulls(nulls, field, path, hidden)
+            self._check_nulls(nulls, path, hidden)
         inside = hidden if nulls is None else nulls if hidden is None else nulls | hidden
         arrays = [
             self._column(members.get(member.name), member, prefix + member.name, inside, rows)
@@ -255,7 +255,7 @@ class TableInput:
         mask = pa.array(nulls) if nulls is not None and field.nullable else None
         return pa.StructArray.from_arrays(arrays, fields=list(field.type), mask=mask)
 
-    def _check_nulls(self, nulls: np.ndarray, field: pa.Field, path: str, hidden: Mask) -> None:
+    def _check_nulls(self, nulls: np.ndarray, path: str, hidden: Mask) -> None:
         visible = nulls if hidden is None else nulls & ~hidden
         if visible.any():
             raise InvalidArgumentError(
