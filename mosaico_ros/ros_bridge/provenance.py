@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.metadata import SIDECAR, SIDECAR_TRUE
+from mosaico_ros.ros_bridge.cdr.columns import number_array
 
 
 def _sidecar(name: str, kind: pa.DataType) -> pa.Field:
@@ -37,7 +38,7 @@ def source_column(timestamps: np.ndarray, published: np.ndarray) -> pa.Array:
     timestamps, published
         Both shape (n,), int64, ns.
     """
-    return pa.array(published, mask=published == timestamps)
+    return number_array(published, SOURCE_NS.type, published != timestamps)
 
 
 #: What a live recording keeps of each message, in this order.

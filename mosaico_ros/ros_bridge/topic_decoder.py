@@ -18,7 +18,13 @@ from mosaico_ros.ros_bridge.adapter_base import ROSAdapterBase, registered_adapt
 from mosaico_ros.ros_bridge.adapters.column_adapter import ColumnAdapter, rows_of
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap, column_map
 from mosaico_ros.ros_bridge.adapters.vocabulary import convert
-from mosaico_ros.ros_bridge.cdr.columns import Column, Group, derived_type
+from mosaico_ros.ros_bridge.cdr.columns import (
+    Column,
+    Group,
+    derived_type,
+    number_array,
+    pieces_array,
+)
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Part, PayloadDecoder, Payloads
 from mosaico_ros.ros_bridge.definitions import Definition, Types, find_definition, full_name
 from mosaico_ros.ros_bridge.residual import RESIDUAL, Fidelity, differing, endings, residuals
@@ -199,7 +205,7 @@ class TopicDecoder:
             return pa.RecordBatch.from_pylist([], self.schema)
         # Encapsulations were mixed: put the rows back in the order in which they came.
         order = np.argsort(np.concatenate(indexes), kind='stable')
-        return _concatenated(batches).take(pa.array(order))
+        return _concatenated(batches).take(number_array(order, pa.int64()))
 
     def _batch(
         self,
@@ -225,12 +231,12 @@ class TopicDecoder:
         if self._fidelity is not Fidelity.COLUMNS:
             kept = self._residuals(batch, part, index, payloads, replaced=replaced)
             batch = batch.append_column(RESIDUAL, kept)
+        some = number_array(index, pa.int64()) if len(index) < len(times) else None
         for sidecar, column in zip(self._sidecars, beside, strict=True):
-            whole = len(index) == len(column)
-            batch = batch.append_column(sidecar, column if whole else column.take(pa.array(index)))
+            batch = batch.append_column(sidecar, column if some is None else column.take(some))
         if refused is None:
             return batch, index
-        return batch.filter(pa.array(~refused)), index[~refused]
+        return batch.filter(number_array(~refused, pa.bool_())), index[~refused]
 
     def _refused(self, members: Group) -> np.ndarray | None:
         """Rows that the map cannot make anything of, counted; None if there are none."""
@@ -255,7 +261,7 @@ class TopicDecoder:
             if self._fidelity is Fidelity.BYTES:
                 recorded = [payloads[i] for i in index.tolist()]
                 kept = residuals(Payloads.join([b''] * len(recorded)), recorded)
-            return pa.array(kept, RESIDUAL.type)
+            return pieces_array(kept, RESIDUAL.type)
         # What is not laid out as the encoder does it comes back as bytes or not at all.
         foreign = part.wire != self.definition.wire
         if self._fidelity is Fidelity.BYTES or foreign or replaced:
@@ -266,12 +272,12 @@ class TopicDecoder:
                 unequal = differing(part.column, self._encoder.columns(batch))
                 rows = np.union1d(rows, np.flatnonzero(unequal))
         if len(rows):
-            some = batch if len(rows) == len(kept) else batch.take(pa.array(rows))
+            some = batch if len(rows) == len(kept) else batch.take(number_array(rows, pa.int64()))
             _, _, encoded = self._encoder.encode(some)
             found = residuals(encoded, [payloads[i] for i in index[rows].tolist()])
             for row, residual in zip(rows.tolist(), found, strict=True):
                 kept[row] = residual
-        return pa.array(kept, RESIDUAL.type)
+        return pieces_array(kept, RESIDUAL.type)
 
     def _translated(
         self, times: np.ndarray, column: Column, index: np.ndarray

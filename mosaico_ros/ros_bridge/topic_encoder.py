@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from mosaico_ros.models.core import columns
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 from mosaico_ros.ros_bridge.adapters.draft import Draft
-from mosaico_ros.ros_bridge.cdr.columns import Column, column_of
+from mosaico_ros.ros_bridge.cdr.columns import Column, column_of, values_of
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
 from mosaico_ros.ros_bridge.provenance import SOURCE_NS
@@ -119,7 +119,7 @@ class TopicEncoder:
         published = times
         if SOURCE_NS.name in rows.schema.names:
             published = pc.coalesce(rows.column(SOURCE_NS.name), times)
-        numbers = [column.to_numpy(zero_copy_only=False) for column in (times, published)]
+        numbers = [values_of(column) for column in (times, published)]
         return numbers[0], numbers[1], payloads
 
     def _translated(self, rows: pa.RecordBatch, adapter: type[ROSAdapterBase[Any]]) -> Payloads:

@@ -34,6 +34,7 @@ from mosaico_ros.ros_bridge import (
     RosbagInjector,
     ROSInjectionConfig,
 )
+from mosaico_ros.ros_bridge.definitions import typestore
 
 _numbers = count()
 
@@ -284,3 +285,35 @@ def test_metadata_of_topics(config, client):
     sequence = client.sequence_handler(setup.sequence_name)
     assert sequence is not None
     assert 'sha256' not in sequence.user_metadata['_bag_']
+
+
+def test_bags_are_loaded_without_pandas(shared_daemon, tmp_path):
+    """Arrow imports it whenever it may, which takes longer than loading a small bag."""
+    store = typestore('jazzy')
+    path = tmp_path / 'robot.mcap'
+    sensors = ['Imu', 'JointState', 'NavSatFix', 'Image', 'CompressedImage', 'PointCloud2']
+    names = [f'sensor_msgs/msg/{name}' for name in [*sensors, 'LaserScan', 'Range']]
+    names += ['nav_msgs/msg/Odometry', 'tf2_msgs/msg/TFMessage', 'sensor_msgs/msg/CameraInfo']
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        for name in names:
+            text, _ = store.generate_msgdef(name, ros_version=2)
+            schema = writer.register_schema(name, 'ros2msg', text.encode())
+            channel = writer.register_channel(f'/{name}', 'cdr', schema)
+            # Every member zero or empty, which the ontology often has as null; a long tail.
+            writer.add_message(channel, 1000, b'\0\1\0\0' + bytes(1000), 900)
+        writer.finish()
+    code = f"""
+import sys
+from pathlib import Path
+from mosaico_ros.ros_bridge import RosbagInjector, ROSInjectionConfig
+config = ROSInjectionConfig(Path({str(path)!r}), 'without-pandas-{os.getpid()}')
+config.host, config.port = {shared_daemon.host!r}, {shared_daemon.port}
+injector = RosbagInjector(config)
+injector.run()
+assert injector.report.stored == {len(names)}, injector.report
+assert 'pandas' not in sys.modules
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

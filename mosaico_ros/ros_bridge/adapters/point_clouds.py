@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.lib.stride_tricks import as_strided
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
@@ -29,9 +28,11 @@ from mosaico_ros.ros_bridge.cdr.columns import (
     Leaf,
     List,
     list_array,
+    list_offsets,
     null_array,
     number_array,
     struct_array,
+    values_of,
 )
 from mosaico_ros.ros_bridge.cdr.cursor import running
 
@@ -114,11 +115,8 @@ class _Cloud(Word):
         """Points without gaps between their fields, in one row each."""
         members = dict(zip((f.name for f in array.type), array.flatten(), strict=True))
         Header().restore(members.pop(_HEADER), draft)
-        counts = pc.list_value_length(members['x']).fill_null(0).to_numpy(zero_copy_only=False)
-        there = {
-            name: values.is_valid().to_numpy(zero_copy_only=False)
-            for name, values in members.items()
-        }
+        counts = np.diff(list_offsets(members['x']))
+        there = {name: values_of(values.is_valid()) for name, values in members.items()}
         # Rows that have the same lists are laid out together.
         pattern = np.stack(list(there.values()), axis=1)
         edges = np.flatnonzero((pattern[1:] != pattern[:-1]).any(axis=1)) + 1

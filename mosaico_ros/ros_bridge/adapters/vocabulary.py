@@ -36,11 +36,13 @@ from mosaico_ros.ros_bridge.cdr.columns import (
     column_of,
     fixed_list_array,
     list_array,
+    list_offsets,
     null_array,
     number_array,
+    pieces_array,
     struct_array,
+    values_of,
 )
-from mosaico_ros.ros_bridge.cdr.cursor import running
 from mosaico_ros.ros_bridge.cdr.layout import Array, Sequence, Struct
 
 
@@ -157,7 +159,7 @@ class Nest(Word):
             elif inner.has(target.name):
                 inner.fill(target.name, values)
         if isinstance(self.when, Marked) and array.null_count:
-            self.when.mark(draft, array.is_null().to_numpy(zero_copy_only=False))
+            self.when.mark(draft, values_of(array.is_null()))
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,7 @@ class Each(Word):
         node = draft.node(self.path)
         if not isinstance(node, (Array, Sequence)) or not isinstance(node.item, Struct):
             raise InvalidArgumentError(f'member {self.path!r} is not a list of structures')
-        counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-        offsets = running(counts)
+        offsets = list_offsets(array)
         items = Draft(node.item, int(offsets[-1]))
         self.word.restore(array.flatten(), items)
         draft.put(self.path, List(offsets, items.finish()))
@@ -221,7 +222,8 @@ class NotNan(Word):
         return number_array(column, kind, ~np.isnan(column))
 
     def restore(self, array: pa.Array, draft: Draft) -> None:
-        draft.fill(self.path, array.fill_null(float('nan')))
+        nothing = number_array(np.full(len(array), np.nan), array.type)
+        draft.fill(self.path, pc.coalesce(array, nothing))
 
 
 @dataclass(frozen=True)
@@ -272,8 +274,8 @@ class Relabel(Word):
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
         texts = convert(lookup(scope, self.path), pa.string()).dictionary_encode()
-        labels = [self.function(text) for text in texts.dictionary.to_pylist()]
-        return pa.array(labels, kind).take(texts.indices)
+        labels = [self.function(text).encode() for text in texts.dictionary.to_pylist()]
+        return pieces_array(labels, kind).take(texts.indices)
 
     def restore(self, array: pa.Array, draft: Draft) -> None:
         draft.fill(self.path, array)
@@ -292,12 +294,12 @@ class Nothing(Word):
 
 @dataclass(frozen=True)
 class Constant(Word):
-    """The same value in every row."""
+    """The same text in every row."""
 
-    value: str | int | float | bool
+    text: str
 
     def emit(self, scope: Group, kind: pa.DataType) -> pa.Array:
-        return pa.repeat(pa.scalar(self.value, kind), len(scope))
+        return pieces_array([self.text.encode()] * len(scope), kind)
 
     def restore(self, array: pa.Array, draft: Draft) -> None:
         pass

@@ -1,11 +1,15 @@
 """Columns of messages: plain numpy holders, to Arrow and back.
 
+Between numpy and Arrow only buffers are passed: ``pa.array``, ``pa.scalar`` and ``Array.to_numpy``
+import pandas where it is installed, which takes longer than loading a small bag.
+
 `Leaf.values` has shape (n,) for scalars and (n, k) for fixed arrays. Text, blobs and lists hold
 ``offsets`` of shape (n + 1,), int64, starting at 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -108,6 +112,14 @@ def bytes_array(column: Bytes, kind: pa.DataType, valid: np.ndarray | None = Non
     return pa.Array.from_buffers(kind, len(column), buffers)
 
 
+def pieces_array(pieces: Collection[bytes | None], kind: pa.DataType) -> pa.Array:
+    """String or binary array of separate pieces; None is null."""
+    sizes = np.fromiter((len(piece or b'') for piece in pieces), np.int64, len(pieces))
+    valid = np.fromiter((piece is not None for piece in pieces), bool, len(pieces))
+    data = np.frombuffer(b''.join(filter(None, pieces)), np.uint8)
+    return bytes_array(Bytes(running(sizes), data), kind, valid)
+
+
 def list_array(
     offsets: np.ndarray, items: pa.Array, kind: pa.DataType, valid: np.ndarray | None = None
 ) -> pa.Array:
@@ -140,7 +152,7 @@ def null_array(length: int, kind: pa.DataType) -> pa.Array:
     ``pa.nulls`` makes the members null too, and Parquet refuses that for not-nullable ones.
     """
     if length > _POOLED_NULLS:
-        return pa.array([None], kind).take(pa.array(np.zeros(length, np.int64)))
+        return _nulls(length, kind)
     return _pooled_nulls(kind).slice(0, length)
 
 
@@ -150,7 +162,42 @@ _POOLED_NULLS = 8192
 
 @lru_cache(maxsize=256)
 def _pooled_nulls(kind: pa.DataType) -> pa.Array:
-    return pa.array([None], kind).take(pa.array(np.zeros(_POOLED_NULLS, np.int64)))
+    return _nulls(_POOLED_NULLS, kind)
+
+
+def _nulls(length: int, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_struct(kind):
+        return pa.nulls(length, kind)
+    return _zeros(length, kind, np.zeros(length, bool))
+
+
+def _zeros(length: int, kind: pa.DataType, valid: np.ndarray | None = None) -> pa.Array:
+    """Array of zeros, empty texts and empty lists."""
+    if pa.types.is_struct(kind):
+        children = [_zeros(length, member.type) for member in kind]
+        return struct_array(length, children, kind, valid)
+    if pa.types.is_fixed_size_list(kind):
+        return fixed_list_array(_zeros(length * kind.list_size, kind.value_type), kind)
+    nulls = pa.nulls(length, kind)
+    if pa.types.is_list(kind):
+        return list_array(np.zeros(length + 1, np.int64), nulls.values, kind)
+    return pa.Array.from_buffers(kind, length, [None, *nulls.buffers()[1:]])
+
+
+def without_nulls(array: pa.Array) -> pa.Array:
+    """The array with zeros, empty texts and empty lists in place of its nulls."""
+    return pc.coalesce(array, _zeros(len(array), array.type)) if array.null_count else array
+
+
+def values_of(array: pa.Array) -> np.ndarray:
+    """Numbers or booleans of an Arrow array, shape (n,); zeros in place of its nulls."""
+    array = without_nulls(array)
+    data = array.buffers()[1] or b''
+    if pa.types.is_boolean(array.type):
+        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder='little')
+        return bits[array.offset : array.offset + len(array)].astype(bool)
+    values = np.frombuffer(data, np.dtype(array.type.to_pandas_dtype()))
+    return values[array.offset : array.offset + len(array)]
 
 
 # --- the derived form: every field of the message -----------------------------------------------
@@ -237,9 +284,13 @@ def column_of(node: Node, array: pa.Array | None, length: int) -> Column:
         return _shaped(node, np.zeros(length + 1, np.int64), column_of(node.item, None, 0))
     if not _is_list(array.type):
         raise _disagreement(node, array)
-    counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    offsets = running(counts)
+    offsets = list_offsets(array)
     return _shaped(node, offsets, column_of(node.item, array.flatten(), int(offsets[-1])))
+
+
+def list_offsets(array: pa.Array) -> np.ndarray:
+    """Where the items of each row begin in ``array.flatten()``, shape (n + 1,)."""
+    return running(values_of(pc.list_value_length(array)))
 
 
 def _shaped(node: Array | Sequence, offsets: np.ndarray, items: Column) -> Column:
@@ -255,22 +306,22 @@ def _fixed(node: Array, array: pa.Array | None, length: int) -> Column:
         raise _disagreement(node, array)
     if array is None or array.null_count == length:
         return _rows_of(node, column_of(node.item, None, length * node.count), length)
-    counts = pc.list_value_length(array)
-    wrong = pc.not_equal(counts, node.count)
-    if pc.any(wrong).as_py():
+    counts = values_of(pc.list_value_length(array).drop_null())
+    wrong = counts[counts != node.count]
+    if len(wrong):
         raise InvalidArgumentError(
-            f'a list of {pc.filter(counts, wrong)[0]} items where the definition has {node.count}'
+            f'a list of {wrong[0]} items where the definition has {node.count}'
         )
     items = array.flatten()
     if not array.null_count:
         return _rows_of(node, column_of(node.item, items, len(items)), length)
-    present = array.is_valid().to_numpy(zero_copy_only=False)
+    present = values_of(array.is_valid())
     if isinstance(node.item, Primitive):
         values = np.zeros((length, node.count), node.item.code)
         values[present] = _numbers(node.item, items, len(items)).reshape(-1, node.count)
         return Leaf(values)
     index = ((np.cumsum(present) - 1)[:, None] * node.count + np.arange(node.count)).reshape(-1)
-    items = items.take(pa.array(index, mask=np.repeat(~present, node.count)))
+    items = items.take(number_array(index, pa.int64(), np.repeat(present, node.count)))
     return _rows_of(node, column_of(node.item, items, len(items)), length)
 
 
@@ -286,9 +337,7 @@ def _numbers(node: Primitive, array: pa.Array | None, length: int) -> np.ndarray
         return np.zeros(length, dtype)
     if not (pa.types.is_primitive(array.type) or pa.types.is_boolean(array.type)):
         raise _disagreement(node, array)
-    if array.null_count:
-        array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
-    values = array.to_numpy(zero_copy_only=False)
+    values = values_of(array)
     # Integers of one width hold each other's bits: the ontology has some signed where ROS has not.
     narrower = values.dtype.kind == 'f' or values.dtype.itemsize > dtype.itemsize
     if dtype.kind in 'iu' and narrower and len(values):
@@ -307,8 +356,7 @@ def _bytes(array: pa.Array | None, kind: pa.DataType, length: int) -> Bytes:
             array = array.cast(kind)
         except pa.ArrowException:
             raise InvalidArgumentError(f'{array.type} where the definition has {kind}') from None
-    if array.null_count:
-        array = array.fill_null(pa.scalar('' if pa.types.is_string(kind) else b'', kind))
+    array = without_nulls(array)
     _, offsets, data = array.buffers()
     if offsets is None or data is None:
         return _bytes(None, kind, length)

@@ -18,6 +18,7 @@ from mosaico_ros.protocol.fingerprint import fingerprint
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN, is_sidecar
 from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.protocol.tags import same_tag
+from mosaico_ros.ros_bridge.cdr.columns import pieces_array
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
 from mosaico_ros.ros_bridge.channels.adapter_base import (
     MCAPAdapterBase,
@@ -137,7 +138,7 @@ class ChannelDecoder:
         if self._fidelity is Fidelity.COLUMNS:
             return batch
         kept = self._residuals(batch, [recorded[i] for i in index.tolist()])
-        return batch.append_column(RESIDUAL, pa.array(kept, RESIDUAL.type))
+        return batch.append_column(RESIDUAL, pieces_array(kept, RESIDUAL.type))
 
     def dicts(self, payloads: Sequence[Buffer] | Payloads) -> dict[int, dict[str, Any]]:
         """The members of the messages that could be decoded, by their place in what is given."""
