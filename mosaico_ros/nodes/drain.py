@@ -325,7 +325,8 @@ class DrainLoop(threading.Thread):
         finds nothing, for at most `patience` seconds.
         """
         self._stopping.set()
-        self.join(timeout=patience)
+        if self.ident is not None:
+            self.join(timeout=patience)
         deadline = time.monotonic() + patience
         quiet = 0
         with self._lock:

@@ -304,3 +304,14 @@ def test_a_spool_that_cannot_be_made_is_refused_by_name(record: Any, tmp_path: P
     assert recorder.process.wait(30) == 2
     assert f'no spool can be made in {tmp_path / "file" / "below"}' in recorder.errors.read_text()
     assert 'Traceback' not in recorder.errors.read_text()
+
+
+def test_a_disk_without_space_is_refused_and_nothing_left_on_it(
+    record: Any, tmp_path: Path
+) -> None:
+    recorder = record(min_free_space_mb=1e9)
+    assert recorder.process.wait(30) == 1
+    errors = recorder.errors.read_text()
+    assert 'MB are free on the disk of' in errors
+    assert 'Traceback' not in errors
+    assert not list((tmp_path / 'spool').iterdir())
