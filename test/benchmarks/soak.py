@@ -174,12 +174,19 @@ class Line:
             self._ends.discard(end)
 
 
+def _lasting_port() -> int:
+    """Return a free port that the system gives to no connection while the daemon is dead."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(('127.0.0.1', port)):
+            return port
+
+
 class Daemon:
     """A daemon on one port and one folder, however often it is started."""
 
     def __init__(self, processes: Processes, folder: Path) -> None:
-        with socket.create_server(('127.0.0.1', 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = _lasting_port()
         self._processes = processes
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
@@ -192,7 +199,8 @@ class Daemon:
             '--port', str(self.port),
         )  # fmt: skip
         assert self._process.stdout is not None
-        assert self._process.stdout.readline(), 'the daemon did not start'
+        if not self._process.stdout.readline():
+            raise RuntimeError(f'the daemon ended with {self._process.wait()} before it served')
 
     def stop(self, number: signal.Signals) -> None:
         """End it by a signal."""
