@@ -105,8 +105,8 @@ class TopicAccount:
     # Written by the spool's thread.
     spooled: int = 0
     unkept: int = 0
-    repeated: int = 0
     # Written by the delivery's thread.
+    repeated: int = 0
     refused: int = 0
     sent: int = 0
     stored: int = 0
@@ -147,7 +147,7 @@ class TopicAccount:
             received_bytes=self.received_bytes,
             sent=self.sent,
             stored=self.stored,
-            waiting=max(0, self.spooled - self.stored - self._left_out),
+            waiting=max(0, self.spooled + self.repeated - self.stored - self._left_out),
             malformed=self.malformed,
             throttled=self.throttled,
             thinned=self.thinned,

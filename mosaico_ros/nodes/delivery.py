@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.accounting import TopicAccount
@@ -266,6 +267,17 @@ class Delivery(threading.Thread):
             self._waiting_size -= topic.waiting_size
             part = self._open_part()
             self._try(topic, lambda: topic.push(self._open_writer, part.largest_row))
+            if part.number > 1:
+                self._repeat_latched()
+
+    def _repeat_latched(self) -> None:
+        """Have the latched messages of before in a part also of topics that say nothing new."""
+        if not any(topic.writer for topic in self._topics.values()):
+            return  # nothing is new yet, and nothing may ever be
+        for number in sorted(self._spool.latched.topics):
+            topic = self._topic(number)
+            if topic.between_parts and not topic.account.problem:
+                self._try(topic, partial(topic.open, self._open_writer))
 
     def _try(self, topic: TopicDelivery, step: Callable[[], object]) -> None:
         """Do something with a topic's stream; a refusal ends this topic, not the recording."""
@@ -281,18 +293,27 @@ class Delivery(threading.Thread):
             topic.refuse(str(error))
             self._event(f'{topic.topic.name} is not recorded: {error}', warning=True)
 
-    def _open_writer(self, topic: TopicDelivery) -> Any:
+    def _open_writer(self, topic: TopicDelivery) -> tuple[Any, pa.RecordBatch | None]:
         known = topic.topic
         if not known.definition:
             # So that the rows can be delivered even if the package is gone by then.
             topic.topic = replace(known, definition=topic.decoder.definition.text)
             self._spool.add_topic(topic.topic)
-        return self._session.topic_create(
+        writer = self._session.topic_create(
             topic.topic.name,
             topic.metadata(),
             topic.decoder.ontology_type,
             schema=topic.decoder.schema,
         )
+        part = self._part
+        assert part is not None
+        latched = topic.latched_before(part.largest_row) if part.number > 1 else None
+        if latched is not None and latched.num_rows:
+            topic.repeat(latched.num_rows)
+            # On the disk before a row is durable: whoever goes on has to know what it counts.
+            self._spool.open_part(part, self._positions())
+            return writer, latched
+        return writer, None
 
     # -- parts -------------------------------------------------------------------------------
 
@@ -416,7 +437,7 @@ class Delivery(threading.Thread):
             spooled = self._spool.topics[number]
             position = self._spool.progress.position(number)
             topic = self._topics[number] = TopicDelivery(
-                spooled, self._account(spooled), position, self._release
+                spooled, self._account(spooled), position, self._release, self._spool.latched
             )
         return topic
 

@@ -314,6 +314,7 @@ def _offered(info: Any) -> dict[str, Any]:
         'node': f'{namespace}/{info.node_name}',
         'reliability': profile.reliability.name.lower(),
         'durability': profile.durability.name.lower(),
+        'depth': _depth(info),
         'deadline_ns': profile.deadline.nanoseconds,
         'lifespan_ns': profile.lifespan.nanoseconds,
         'liveliness': profile.liveliness.name.lower(),

@@ -246,7 +246,7 @@ class LiveRecording:
         """Have what comes from now on go into another part."""
         self._part_began = time.monotonic()
         self._split_size = self._received_bytes(self._capture.reports())
-        self._capture.cut(self._writer.split)
+        self._capture.flush(self._writer.split)
 
     @property
     def paused(self) -> bool:

@@ -1,12 +1,14 @@
 """The spool of one recording: what was captured and is not yet durable in the archive.
 
-``<spool_dir>/<recording id>/`` holds the log of rows (`spool_log`), a journal, and a lock that
-ends with the process that holds it: a spool without an owner was left by a recorder that died.
+``<spool_dir>/<recording id>/`` holds the log of rows (`spool_log`), a journal, the latched
+messages of before (`latched_file`), and a lock that ends with the process that holds it: a spool
+without an owner was left by a recorder that died.
 
 The journal says what the log does not: the recording, its topics, which sequence is being
 written, and *positions*. A position of a topic ties the archive to the log: the rows decoded from
 row `row` of the log on are the rows from `stored` on of the topic in the present sequence; those
-with a negative number are in sequences before. It holds for good, so that an old position is as
+with a negative number are in sequences before. In front of the rows from the log, a sequence may
+have `repeated` latched messages of before. A position holds for good, so that an old one is as
 right as a new one, only further back.
 """
 
@@ -25,6 +27,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mosaico_ros.nodes.latched_file import LatchedFile
 from mosaico_ros.nodes.spool_log import FULL, SpoolLog, sync_folder
 from mosaico_ros.protocol.errors import FailedPreconditionError, ResourceExhaustedError
 
@@ -77,10 +80,14 @@ class SpooledTopic:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a topic stands: row `row` of the log is row `stored` of the present sequence."""
+    """Where a topic stands: row `row` of the log is row `stored` of the present sequence.
+
+    Those `repeated` are not counted in `stored`.
+    """
 
     row: int = 0
     stored: int = 0
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,8 @@ class Spool:
         As the journal has it.
     log
         The rows.
+    latched
+        The latched messages in front of the positions.
     """
 
     def __init__(self, folder: Path, lock: int, **limits: int) -> None:
@@ -150,6 +159,7 @@ class Spool:
         self.recording = Recording(**entries[0])
         for entry in entries[1:]:
             self._apply(entry)
+        self.latched = LatchedFile(folder)
         self.log = SpoolLog(folder, before_sync=self._sync_journal, **limits)
         self._journal = os.open(folder / _JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._unsynced = False
@@ -192,6 +202,7 @@ class Spool:
 
     def open_part(self, part: Part, positions: Mapping[int, Position]) -> None:
         """Remember durably which sequence is being written, and where each topic stands."""
+        self.latched.save()
         self._write({'part': asdict(part), **_positions(positions)})
         self._sync_journal()
 
@@ -202,6 +213,7 @@ class Spool:
         for _ in self.log.discard(rows):
             if not noted:
                 noted = True
+                self.latched.save()
                 self._write(_positions(positions))
                 self._sync_journal()
 
@@ -273,7 +285,8 @@ def left_behind(root: Path) -> list[Path]:
 def _positions(positions: Mapping[int, Position]) -> dict[str, Any]:
     return {
         'positions': {
-            str(topic): [position.row, position.stored] for topic, position in positions.items()
+            str(topic): [position.row, position.stored, position.repeated]
+            for topic, position in positions.items()
         }
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -63,13 +63,10 @@ class SpoolWriter(threading.Thread):
         """Queue a parcel; never blocks. The caller bounds the memory."""
         self._items.put(parcel)
 
-    def split(self, latched: Sequence[Parcel]) -> None:
-        """Have what is put from now on go into another part, which begins with latched messages.
-
-        Their memory is not released.
-        """
+    def split(self) -> None:
+        """Have what is put from now on go into another part."""
         self._splits += 1
-        self._items.put(_Split(self._splits, latched))
+        self._items.put(_Split(self._splits))
 
     def sync(self) -> None:
         """Have what was put so far survive a power cut."""
@@ -102,7 +99,7 @@ class SpoolWriter(threading.Thread):
             elif isinstance(item, _Sync):
                 next_sync = 0.0
             else:
-                self._try(partial(self._split, item))
+                self._try(partial(self._spool.log.mark_split, item.number))
         self._try(self._spool.sync)
 
     def _keep(self, parcel: Parcel) -> None:
@@ -121,16 +118,6 @@ class SpoolWriter(threading.Thread):
                 self.failure = error
         account.unkept += parcel.rows.num_rows
         self._released(parcel.size)
-
-    def _split(self, split: _Split) -> None:
-        self._spool.log.mark_split(split.number)
-        for parcel in split.latched:
-            account = parcel.account
-            if account.name in self._numbers and not account.problem:
-                number, rows = self._numbers[account.name], parcel.rows
-                self._spool.log.append(number, account.spooled, rows, parcel.size, hold=False)
-                account.spooled += rows.num_rows
-                account.repeated += rows.num_rows
 
     def _number(self, account: TopicAccount) -> int:
         number = self._numbers.get(account.name)
@@ -157,4 +144,3 @@ class _Sync:
 @dataclass(frozen=True)
 class _Split:
     number: int
-    latched: Sequence[Parcel]

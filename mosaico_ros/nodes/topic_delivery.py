@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.latched_file import LatchedFile, latched_rows
 from mosaico_ros.nodes.parcel import payloads
 from mosaico_ros.nodes.spool import Position, SpooledTopic
 from mosaico_ros.nodes.spool_log import Record
@@ -25,6 +27,10 @@ from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 _SWELLING = 8
 
 
+#: Begins a topic in the present part; returns its writer, and what to send before anything else.
+OpenWriter = Callable[['TopicDelivery'], 'tuple[Any, pa.RecordBatch | None]']
+
+
 @dataclass(frozen=True)
 class _Pushed:
     """Rows of the log that were decoded together; `stored` rows of the sequence go up to them."""
@@ -34,6 +40,7 @@ class _Pushed:
     malformed: int
     too_large: int
     damaged: int
+    latched: pa.RecordBatch | None = None
 
 
 class TopicDelivery:
@@ -49,6 +56,8 @@ class TopicDelivery:
         Where to go on.
     released
         Called with each record whose rows are not needed in memory any more.
+    latched
+        Where to note the latched messages in front of `position`.
 
     Attributes
     ----------
@@ -69,6 +78,7 @@ class TopicDelivery:
         account: TopicAccount,
         position: Position,
         released: Callable[[Record], None],
+        latched: LatchedFile,
     ) -> None:
         self.topic = topic
         self.account = account
@@ -78,12 +88,24 @@ class TopicDelivery:
         self.since = 0.0
         self.uncommitted_since: float | None = None
         self._released = released
+        self._latched = latched
         self._waiting: list[Record] = []
         self._pushed: deque[_Pushed] = deque()
         self._next_row = position.row
         self._next_stored = position.stored
         self._base = 0  # rows in the parts before
         self._damaged = 0
+        self._repeated = 0  # by this process, in the present part
+
+    def _note(self, latched: pa.RecordBatch) -> None:
+        offers = self.topic.details.get('offered_qos', ())
+        depth = max((offer.get('depth', 1) for offer in offers), default=1)
+        self._latched.note(self.topic.number, latched, depth)
+
+    @property
+    def between_parts(self) -> bool:
+        """Whether nothing of it is in the present part, and what earlier ones have is known."""
+        return self.writer is None and self._next_stored >= 0
 
     @cached_property
     def decoder(self) -> TopicDecoder:
@@ -136,7 +158,7 @@ class TopicDelivery:
         if not self._waiting:
             self._note_pushed(0, 0)
 
-    def push(self, open_writer: Callable[[TopicDelivery], Any], largest_row: int) -> None:
+    def push(self, open_writer: OpenWriter, largest_row: int) -> None:
         """Decode what waits and send it; `open_writer` is called for the first rows of a part."""
         if not self._waiting:
             return
@@ -148,16 +170,53 @@ class TopicDelivery:
         batch, too_large = _fitting(batch, rows, largest_row)
         # Those of the first rows that an earlier part has are not sent again.
         missing = batch.slice(min(max(0, -self._next_stored), batch.num_rows))
+        latched = latched_rows(rows)
+        if latched is not None and self._next_stored < 0:
+            latched = self._leave_behind(latched, missing)
         if missing.num_rows:
             if self.writer is None:
-                self.writer = open_writer(self)
+                self.open(open_writer)
             self.writer.push_batch(missing)
             self.account.sent += missing.num_rows
             if self.uncommitted_since is None:
                 self.uncommitted_since = self.since
         self._next_stored += batch.num_rows
-        self._note_pushed(malformed, too_large)
+        self._note_pushed(malformed, too_large, latched)
         self._forget_waiting()
+
+    def open(self, open_writer: OpenWriter) -> None:
+        """Begin the topic in the present part."""
+        self.writer, latched = open_writer(self)
+        if latched is not None:
+            self.writer.push_batch(latched)
+            self.account.sent += latched.num_rows
+            # At once: what follows is of little use without it, should this part break off too.
+            self.writer.commit()
+
+    def _leave_behind(self, latched: pa.RecordBatch, missing: pa.RecordBatch) -> pa.RecordBatch:
+        """Note latched messages that earlier parts have, and return the others."""
+        if not missing.num_rows:
+            self._note(latched)
+            return latched.slice(len(latched))
+        # Stamps only grow within a topic.
+        earlier = pc.less(latched.column(0), missing.column(0)[0])
+        self._note(latched.filter(earlier))
+        return latched.filter(pc.invert(earlier))
+
+    def latched_before(self, largest_row: int) -> pa.RecordBatch | None:
+        """Decode the latched messages in front of the position, if there are any."""
+        rows = self._latched.rows(self.topic.number)
+        if rows is None:
+            return None
+        stamps, *provenance = rows.columns[:-1]
+        batch = self.decoder.decode(stamps.to_numpy(), payloads(rows), provenance)
+        return _fitting(batch, rows, largest_row)[0]
+
+    def repeat(self, count: int) -> None:
+        """Note that so many messages of before go into the present part, ahead of others."""
+        self._repeated = count
+        self.account.repeated += count
+        self.position = replace(self.position, repeated=count)
 
     def commit(self) -> None:
         """Ask the daemon to make durable what was pushed."""
@@ -174,9 +233,9 @@ class TopicDelivery:
             with contextlib.suppress(MosaicoError):
                 self.writer.close_after(MosaicoError(problem))
             self.acknowledge()
-        durable = self.writer.durable_rows if self.writer is not None else 0
+        durable = self._durable - self.position.repeated
         account.refused -= max(0, durable - self.position.stored)
-        self.position = Position(self.position.row, max(durable, self.position.stored))
+        self.position = replace(self.position, stored=max(durable, self.position.stored))
         self._next_stored = self.position.stored
         self._forget_waiting()
         self._pushed.clear()
@@ -187,31 +246,37 @@ class TopicDelivery:
         if row > self.position.row:
             self.account.refused += row - self.position.row
             self._next_row = max(row, self._next_row)
-            self.position = Position(row, self.position.stored)
+            self.position = replace(self.position, row=row)
+
+    @property
+    def _durable(self) -> int:
+        return self.writer.durable_rows if self.writer is not None else 0
 
     def acknowledge(self, durable: int | None = None) -> bool:
         """Note what is durable in the present part; tell whether that is more than before."""
         if durable is None:
-            durable = self.writer.durable_rows if self.writer is not None else 0
+            durable = self._durable
         account = self.account
         account.stored = self._base + max(0, durable)
         before = self.position
-        while self._pushed and self._pushed[0].stored <= durable:
+        while self._pushed and self._pushed[0].stored <= durable - before.repeated:
             done = self._pushed.popleft()
             account.malformed += done.malformed
             account.too_large += done.too_large
             account.refused += done.damaged
-            self.position = Position(done.row, done.stored)
+            if done.latched is not None:
+                self._note(done.latched)
+            self.position = replace(before, row=done.row, stored=done.stored)
         return self.position != before
 
     def acknowledge_all(self) -> None:
         """Note that everything pushed is durable, as its upload was completed."""
-        self.acknowledge(self._next_stored)
+        self.acknowledge(self._next_stored + self.position.repeated)
 
     def end_part(self) -> None:
         """Begin another part after one that was completed."""
         self.acknowledge_all()
-        self._begin_part(self._next_stored)
+        self._begin_part(self._next_stored + self.position.repeated)
 
     def resume(self, durable: int) -> None:
         """Begin another part after one that broke off with so many durable rows."""
@@ -223,17 +288,22 @@ class TopicDelivery:
         self._next_row = self.position.row
         self._next_stored = self.position.stored
 
-    def _note_pushed(self, malformed: int, too_large: int) -> None:
+    def _note_pushed(
+        self, malformed: int, too_large: int, latched: pa.RecordBatch | None = None
+    ) -> None:
+        damaged, self._damaged = self._damaged, 0
         self._pushed.append(
-            _Pushed(self._next_row, self._next_stored, malformed, too_large, self._damaged)
+            _Pushed(self._next_row, self._next_stored, malformed, too_large, damaged, latched)
         )
-        self._damaged = 0
 
     def _begin_part(self, durable: int) -> None:
         self._base += max(0, durable)
         self.account.stored = self._base
-        self.position = Position(self.position.row, self.position.stored - max(0, durable))
-        self._next_stored -= max(0, durable)
+        self.account.repeated -= max(0, self._repeated - max(0, durable))
+        self._repeated = 0
+        of_the_log = max(0, durable - self.position.repeated)
+        self.position = Position(self.position.row, self.position.stored - of_the_log)
+        self._next_stored -= of_the_log
         self.writer = None
         self.uncommitted_since = None
 

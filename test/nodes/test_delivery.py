@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.delivery import Delivery
 from mosaico_ros.nodes.parcel import CAPTURED
 from mosaico_ros.nodes.spool import Recording, Spool, SpooledTopic
+from mosaico_ros.protocol.errors import UnavailableError
 from mosaico_ros.protocol.server_info import EXTENSION_ANNOTATE, EXTENSION_SEAL
 
 FAULTS = Path(__file__).parents[1] / 'client' / 'faults' / 'conftest.py'
@@ -43,14 +45,18 @@ def cdr(text: str) -> bytes:
     return b'\0\1\0\0' + len(data).to_bytes(4, 'little') + data
 
 
-def batch(first: int, payloads: list[bytes]) -> pa.RecordBatch:
+def batch(first: int, payloads: list[bytes], *, latched: bool | None = None) -> pa.RecordBatch:
     count = len(payloads)
     stamps = pa.array(np.arange(first + 1, first + count + 1))
-    unknown = [pa.nulls(count, each.type) for each in list(CAPTURED)[1:-1]]
-    kind = CAPTURED.field('payload').type
-    return pa.RecordBatch.from_arrays(
-        [stamps, *unknown, pa.array(payloads, kind)], schema=CAPTURED
-    )
+    columns = {each.name: pa.nulls(count, each.type) for each in CAPTURED}
+    columns |= {
+        'timestamp_ns': stamps,
+        'payload': pa.array(payloads, CAPTURED.field('payload').type),
+        'ros_latched': pa.array([latched] * count, pa.bool_()),
+    }
+    if latched is not None:
+        columns['ros_publisher'] = pa.array([b'the one'] * count)
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=CAPTURED)
 
 
 @dataclass
@@ -65,6 +71,44 @@ class Robot:
     bad: dict[int, int] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     released: int = 0
+    maps: TopicAccount = field(default_factory=lambda: TopicAccount('/map', STRING))
+    drawn: int = 0
+
+    def draw_map(self) -> None:
+        """Append a message that is latched, topic 9."""
+        self.drawn += 1
+        if self.maps.spooled == 0:
+            self.spool.add_topic(SpooledTopic(9, '/map', STRING, {}))
+        rows = batch(self.drawn, [cdr(f'map {self.drawn}')], latched=False)
+        self.spool.log.append(9, self.maps.spooled, rows, 20)
+        self.maps.spooled += 1
+
+    def check_maps(self, client: MosaicoClient, delivery: Delivery) -> None:
+        """Each map is there once, and each part begins with the last one before it."""
+        client.clear_sequence_handlers_cache()
+        client.clear_topic_handlers_cache()
+        recording = client.recording_handler(delivery.recording_name)
+        topic = recording.get_topic_handler('/map')
+        texts = [message.data.data for message in topic.get_data_streamer()]
+        assert texts == [f'map {number}' for number in range(1, self.drawn + 1)]
+        last, stored = '', 0
+        for part in delivery.parts:
+            handler = client.topic_handler(part, '/map')
+            if handler is None:
+                assert not last, f'{part} lacks the map'
+                continue
+            with handler.get_data_streamer(sidecars=True) as streamer:
+                table = streamer.to_arrow()
+            stored += table.num_rows
+            texts = [text.removesuffix('.') for text in table.column('data').to_pylist()]
+            if last:
+                assert texts[0] == last
+                assert table.column('ros_latched')[0].as_py()
+            assert len(set(texts)) == len(texts)
+            last = texts[-1]
+        report = self.maps.report()
+        assert (report.stored, report.waiting) == (stored, 0)
+        assert stored == self.drawn + report.repeated
 
     def add(self, number: int, name: str, kind: str = STRING) -> None:
         self.accounts[number] = TopicAccount(name, kind)
@@ -91,7 +135,9 @@ class Robot:
         delivery = Delivery(
             self.spool,
             self.connect,
-            account=lambda topic: self.accounts[topic.number],
+            account=lambda topic: (
+                self.maps if topic.name == '/map' else self.accounts[topic.number]
+            ),
             released=self._release,
             event=lambda text, warning=False: self.events.append(text),
             growing=growing,
@@ -123,8 +169,12 @@ class Robot:
             assert (report.malformed, report.waiting) == (self.bad[number], 0)
 
 
-def connector(end: Any, *without: str) -> Callable[[], MosaicoClient]:
+def connector(
+    end: Any, *without: str, away: threading.Event | None = None
+) -> Callable[[], MosaicoClient]:
     def connect() -> MosaicoClient:
+        if away is not None and away.is_set():
+            raise UnavailableError('nobody is there')
         client = MosaicoClient.connect(
             '127.0.0.1', end.port, 0.2, call_timeout=5, silence_timeout=2
         )
@@ -205,6 +255,8 @@ def test_a_line_that_breaks_all_the_time(
     delivery = robot.start()
     for _ in range(6):
         for _ in range(dice.randrange(1, 15)):
+            if dice.random() < 0.2:
+                robot.draw_map()
             robot.say(
                 dice.randrange(2), dice.randrange(1, 20), malformed=dice.choice([0, 0, 0, 2])
             )
@@ -217,14 +269,86 @@ def test_a_line_that_breaks_all_the_time(
         if dice.random() < 0.3:
             robot.spool.log.mark_split(delivery._next_split + 1)
     wait_for(
-        lambda: all(account.report().waiting == 0 for account in robot.accounts.values()),
+        lambda: all(
+            account.report().waiting == 0 for account in (*robot.accounts.values(), robot.maps)
+        ),
         'everything',
     )
     delivery.finish(20)
     delivery.join(30)
     with daemon.client() as client:
         robot.check(client, delivery)
+        if robot.drawn:
+            robot.check_maps(client, delivery)
     assert robot.spool.log._retained == 0
+
+
+def test_a_part_after_an_outage_begins_with_what_is_latched(
+    daemon: Any, line: Any, make_robot: Any, wait_for: Any
+) -> None:
+    away = threading.Event()
+    robot = make_robot('latched', connector(line, away=away), segment_bytes=2000)
+    talk = robot.accounts[0]
+    delivery = robot.start()
+    robot.draw_map()
+    for outage in range(4):
+        said = len(robot.expected[0])
+        for _ in range(10):  # the file that holds the map is gone by the time of the outage
+            robot.say(0, 10)
+        wait_for(lambda said=said: talk.stored == said + 100, 'rows before the outage')
+        wait_for(lambda: robot.maps.report().waiting == 0, 'the map')
+        away.set()
+        line.cut()
+        if outage == 1:
+            robot.draw_map()
+        robot.say(0, 10)
+        wait_for(lambda: not delivery.connected, 'notice of the outage')
+        away.clear()
+        wait_for(lambda said=said: talk.stored == said + 110, 'rows after the outage')
+        wait_for(lambda: robot.maps.report().waiting == 0, 'the map')
+    delivery.finish(20)
+    delivery.join(30)
+    with daemon.client() as client:
+        robot.check(client, delivery)
+        robot.check_maps(client, delivery)
+        assert len(delivery.parts) == 5
+    assert robot.maps.report().repeated == 4
+
+
+@pytest.mark.parametrize('connected', [True, False])
+def test_what_a_dead_recorder_left_begins_with_what_is_latched(
+    daemon: Any, line: Any, make_robot: Any, wait_for: Any, connected: bool
+) -> None:
+    """The map is gone from the log of the one, and its rows are acknowledged to the other."""
+    away = threading.Event()
+    segment_bytes = 2000 if connected else 64_000_000
+    robot = make_robot('dead', connector(line, away=away), segment_bytes=segment_bytes)
+    talk = robot.accounts[0]
+    first = robot.start()
+    robot.draw_map()
+    for _ in range(10):
+        robot.say(0, 10)
+    wait_for(lambda: talk.stored == 100 and robot.maps.stored == 1, 'rows before the outage')
+    if connected:
+        wait_for(lambda: robot.spool.log.size < 4000, 'files to go')
+    away.set()
+    line.cut()
+    robot.say(0, 10)
+    wait_for(lambda: not first.connected, 'notice of the outage')
+    first.finish(0)
+    first.join(30)
+    assert not first.delivered
+    robot.spool.close(remove=False)
+    away.clear()
+
+    robot.spool = Spool.take_over(robot.spool.folder)
+    talk.spooled, robot.maps.spooled = 110, 1
+    heir = robot.start(growing=False)
+    heir.join(30)
+    with daemon.client() as client:
+        assert heir.delivered
+        robot.check_maps(client, heir)
+        assert len(heir.parts) == 2
 
 
 def test_a_daemon_that_hangs_is_left_and_found_again(

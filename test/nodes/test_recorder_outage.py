@@ -15,10 +15,12 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Imu
 from std_msgs.msg import String
 
 FLUSH = 0.1
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Talker(threading.Thread):
@@ -109,11 +111,14 @@ def talk(robot: Any) -> Iterator[Callable[..., Talker]]:
 
 
 def test_an_outage_of_twenty_flush_periods_costs_nothing(
-    mortal_daemon: Any, record: Any, talk: Any, wait_for: Any
+    mortal_daemon: Any, record: Any, robot: Any, talk: Any, wait_for: Any
 ) -> None:
-    recorder = record(sequence_name='long')
+    recorder = record(sequence_name='long', topics=['/imu', '/map'])
+    latched = robot.publisher(String, '/map', LATCHED)
+    latched.publish(String(data='the map'))
     talker = talk()
     wait_for(lambda: recorder.topic('/imu').get('stored', 0) > 100, 'the first rows')
+    wait_for(lambda: recorder.topic('/map').get('stored', 0) == 1, 'the map')
     mortal_daemon.kill()
     wait_for(lambda: not recorder.state()['connected'], 'notice of the outage')
     time.sleep(25 * FLUSH)
@@ -137,6 +142,11 @@ def test_an_outage_of_twenty_flush_periods_costs_nothing(
         assert metadata[0]['recording'] == metadata[1]['recording']
         # What broke off is sealed for good, what ended in order is complete.
         assert client.topic_handler('long_0002', '/imu').locked
+        for part in ('long', 'long_0002'):  # each can be used without the other
+            maps = client.topic_handler(part, '/map').get_data_streamer()
+            assert [message.data.data for message in maps] == ['the map']
+    board = recorder.topic('/map')
+    assert (board['received'], board['stored'], board['repeated']) == (1, 2, 1)
 
 
 def test_a_daemon_that_dies_again_and_again_costs_nothing(
