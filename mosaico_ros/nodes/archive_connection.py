@@ -59,18 +59,21 @@ def connect(settings: Mapping[str, Any], stop: StopSignals) -> MosaicoClient:
     os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
-    deadline = time.monotonic() + settings['connect_timeout_sec']
+    patience = settings['connect_timeout_sec']
+    deadline = time.monotonic() + patience
     while not stop:
         try:
             return MosaicoClient.connect(
                 settings['host'],
                 settings['port'],
-                timeout=max(0.05, min(_ATTEMPT, deadline - time.monotonic())),
+                timeout=min(_ATTEMPT, patience),
                 enable_tls=settings['enable_tls'],
                 tls_cert_path=settings['tls_cert_path'] or None,
                 api_key=os.environ.get('MOSAICO_API_KEY'),
             )
-        except UnavailableError:
+        except UnavailableError as error:
             if time.monotonic() >= deadline:
-                raise
+                raise UnavailableError(
+                    f'{error.message}; tried for {patience:g} s', remedy=error.remedy
+                ) from error
     raise CancelledError(f'stopped ({stop.received}) before the daemon was reached')

@@ -103,7 +103,7 @@ class Capture:
             account,
             self._budget,
             self._latch,
-            priority=self._priorities.of(account.name) or 0,
+            priority=self.priority(account.name),
             throttle=Throttle(max_hz) if max_hz is not None else None,
         )
 
@@ -202,6 +202,10 @@ class Capture:
             'time_axis': 'receive stamp of the middleware, in order of delivery',
             'ros_clock': '/clock' if self._drain.clock is not None else 'system',
         }
+
+    def priority(self, name: str) -> int:
+        """Return how late a topic is shed."""
+        return self._priorities.of(name) or 0
 
     def topic_details(self, name: str) -> dict[str, Any]:
         """Return what the graph says about a topic's publishers, for the topic's metadata."""

@@ -40,6 +40,9 @@ from mosaico_ros.nodes.running import Work, exit_code_of
 from mosaico_ros.nodes.stop_signals import StopSignals
 from mosaico_ros.protocol.errors import MosaicoError
 
+# A node that died is in the graph for up to 20 s, and may have been started again meanwhile.
+_NAMESAKES_AFTER = 30.0
+
 
 class ManagedNode(LifecycleNode):
     """A lifecycle node that has a work done; see :func:`live`."""
@@ -227,12 +230,27 @@ def _work(
     diagnostics_period: float,
 ) -> None:
     due = time.monotonic() if diagnostics_period else float('inf')
+    look_around = time.monotonic() + _NAMESAKES_AFTER
     while not stop:
         node.tick()
+        if time.monotonic() >= look_around:
+            look_around = float('inf')
+            warn_of_namesakes(node)
         if time.monotonic() >= due:
             diagnostics.publish()
             due = time.monotonic() + diagnostics_period
         stop.wait(max(0.0, min(work.period, due - time.monotonic())))
+
+
+def warn_of_namesakes(node: Any) -> None:
+    """Say so if another node in the graph has the name of this one."""
+    name = node.get_name(), node.get_namespace()
+    if node.get_node_names_and_namespaces().count(name) > 1:
+        node.get_logger().warning(
+            f'another node is called {node.get_fully_qualified_name()}, too: a service call or a '
+            'parameter may reach either of them. Give one another name (-r __node:=NAME) or '
+            'namespace (-r __ns:=/NAMESPACE)'
+        )
 
 
 def _serve(

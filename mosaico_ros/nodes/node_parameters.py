@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,8 +34,23 @@ def declare(node: Node, table: Sequence[ParameterSpec]) -> dict[str, Any]:
     InvalidArgumentError
         A value given by command line, params file or override has the wrong type, is out of
         range or not among the choices.
+
+    Notes
+    -----
+    Values for parameters that the node does not have are told on its log.
     """
-    return resolve(table, {spec.name: _declare(node, spec) for spec in table})
+    settings = resolve(table, {spec.name: _declare(node, spec) for spec in table})
+    for name in sorted(getattr(node, '_parameter_overrides', ())):
+        if not node.has_parameter(name) and not name.startswith('qos_overrides.'):
+            # No error: a file for `/**` may speak to other nodes, too.
+            node.get_logger().warning(_unknown(name, [spec.name for spec in table]))
+    return settings
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f'; did you mean {close[0]}?' if close else ''
+    return f'the parameter {name} has no effect: this node has none of that name{hint}'
 
 
 def _declare(node: Node, spec: ParameterSpec) -> Any:

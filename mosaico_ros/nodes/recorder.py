@@ -26,7 +26,8 @@ from mosaico_ros.nodes.diagnostics import Level, Status, hardware_id
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 from mosaico_ros.nodes.running import DONE, FAILED, Work, program
 from mosaico_ros.nodes.user_metadata import user_metadata
-from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
+from mosaico_ros.protocol.locators import SequenceLocator
 from mosaico_ros.protocol.version import package_version
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 PARTIAL, KEPT = 3, 4
 
 _LIVE_PERIOD = 0.25
+# How often to look whether there is room for a recording, seconds.
+_ROOM_PERIOD = 1.0
 
 
 def sequence_name(template: str, node_name: str, now: datetime) -> str:
@@ -45,21 +48,24 @@ def sequence_name(template: str, node_name: str, now: datetime) -> str:
     Raises
     ------
     InvalidArgumentError
-        The template holds a placeholder that does not exist.
+        The template holds a placeholder that does not exist, or what no sequence may be called.
     """
+    from mosaico_ros.ros_bridge.ingest_plan import sequence_name_for
+
     values = {
         'date': now.strftime('%Y%m%d'),
         'time': now.strftime('%H%M%S'),
-        'host': platform.node() or 'localhost',
+        'host': sequence_name_for(platform.node() or 'localhost'),
         'node': node_name,
     }
     try:
-        return template.format_map(values)
+        name = template.format_map(values)
     except (KeyError, ValueError, IndexError) as error:
         raise InvalidArgumentError(
             f'sequence_name {template!r} cannot be filled in: {error}',
             remedy='known placeholders: {date}, {time}, {host}, {node}',
         ) from error
+    return str(SequenceLocator(name))
 
 
 class Recorder(Work):
@@ -69,7 +75,8 @@ class Recorder(Work):
     _reporter: Reporter
     _recording: LiveRecording | None = None
     _recovery: Recovery | None = None
-    _next_report = 0.0
+    _next_report = _next_attempt = 0.0
+    _wait_for_room = _told_full = False
     _services: Sequence[Any] = ()
     _notes: Any = None
 
@@ -114,7 +121,30 @@ class Recorder(Work):
             recording.mark(payload, info)
 
     def activate(self) -> None:
-        """Begin a recording."""
+        """Begin a recording, or wait until what dead recorders have left makes room for it.
+
+        Raises
+        ------
+        ResourceExhaustedError
+            The disk of the spool is full, and nothing that is being delivered will change that.
+        """
+        self._wait_for_room = False
+        try:
+            self._begin()
+        except ResourceExhaustedError as error:
+            if self._recovery is None or not self._recovery.is_alive():
+                raise
+            if not self._told_full:
+                self._told_full = True
+                self._reporter.event(
+                    f'{error}. Recording begins when there is room: what earlier recorders have '
+                    'left is delivered first',
+                    warning=True,
+                )
+            self._wait_for_room = True
+            self._next_attempt = time.monotonic() + _ROOM_PERIOD
+
+    def _begin(self) -> None:
         from mosaico_ros.nodes.recording import LiveRecording
 
         settings = self.settings
@@ -159,6 +189,8 @@ class Recorder(Work):
         """Look at the graph, at the bounds of the recording, and report."""
         recording = self._recording
         if recording is None:
+            if self._wait_for_room and time.monotonic() >= self._next_attempt:
+                self.activate()
             return
         reason = recording.tick()
         if reason:
@@ -171,6 +203,7 @@ class Recorder(Work):
     def deactivate(self) -> None:
         """End the recording, and say what became of it."""
         recording, self._recording = self._recording, None
+        self._wait_for_room = self._told_full = False
         if recording is None:
             return
         if self.stop:
@@ -213,7 +246,8 @@ class Recorder(Work):
     def diagnose(self) -> Iterable[Status]:
         """Say how the recording goes: the whole, the spool, and what was lost by topic."""
         if self._recording is None:
-            return [Status('recording', Level.WARN, 'not active: nothing is recorded')]
+            why = 'the disk is full' if self._wait_for_room else 'not active'
+            return [Status('recording', Level.WARN, f'{why}: nothing is recorded')]
         from mosaico_ros.nodes.reports import statuses
 
         return statuses(self._recording.state('recording'))

@@ -98,10 +98,20 @@ RECORDER = (
     ParameterSpec(
         'spool_max_mb',
         20000.0,
-        'Disk space for one spool, MB. When it is full, the recording ends with what it has: '
-        'two hours of a robot with 3 MB/s while the daemon is away.',
+        'Disk space for one spool, MB: two hours of a robot with 3 MB/s while the daemon is away. '
+        'What happens when it is full says when_spool_full.',
         low=1.0,
         high=1e9,
+    ),
+    ParameterSpec(
+        'when_spool_full',
+        'stop',
+        'What to do when the spool or its disk is full. "stop" ends the recording with what it '
+        'has: it is complete up to there, and nobody takes it for more. "shed" goes on with less, '
+        'for robots that are out of reach for days: from 80 % on topics that hold more than an '
+        'equal share are dropped, those of the lowest topic_priority first, and when all is full '
+        'everything, until there is room. All is told and counted.',
+        choices=('stop', 'shed'),
     ),
     ParameterSpec(
         'spool_segment_mb',
@@ -113,8 +123,8 @@ RECORDER = (
     ParameterSpec(
         'min_free_space_mb',
         500.0,
-        'Space left free on the disk of the spool, MB. With less, the recording ends with what '
-        'it has: a full disk stops more on a robot than a recording.',
+        'Space left free on the disk of the spool, MB; with less it counts as full: a full disk '
+        'stops more on a robot than a recording.',
         low=0.0,
         high=1e9,
     ),

@@ -21,8 +21,10 @@ from mosaico_ros.nodes.inbox import FlushPolicy
 from mosaico_ros.nodes.parcel import Parcel, Taken
 from mosaico_ros.nodes.reports import RecordingState
 from mosaico_ros.nodes.spool import Recording, Spool
+from mosaico_ros.nodes.spool_log import FULL
+from mosaico_ros.nodes.spool_room import SpoolRoom
 from mosaico_ros.nodes.spool_writer import SpoolWriter
-from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 
 if TYPE_CHECKING:
@@ -100,6 +102,10 @@ def _new_spool(settings: Mapping[str, Any], recording: Recording) -> Spool:
             memory_bytes=int(settings['buffer_max_mb'] * MB / 2),
         )
     except OSError as error:
+        if error.errno in FULL:
+            raise ResourceExhaustedError(
+                f'the disk of {root} is full', remedy='free some space'
+            ) from error
         raise InvalidArgumentError(
             f'no spool can be made in {root}: {error}',
             remedy='give a folder on a local disk as spool_dir',
@@ -149,11 +155,14 @@ class LiveRecording:
             name, metadata(self._capture.metadata()), daemon_address(settings)
         )
         self._spool = _new_spool(settings, recording)
+        shedding = settings['when_spool_full'] == 'shed'
+        self._room = SpoolRoom(self._capture.priority) if shedding else None
         self._writer = SpoolWriter(
             self._spool,
             details=self._capture.topic_details,
             released=self._capture.release,
             flush_period=period,
+            room=self._room,
         )
         self._delivery = Delivery(
             self._spool,
@@ -169,7 +178,7 @@ class LiveRecording:
         self._next_look = 0.0
         self._next_flush = self._began + period * _TOGETHER
         self._split_size = 0
-        self._ended = False
+        self._ended = self._untouched = False
         self._marks = TopicAccount(MARKS, 'diagnostic_msgs/msg/KeyValue')
         self._last_mark = 0
 
@@ -184,7 +193,8 @@ class LiveRecording:
         MosaicoError
             The daemon refuses this client, for example its key.
         """
-        self._spool.log.check_space()
+        if self._room is None:
+            self._spool.log.check_space()
         self._writer.start()
         self._delivery.start()
         # What the first decoder imports takes a second of a busy machine, better not of the first
@@ -207,6 +217,9 @@ class LiveRecording:
         if now >= self._next_look:
             self._capture.look()
             self._next_look = now + self._capture.pause
+        while self._room is not None and self._room.changes:
+            text, worse = self._room.changes.popleft()
+            self._event(text, warning=worse)
         broken = self._capture.failure or self._writer.failure or self._delivery.failure
         if broken is not None:
             return str(broken) or type(broken).__name__
@@ -293,8 +306,8 @@ class LiveRecording:
             self._delivery.join(_CLOSE_PATIENCE + _DRAIN_PATIENCE)
         self._capture.close()
         if not self._delivery.is_alive():
-            untouched = not self._spool.log.size and self._spool.progress.part is None
-            self._spool.close(remove=self.complete or untouched)
+            self._untouched = not self._spool.log.size and self._spool.progress.part is None
+            self._spool.close(remove=self.complete)
 
     @property
     def name(self) -> str:
@@ -309,7 +322,7 @@ class LiveRecording:
     @property
     def complete(self) -> bool:
         """Whether nothing is left in the spool."""
-        return self._delivery.delivered and not self._delivery.is_alive()
+        return self._untouched or (self._delivery.delivered and not self._delivery.is_alive())
 
     @property
     def empty(self) -> bool:

@@ -88,10 +88,14 @@ class _Segment:
     size: int = 0
     #: Row behind the last one of each topic.
     ends: dict[int, int] = field(default_factory=dict)
+    #: Bytes of each topic.
+    sizes: dict[int, int] = field(default_factory=dict)
 
     def note(self, record: Record) -> None:
         if record.topic != SPLIT:
             self.ends[record.topic] = record.first + record.rows
+            length = record.end.offset - record.place.offset
+            self.sizes[record.topic] = self.sizes.get(record.topic, 0) + length
         self.size = record.end.offset
 
 
@@ -180,10 +184,28 @@ class SpoolLog:
             self._dirty = False
             os.fdatasync(self._file)
 
+    @property
+    def _available(self) -> int:
+        free = os.statvfs(self._folder)
+        return free.f_bavail * free.f_frsize
+
+    def fill(self) -> float:
+        """Return which part is used of the room that the bounds leave, 0 to 1."""
+        size = self.size
+        room = min(self._limit_bytes - size, self._available - self._min_free_bytes)
+        return size / (size + room) if room > 0 else 1.0
+
+    def holdings(self) -> dict[int, int]:
+        """Return the bytes of each topic."""
+        held: dict[int, int] = {}
+        for segment in list(self._segments):
+            for topic, size in list(segment.sizes.items()):
+                held[topic] = held.get(topic, 0) + size
+        return held
+
     def check_space(self) -> None:
         """Raise ResourceExhaustedError if the file system is about to be full."""
-        free = os.statvfs(self._folder)
-        available = free.f_bavail * free.f_frsize
+        available = self._available
         if available < self._min_free_bytes:
             raise ResourceExhaustedError(
                 f'only {available // 1_000_000} MB are free on the disk of {self._folder}',

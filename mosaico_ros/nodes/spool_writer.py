@@ -13,6 +13,8 @@ from typing import Any
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.parcel import Parcel
 from mosaico_ros.nodes.spool import Spool, SpooledTopic
+from mosaico_ros.nodes.spool_room import SpoolRoom
+from mosaico_ros.protocol.errors import ResourceExhaustedError
 
 # How often, in seconds, the free space of the disk is looked at.
 _SPACE_CHECK = 1.0
@@ -31,6 +33,8 @@ class SpoolWriter(threading.Thread):
         Called with the bytes of a parcel that needs no memory any more.
     flush_period
         Seconds after which everything is made to survive a power cut, if `sync` does not come.
+    room
+        What gives way while the spool fills up; without it, one that is full is a failure.
 
     Attributes
     ----------
@@ -47,8 +51,10 @@ class SpoolWriter(threading.Thread):
         details: Callable[[str], Mapping[str, Any]],
         released: Callable[[int], None],
         flush_period: float,
+        room: SpoolRoom | None = None,
     ) -> None:
         super().__init__(name='spool', daemon=True)
+        self._room = room
         self._spool = spool
         self._details = details
         self._released = released
@@ -86,7 +92,7 @@ class SpoolWriter(threading.Thread):
                 self._try(self._spool.sync)
                 next_sync = time.monotonic() + self._flush_period
                 if now >= next_check:
-                    self._try(self._spool.log.check_space)
+                    self._try(self._look_at_space)
                     next_check = now + _SPACE_CHECK
             try:
                 item = self._items.get(timeout=max(0.0, next_sync - time.monotonic()))
@@ -102,9 +108,20 @@ class SpoolWriter(threading.Thread):
                 self._try(partial(self._spool.log.mark_split, item.number))
         self._try(self._spool.sync)
 
+    def _look_at_space(self) -> None:
+        log = self._spool.log
+        if self._room is None:
+            log.check_space()
+            return
+        held = log.holdings()
+        self._room.review(
+            log.fill(), {name: held.get(number, 0) for name, number in self._numbers.items()}
+        )
+
     def _keep(self, parcel: Parcel) -> None:
         account = parcel.account
-        if self.failure is None and not account.problem:
+        shed = self._room is not None and self._room.drops(account.name)
+        if self.failure is None and not account.problem and not shed:
             try:
                 number = self._number(account)
                 retained = self._spool.log.append(
@@ -115,7 +132,7 @@ class SpoolWriter(threading.Thread):
                     self._released(parcel.size)
                 return
             except Exception as error:
-                self.failure = error
+                self._refused(error)
         account.unkept += parcel.rows.num_rows
         self._released(parcel.size)
 
@@ -134,7 +151,13 @@ class SpoolWriter(threading.Thread):
             try:
                 step()
             except Exception as error:
-                self.failure = error
+                self._refused(error)
+
+    def _refused(self, error: Exception) -> None:
+        if self._room is not None and isinstance(error, ResourceExhaustedError):
+            self._room.overflow()
+        else:
+            self.failure = error
 
 
 class _Sync:

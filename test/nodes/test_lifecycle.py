@@ -19,6 +19,7 @@ from lifecycle_msgs.msg import Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetState
 
 from mosaico_ros.client.comm.mosaico_client import MosaicoClient
+from mosaico_ros.nodes.lifecycle import warn_of_namesakes
 from mosaico_ros.protocol.errors import MosaicoError
 
 NAME = 'mosaico_daemon'
@@ -101,6 +102,19 @@ def test_a_transition_that_fails_is_told_and_can_be_tried_again(
     assert node.returncode == 0
     assert 'cannot activate: ' in errors
     assert str(daemon.port) in errors
+
+
+def test_two_nodes_of_one_name_are_told(
+    robot: Any, operator: Any, wait_for: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import rclpy
+
+    warn_of_namesakes(robot.node)
+    twin = rclpy.create_node(robot.node.get_name(), context=operator.node.context)
+    try:
+        wait_for(lambda: warn_of_namesakes(robot.node) or capfd.readouterr().err, 'the warning')
+    finally:
+        twin.destroy_node()
 
 
 def test_a_request_that_does_not_fit_leaves_the_node_alone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from typing import Any
 
@@ -197,6 +198,20 @@ def test_a_recording_of_nothing_leaves_nothing(daemon: Any, start_recorder: Any)
         assert 'nothing' not in client.list_sequences()
 
 
+def test_a_recording_of_nothing_without_a_daemon_leaves_nothing(
+    start_recorder: Any, tmp_path: Any
+) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as nobody:
+        port = nobody.getsockname()[1]
+    recorder = start_recorder(topics=['/nothing'], port=port, topcis=['/imu'])
+    assert recorder.finish(SIGINT) == 0
+    assert any('nothing was received' in event for event in recorder.events())
+    assert not list((tmp_path / 'spool').iterdir())
+    assert 'topcis has no effect: this node has none of that name; did you mean topics?' in (
+        recorder.errors.read_text()
+    )
+
+
 def test_it_stops_by_itself_after_the_duration(start_recorder: Any) -> None:
     recorder = start_recorder(duration_sec=0.5)
     assert recorder.process.wait(20) == 0
@@ -210,6 +225,10 @@ def test_it_stops_by_itself_after_the_duration(start_recorder: Any) -> None:
         ({'regex': '('}, 'regex'),
         ({'metadata': '[1]'}, 'metadata must be a JSON object'),
         ({'sequence_name': '{robot}'}, 'known placeholders'),
+        (
+            {'sequence_name': 'drive/1'},
+            "The sequence name 'drive/1' contains forbidden characters",
+        ),
         ({'report': 'loud'}, 'report must be one of'),
     ],
 )
