@@ -17,6 +17,8 @@ from mosaico_ros.client.handlers.recording_handler import open_recording
 from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.bags.extras import Extras
+from mosaico_ros.ros_bridge.bags.metadata import latched_qos
 from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
 from mosaico_ros.ros_bridge.channels.channel_decoder import channel_of
@@ -35,7 +37,6 @@ _log = get_logger(__name__)
 
 #: Topics whose last message late subscribers expect, where nothing was recorded about it.
 _LATCHED = ('/tf_static', '/robot_description')
-_NONE = {'sec': 0, 'nsec': 0}
 
 
 @dataclass
@@ -181,6 +182,8 @@ class ROSSequenceExtractor:
     ----------
     report : ExtractionReport
         What is written so far.
+    extras : Extras
+        What the recording held beside messages; known once the sequence is opened.
     """
 
     def __init__(
@@ -199,6 +202,7 @@ class ROSSequenceExtractor:
         suffix = '.bag' if self._format is BagFormat.ROS1 else ''
         name = config.recording_name or config.sequence_name.strip('/')
         self._distro: str | None = None
+        self.extras = Extras()
         self.report = ExtractionReport(Path(config.saving_path) / f'{name}{suffix}')
 
     def run(self) -> ExtractionReport:
@@ -219,7 +223,8 @@ class ROSSequenceExtractor:
             if self._config.overwrite:
                 _remove(self.report.path)
             written = [source.written for source in sources]
-            with bag_writer(self._format, self.report.path, written, self._distro) as bag:
+            begun = bag_writer(self._format, self.report.path, written, self._distro, self.extras)
+            with begun as bag:
                 for messages in _merged(sources):
                     bag.write(*messages)
                     if self._progress is not None:
@@ -242,8 +247,9 @@ class ROSSequenceExtractor:
     def _sources(self, client: MosaicoClient) -> list[ExtractedSource]:
         name = self._config.sequence_name
         handler = open_recording(client, name)
-        recorded = handler.user_metadata.get('_bag_', {}).get('ros_distro')
-        distro = self._config.ros_distro or recorded
+        recorded = handler.user_metadata.get('_bag_', {})
+        self.extras = Extras.from_dict(recorded)
+        distro = self._config.ros_distro or recorded.get('ros_distro')
         self._distro = None if distro is None else _plain(distro)
         chosen = TopicFilter(self._config.topics)
         sources = [
@@ -346,19 +352,4 @@ def _plain(distro: Stores | str) -> str:
 
 def _default_qos(topic: str) -> str:
     """QoS profiles (YAML) of topics that are useless without them; else nothing."""
-    if not topic.endswith(_LATCHED):
-        return ''
-    from mosaico_ros.ros_bridge.bags.metadata import yaml_text
-
-    profile = {
-        'history': 'keep_last',
-        'depth': 1,
-        'reliability': 'reliable',
-        'durability': 'transient_local',
-        'deadline': _NONE,
-        'lifespan': _NONE,
-        'liveliness': 'system_default',
-        'liveliness_lease_duration': _NONE,
-        'avoid_ros_namespace_conventions': False,
-    }
-    return yaml_text([profile])
+    return latched_qos() if topic.endswith(_LATCHED) else ''

@@ -378,6 +378,7 @@ class RosbagInjector:
         }
         if self._config.checksum:
             facts['sha256'] = _sha256(files, ended)
+        facts |= bag.extras.to_dict()
         if bag.distro:
             facts['ros_distro'] = bag.distro
         if self._config.topics:

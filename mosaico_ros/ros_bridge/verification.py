@@ -180,12 +180,15 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
     with open_bag(path) as bag:
         recorded = _recorded(bag, verdict.problems)
     restored: dict[str, list[TopicDigest]] = {}
-    with ROSSequenceExtractor(config).opened() as sources:
+    extractor = ROSSequenceExtractor(config)
+    with extractor.opened() as sources:
         for source in sources:
             digest = TopicDigest(source.written.kind)
             for times, published, payloads in source.messages():
                 digest.add(times, published, list(payloads))
             restored.setdefault(source.written.name, []).append(digest)
+    if bag.extras != extractor.extras:
+        verdict.problems.append('its metadata and attachments differ')
     for topic, digest in recorded:
         back = _counterpart(digest, restored.get(topic.name, []))
         if back is None and not digest.chunks:

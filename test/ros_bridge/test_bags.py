@@ -241,6 +241,49 @@ def test_files_of_one_recording_agree_on_variants(tmp_path):
         }
 
 
+def test_a_database_in_a_folder_that_cannot_be_written(tmp_path):
+    """One in write-ahead mode, as rosbag2's `resilient` preset leaves it."""
+    import sqlite3
+
+    rows = write_rosbag2(tmp_path / 'talk')
+    (file,) = bag_files(tmp_path / 'talk')
+    database = sqlite3.connect(file)
+    database.execute('PRAGMA journal_mode=WAL')
+    database.close()
+    before = sorted(tmp_path.rglob('*'))
+    assert messages(file) == ({'/chat': rows}, [])
+    assert sorted(tmp_path.rglob('*')) == before
+    # What a recorder that died has left in the journal is read too.
+    database = sqlite3.connect(file)
+    database.execute('INSERT INTO messages VALUES (999, 1, 999, ?)', [payload('last')])
+    database.commit()
+    found, _ = messages(file)
+    assert found['/chat'][-1] == (999, payload('last'))
+    database.close()
+
+
+def test_bags_of_older_ros1_versions_are_named(tmp_path):
+    (tmp_path / 'old.bag').write_bytes(b'#ROSBAG V1.2\n' + bytes(99))
+    with pytest.raises(InvalidArgumentError, match=r'version 1\.2, and only 2\.0.*rosbag fix'):
+        open_bag(tmp_path / 'old.bag')
+
+
+def test_metadata_that_no_summary_names_comes_too_late(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        writer.add_metadata('robot', {'serial': 'R2'})
+        writer.add_attachment(1, 2, 'a.txt', 'text/plain', b'a')
+        writer.finish()
+    raw = path.read_bytes()
+    assert messages(path)[1] == []
+    path.write_bytes(raw[: raw.index(b'\x0f' + (4).to_bytes(8, 'little'))])
+    problems = messages(path)[1]
+    assert "metadata 'robot' is not loaded: the summary does not name it" in problems
+    assert 'an attachment is not loaded: the summary does not name it' in problems
+
+
 def test_a_database_may_list_a_topic_twice(tmp_path):
     import sqlite3
 

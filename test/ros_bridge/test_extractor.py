@@ -29,7 +29,7 @@ from mosaico_ros.ros_bridge import (
 )
 from mosaico_ros.ros_bridge.bags import open_bag
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
-from mosaico_ros.ros_bridge.definitions import find_definition
+from mosaico_ros.ros_bridge.definitions import find_definition, typestore
 from mosaico_ros.ros_bridge.verification import TopicDigest, verify
 
 SAMPLES = Path(__file__).parents[2] / '..' / 'shared' / 'samples' / 'bags'
@@ -188,6 +188,86 @@ def test_times_before_the_epoch_and_at_the_end_of_time(daemon, tmp_path, when, t
     report = extraction(daemon, tmp_path, name, storage_plugin=form).run()
     rows = [(time, GARBAGE[0]) for time in times]
     assert messages(report.path) == {('/x', 'std_msgs/msg/String'): rows}
+
+
+def write_with_extras(path: Path, size: int = 1000) -> None:
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data\n')
+        channel = writer.register_channel('/x', 'cdr', schema)
+        writer.add_message(channel, 5, GARBAGE[0], 5)
+        writer.add_attachment(7, 6, 'camera.yaml', 'text/yaml', b'focus: 1\n')
+        writer.add_attachment(9, 8, 'map.bin', '', bytes(range(250)) * (size // 250))
+        writer.add_metadata('robot', {'serial': 'R2', 'site': 'lab'})
+        writer.add_metadata('robot', {'shift': 'late'})
+        custom = 'rosbag2_bagfile_information:\n  ros_distro: jazzy\n  custom_data: {by: me}\n'
+        writer.add_metadata('rosbag2', {'serialized_metadata': custom})
+        writer.finish()
+
+
+def test_metadata_and_attachments_of_a_recording_come_back(daemon, tmp_path):
+    from mcap.reader import make_reader
+
+    bag = tmp_path / 'extras.mcap'
+    write_with_extras(bag)
+    ingest(daemon, bag, 'extras', keep_raw=True)
+    report = extraction(daemon, tmp_path / 'out', 'extras').run()
+    (file,) = report.path.glob('*.mcap')
+
+    def extras(path: Path):
+        with path.open('rb') as opened:
+            reader = make_reader(opened)
+            attached = [vars(one) for one in reader.iter_attachments()]
+            records = [(m.name, m.metadata) for m in reader.iter_metadata()]
+            return attached, [record for record in records if record[0] != 'rosbag2']
+
+    assert extras(file) == extras(bag)
+    assert len(extras(bag)[0]) == 2
+    with open_bag(report.path) as opened:
+        assert (opened.extras.custom_data, opened.distro) == ({'by': 'me'}, 'jazzy')
+    assert verify(
+        bag, ROSExtractorConfig(tmp_path, 'extras', daemon.host, daemon.port)
+    ).equal_bytes
+    write_with_extras(bag, 2000)
+    verdict = verify(bag, ROSExtractorConfig(tmp_path, 'extras', daemon.host, daemon.port))
+    assert 'keep the file (its metadata and attachments differ)' in str(verdict)
+
+
+def test_large_attachments_are_missed_loudly(daemon, tmp_path):
+    bag = tmp_path / 'large.mcap'
+    write_with_extras(bag, 2_000_000)
+    config = ROSInjectionConfig(
+        bag, 'large', host=daemon.host, port=daemon.port, log_level='ERROR', keep_raw=True
+    )
+    injector = RosbagInjector(config)
+    injector.run()
+    assert not injector.report.complete
+    (problem,) = injector.report.problems
+    assert problem.startswith('its attachments (2.0 MB) are not loaded')
+    verdict = verify(bag, ROSExtractorConfig(tmp_path, 'large', daemon.host, daemon.port))
+    assert not verdict.equal_values
+
+
+def test_what_was_latched_in_ros1_stays_so(daemon, tmp_path):
+    from rosbags.rosbag1 import Reader, Writer
+
+    store = typestore('noetic')
+    with Writer(tmp_path / 'latched.bag') as writer:
+        for name, latching in (('/map', 1), ('/chat', None)):
+            connection = writer.add_connection(
+                name, 'std_msgs/msg/String', typestore=store, latching=latching
+            )
+            message = store.types['std_msgs/msg/String']('x')
+            writer.write(connection, 5, store.serialize_ros1(message, 'std_msgs/msg/String'))
+    ingest(daemon, tmp_path / 'latched.bag', 'latched')
+    old = extraction(daemon, tmp_path / 'out', 'latched', storage_plugin=BagFormat.ROS1).run()
+    with Reader(old.path) as reader:
+        assert {c.topic: c.ext.latching for c in reader.connections} == {'/map': 1, '/chat': None}
+    new = extraction(daemon, tmp_path / 'out', 'latched').run()
+    with open_bag(new.path) as opened:
+        assert 'transient_local' in (opened.topics['/map'].qos or '')
+        assert not opened.topics['/chat'].qos
 
 
 def test_a_topic_without_messages_is_missed_if_it_is_not_there(daemon, tmp_path):

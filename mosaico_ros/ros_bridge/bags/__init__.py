@@ -118,6 +118,7 @@ class _PackedBag(Bag):
         self.topics = self._inner.topics
         self.problems = self._inner.problems
         self.distro = self._inner.distro
+        self.extras = self._inner.extras
 
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         return self._inner.groups(wanted)
@@ -147,7 +148,9 @@ class _FolderBag(Bag):
         except BaseException:
             self.close()
             raise
-        self.distro = (described.distro if described else None) or self.distro
+        if described is not None:
+            self.distro = described.distro or self.distro
+            self.extras.custom_data |= described.custom_data
 
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         for bag in self._bags:
@@ -179,6 +182,7 @@ class _FolderBag(Bag):
 
     def _merge(self, bag: Bag) -> None:
         self.distro = self.distro or bag.distro
+        self.extras.merge(bag.extras)
         self._tell(bag, 0)
         for topic in bag.topics.values():
             self._add(topic)

@@ -20,7 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.ros_bridge.bags.metadata import distro_of
+from mosaico_ros.protocol.sizes import size_text
+from mosaico_ros.ros_bridge.bags.extras import KEPT_BYTES, Attachment
+from mosaico_ros.ros_bridge.bags.metadata import parse_metadata
 from mosaico_ros.ros_bridge.bags.records import Bag, BagTopic, Collector, MessageGroup
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.rows import Rows
@@ -29,7 +31,8 @@ from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'\x89MCAP0\r\n'
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 0x03, 0x04, 0x05, 0x06, 0x07
-_STATISTICS, _METADATA, _DATA_END = 0x0B, 0x0C, 0x0F
+_ATTACHMENT, _ATTACHMENT_INDEX, _STATISTICS = 0x09, 0x0A, 0x0B
+_METADATA, _METADATA_INDEX, _DATA_END = 0x0C, 0x0D, 0x0F
 _RECORD = struct.Struct('<BQ')
 _FOOTER = struct.Struct('<BQQQI')
 #: Fixed part of a message record: opcode, length, channel, sequence, log and publish time.
@@ -70,6 +73,8 @@ class McapBag(Bag):
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
         self._channels: dict[int, _Channel] = {}
         self._counts: dict[int, int] = {}
+        #: Where the records are that the summary names, which are read beforehand.
+        self._named: set[int] = set()
         with path.open('rb') as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise InvalidArgumentError(f'{path} is not an MCAP file')
@@ -82,6 +87,7 @@ class McapBag(Bag):
             chunk: np.ndarray | None = None
             indexes: list[bytes] = []
             while True:
+                at = file.tell()
                 opcode, content = self._record(file)
                 if opcode == _INDEX and chunk is not None:
                     indexes.append(content)
@@ -94,12 +100,17 @@ class McapBag(Bag):
                 elif opcode == _MESSAGE:
                     head = _RECORD.pack(opcode, len(content))
                     record = np.frombuffer(head + content, np.uint8)
-                    at = np.zeros(1, np.int64)
-                    yield from self._messages(record, at, wanted, collector)
+                    yield from self._messages(record, np.zeros(1, np.int64), wanted, collector)
                 elif opcode in (_DATA_END, None):
                     break
-                else:
+                elif at not in self._named:
+                    known = len(self.extras.metadata)
                     self._define(opcode, content)
+                    for name, _ in self.extras.metadata[known:]:
+                        self.problems.append(
+                            f'metadata {name!r} is not loaded: the summary does not name it'
+                        )
+                    del self.extras.metadata[known:]
         yield from collector.rest()
 
     # --- records --------------------------------------------------------------------------------
@@ -140,10 +151,51 @@ class McapBag(Bag):
                 self._counts = dict(
                     zip(pairs['key'].tolist(), pairs['count'].tolist(), strict=True)
                 )
-            elif opcode == _METADATA and view.text() == 'rosbag2':
-                self.distro = distro_of(view.strings().get('serialized_metadata', ''))
+            elif opcode == _METADATA:
+                self._describe(view.text(), view.strings())
+            elif opcode == _ATTACHMENT:
+                self.problems.append('an attachment is not loaded: the summary does not name it')
         except (struct.error, ValueError) as error:
             self.problems.append(f'a record of type 0x{opcode:02x} is damaged ({error})')
+
+    def _describe(self, name: str, values: dict[str, str]) -> None:
+        """Take in a metadata record; rosbag2's own tells of distribution and user."""
+        if name != 'rosbag2':
+            self.extras.metadata.append((name, values))
+        elif (described := parse_metadata(values.get('serialized_metadata', ''))) is not None:
+            self.distro = described.distro
+            self.extras.custom_data = described.custom_data
+
+    def _read_extras(self, file: BinaryIO, places: list[tuple[int, int, int]]) -> None:
+        """Read what the summary names: opcode, place and length of metadata and attachments."""
+        self._named = {start for _, start, _ in places}
+        attached = sum(length for opcode, _, length in places if opcode == _ATTACHMENT)
+        for opcode, start, length in places:
+            if start + length > self._size or length < _RECORD.size:
+                self.problems.append('the summary names a record that is not there')
+                continue
+            file.seek(start + _RECORD.size)
+            if opcode == _METADATA:
+                self._define(opcode, file.read(length - _RECORD.size))
+            elif attached <= KEPT_BYTES:
+                self._attach(file.read(length - _RECORD.size))
+        if attached > KEPT_BYTES:
+            self.problems.append(
+                f'its attachments ({size_text(attached)}) are not loaded: they are larger than '
+                f'{size_text(KEPT_BYTES)}'
+            )
+
+    def _attach(self, content: bytes) -> None:
+        view = _Fields(content)
+        try:
+            times = view.number('<Q'), view.number('<Q')
+            name, media_type = view.text(), view.text()
+            size = view.number('<Q')
+        except (struct.error, ValueError) as error:
+            self.problems.append(f'an attachment is damaged ({error})')
+            return
+        data = content[view.at : view.at + size]
+        self.extras.attachments.append(Attachment(name, media_type, *times, data))
 
     def _add_channel(
         self, key: int, schema: int, name: str, encoding: str, extra: dict[str, str]
@@ -189,12 +241,17 @@ class McapBag(Bag):
         stop = self._size - tail
         summary = file.read(stop - start)
         at = 0
+        places = []
         while at + _RECORD.size <= len(summary):
             opcode, length = _RECORD.unpack_from(summary, at)
             at += _RECORD.size
             if opcode in (_SCHEMA, _CHANNEL, _STATISTICS):
                 self._define(opcode, summary[at : at + length])
+            elif opcode in (_METADATA_INDEX, _ATTACHMENT_INDEX) and at + 16 <= len(summary):
+                # The record itself has the opcode before that of its index.
+                places.append((opcode - 1, *struct.unpack_from('<QQ', summary, at)))
             at += length
+        self._read_extras(file, places)
         for key, channel in self._channels.items():
             if channel.topic is not None and self._counts:
                 topic = self.topics[channel.topic.key]

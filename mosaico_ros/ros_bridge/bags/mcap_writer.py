@@ -198,7 +198,14 @@ class McapWriter:
         written = self._record(_METADATA, _text(name) + _strings(values))
         self._metadata.append(struct.pack('<QQ', at, len(written)) + _text(name))
 
-    def add_attachment(self, name: str, media_type: str, data: bytes, log_time: int) -> None:
+    def add_attachment(
+        self,
+        name: str,
+        media_type: str,
+        data: bytes,
+        log_time: int,
+        create_time: int | None = None,
+    ) -> None:
         """Append an attachment, a file within the file.
 
         Parameters
@@ -209,10 +216,13 @@ class McapWriter:
             Its bytes.
         log_time
             When it was recorded, in ns.
+        create_time
+            When the file was made, in ns; now by default.
         """
         self._close_chunk()
         at = self._file.tell()
-        times = struct.pack('<QQ', log_time, time.time_ns())
+        created = time.time_ns() if create_time is None else create_time
+        times = struct.pack('<QQ', log_time, created)
         named = _text(name) + _text(media_type)
         content = times + named + struct.pack('<Q', len(data)) + data
         written = self._record(_ATTACHMENT, content + struct.pack('<I', zlib.crc32(content)))

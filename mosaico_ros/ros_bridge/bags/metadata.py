@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ class Metadata:
 
     files: list[str]
     distro: str | None = None
+    custom_data: dict[str, str] = field(default_factory=dict)
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -25,19 +26,26 @@ def read_metadata(path: Path) -> Metadata:
     InvalidArgumentError
         If it is not what rosbag2 writes.
     """
-    info = _information(path.read_text(encoding='utf-8'))
-    if not isinstance(info, dict) or not isinstance(info.get('relative_file_paths'), list):
+    found = parse_metadata(path.read_text(encoding='utf-8'))
+    if found is None or not found.files:
         raise InvalidArgumentError(
             f'{path} does not describe a bag',
             remedy='remove it, and the files beside it are read in the order of their names',
         )
-    return Metadata([str(name) for name in info['relative_file_paths']], _distro(info))
+    return found
 
 
-def distro_of(text: str) -> str | None:
-    """Distribution named in metadata stored inside a file."""
+def parse_metadata(text: str) -> Metadata | None:
+    """The same from the text, which files have inside too; None if it is something else."""
     info = _information(text)
-    return _distro(info) if isinstance(info, dict) else None
+    if not isinstance(info, dict):
+        return None
+    files, custom = info.get('relative_file_paths'), info.get('custom_data')
+    return Metadata(
+        [str(name) for name in files] if isinstance(files, list) else [],
+        _distro(info),
+        {str(k): str(v) for k, v in custom.items()} if isinstance(custom, dict) else {},
+    )
 
 
 def _information(text: str) -> Any:
@@ -72,6 +80,28 @@ def parse_qos(text: str) -> list[Any]:
         return []
 
 
+def latched_qos() -> str:
+    """QoS profiles (YAML) of a topic whose last message late subscribers expect."""
+    never = {'sec': 0, 'nsec': 0}
+    profile = {
+        'history': 'keep_last',
+        'depth': 1,
+        'reliability': 'reliable',
+        'durability': 'transient_local',
+        'deadline': never,
+        'lifespan': never,
+        'liveliness': 'system_default',
+        'liveliness_lease_duration': never,
+        'avoid_ros_namespace_conventions': False,
+    }
+    return yaml_text([profile])
+
+
+def is_latched(qos: str) -> bool:
+    """Whether a publisher with such profiles (YAML) kept messages for late subscribers."""
+    return any(profile.durability.name == 'TRANSIENT_LOCAL' for profile in parse_qos(qos))
+
+
 def rosbag2_information(
     storage: str,
     file: str,
@@ -80,6 +110,7 @@ def rosbag2_information(
     first_ns: int,
     last_ns: int,
     distro: str | None,
+    custom_data: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """What rosbag2 says of a recording with one file.
 
@@ -97,6 +128,8 @@ def rosbag2_information(
         Record times.
     distro
         ROS distribution; versions of the format before 9 for those that read no other.
+    custom_data
+        What the user gave to the recorder.
     """
     from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
 
@@ -130,7 +163,7 @@ def rosbag2_information(
         'compression_format': '',
         'compression_mode': '',
         'files': [{'path': file, **times}],
-        'custom_data': None,
+        'custom_data': custom_data or None,
         'ros_distro': distro or 'unknown',
     }
 
@@ -143,6 +176,8 @@ def yaml_text(document: Any) -> str:
 
     yaml = YAML(typ='safe')
     yaml.default_flow_style = False
+    yaml.width = 4096
+    yaml.representer.ignore_aliases = lambda data: True
     stream = StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()

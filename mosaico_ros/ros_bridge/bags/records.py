@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.sizes import size_text
+from mosaico_ros.ros_bridge.bags.extras import Extras
 from mosaico_ros.ros_bridge.cdr.cursor import collapse
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.rows import Rows
@@ -120,6 +121,8 @@ class Bag(ABC):
         `BagTopic` by key. In an unfinished file without index it grows while `groups` runs.
     distro : str or None
         ROS distribution that recorded it, if known.
+    extras : Extras
+        What it holds beside messages.
     problems : list of str
         What could not be read, said for people. Grows while `groups` runs.
     """
@@ -128,6 +131,7 @@ class Bag(ABC):
         self.path = path
         self.topics: dict[str, BagTopic] = {}
         self.distro: str | None = None
+        self.extras = Extras()
         self.problems: list[str] = []
 
     @property

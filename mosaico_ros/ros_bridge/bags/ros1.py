@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
+from mosaico_ros.ros_bridge.bags.metadata import latched_qos
 from mosaico_ros.ros_bridge.bags.records import (
     GROUP_BYTES,
     GROUP_MESSAGES,
@@ -21,6 +22,7 @@ from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'#ROSBAG V'
+_VERSION = MAGIC + b'2.0\n'
 
 
 class Ros1Bag(Bag):
@@ -36,6 +38,14 @@ class Ros1Bag(Bag):
         super().__init__(path)
         from rosbags.rosbag1 import Reader
 
+        with path.open('rb') as file:
+            head = file.read(len(_VERSION))
+        if head != _VERSION:
+            version = head[len(MAGIC) :].decode(errors='replace').strip()
+            raise InvalidArgumentError(
+                f'{path} is a ROS 1 bag of version {version}, and only 2.0 can be read',
+                remedy='convert it with `rosbag fix` of a ROS 1 installation',
+            )
         self.distro = 'noetic'
         self._reader = Reader(path)
         try:
@@ -46,13 +56,16 @@ class Ros1Bag(Bag):
                 remedy='if it was not closed properly, run `rosbag reindex` on it',
             ) from error
         self._keys: dict[int, str] = {}
-        for connection in self._reader.connections:
+        connections = self._reader.connections
+        latched = {one.topic for one in connections if getattr(one.ext, 'latching', None)}
+        for connection in connections:
             topic = BagTopic(
                 connection.topic,
                 full_name(connection.msgtype),
                 connection.msgdef.data,
                 ros1=True,
                 count=connection.msgcount,
+                qos=latched_qos() if connection.topic in latched else None,
             )
             self._keys[connection.id] = self._add(topic).key
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.ros_bridge.bags.metadata import distro_of
+from mosaico_ros.ros_bridge.bags.metadata import parse_metadata
 from mosaico_ros.ros_bridge.bags.records import (
     GROUP_BYTES,
     GROUP_MESSAGES,
@@ -23,6 +23,10 @@ from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.definitions import full_name
 
 MAGIC = b'SQLite format 3\0'
+_UNFINISHED = (
+    'its recording was not finished: copy it and the journal beside it into a folder that can be '
+    'written'
+)
 
 
 class SqliteBag(Bag):
@@ -37,14 +41,22 @@ class SqliteBag(Bag):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._keys: dict[int, str] = {}
-        uri = f'file:{quote(str(path.absolute()))}?mode=ro'
+        # Unless a journal beside it says that it was not finished, nothing has to be written, not
+        # even the locks of a database in write-ahead mode: its folder may be read-only.
+        journals = [path.with_name(f'{path.name}-{kind}') for kind in ('wal', 'journal')]
+        unfinished = any(journal.is_file() and journal.stat().st_size for journal in journals)
+        mode = 'mode=ro' if unfinished else 'mode=ro&immutable=1'
+        uri = f'file:{quote(str(path.absolute()))}?{mode}'
         # The injector opens in one thread and reads in another; never two at a time.
         self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
         try:
             self._read_topics()
         except (sqlite3.Error, UnicodeDecodeError) as error:
             self._database.close()
-            raise InvalidArgumentError(f'{path} is not a rosbag2 database ({error})') from error
+            raise InvalidArgumentError(
+                f'{path} is not a rosbag2 database ({error})',
+                remedy=_UNFINISHED if unfinished else '',
+            ) from error
 
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         keys = [number for number, key in self._keys.items() if wanted(self.topics[key])]
@@ -123,5 +135,8 @@ class SqliteBag(Bag):
             self._keys[key] = self._add(topic).key
         if 'metadata' in tables:
             for (text,) in database.execute('SELECT metadata FROM metadata ORDER BY id DESC'):
-                self.distro = distro_of(text)
+                described = parse_metadata(text)
+                if described is not None:
+                    self.distro = described.distro
+                    self.extras.custom_data = described.custom_data
                 break

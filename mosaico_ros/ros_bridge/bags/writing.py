@@ -19,8 +19,14 @@ import numpy as np
 from typing_extensions import Self
 
 from mosaico_ros.protocol.errors import AlreadyExistsError
+from mosaico_ros.ros_bridge.bags.extras import Extras
 from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter
-from mosaico_ros.ros_bridge.bags.metadata import parse_qos, rosbag2_information, yaml_text
+from mosaico_ros.ros_bridge.bags.metadata import (
+    is_latched,
+    parse_qos,
+    rosbag2_information,
+    yaml_text,
+)
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer
 from mosaico_ros.ros_bridge.channels.codec import Channel
 from mosaico_ros.ros_bridge.definitions import Definition
@@ -85,6 +91,8 @@ class BagWriter(ABC):
         All topics that it will hold, their definitions of the format's ROS version.
     distro
         ROS distribution that made the messages, if known.
+    extras
+        What else to write; only MCAP files take all of it, ROS 1 bags nothing.
 
     Raises
     ------
@@ -92,7 +100,13 @@ class BagWriter(ABC):
         If something is at the path.
     """
 
-    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        topics: Sequence[WrittenTopic],
+        distro: str | None = None,
+        extras: Extras | None = None,
+    ) -> None:
         if path.exists():
             raise AlreadyExistsError(
                 f'{path} is there already', remedy='Remove it, or overwrite it explicitly.'
@@ -100,6 +114,7 @@ class BagWriter(ABC):
         self.path = path
         self.topics = list(topics)
         self.distro = distro
+        self.extras = extras or Extras()
         self.partial = path.with_name(f'.{path.name}.partial')
         self._remove_partial()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,6 +205,7 @@ class BagWriter(ABC):
             self.first if self.counts.any() else 0,
             self.last if self.counts.any() else 0,
             self.distro,
+            self.extras.custom_data,
         )
 
     def _write_metadata(self, information: dict[str, Any]) -> None:
@@ -200,8 +216,8 @@ class BagWriter(ABC):
 class McapBagWriter(BagWriter):
     """A rosbag2 folder with one ``.mcap`` file."""
 
-    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
-        super().__init__(path, topics, distro)
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], *about: Any) -> None:
+        super().__init__(path, topics, *about)
         self.partial.mkdir()
         self._name = f'{path.name}_0.mcap'
         self._file = McapWriter(self.partial / self._name)
@@ -217,6 +233,12 @@ class McapBagWriter(BagWriter):
         self._file.write(self._channels[topics], times, payloads, published)
 
     def _finish(self) -> None:
+        for name, values in self.extras.metadata:
+            self._file.add_metadata(name, values)
+        for file in self.extras.attachments:
+            self._file.add_attachment(
+                file.name, file.media_type, file.data, file.log_time, file.create_time
+            )
         information = self._information('mcap', self._name)
         self._file.add_metadata('rosbag2', {'serialized_metadata': yaml_text(information)})
         self._file.close()
@@ -240,8 +262,8 @@ class McapBagWriter(BagWriter):
 class SqliteBagWriter(BagWriter):
     """A rosbag2 folder with one ``.db3`` file."""
 
-    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
-        super().__init__(path, topics, distro)
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], *about: Any) -> None:
+        super().__init__(path, topics, *about)
         from rosbags.rosbag2 import StoragePlugin, Writer
 
         self._writer = Writer(self.partial, version=9, storage_plugin=StoragePlugin.SQLITE3)
@@ -281,8 +303,8 @@ class SqliteBagWriter(BagWriter):
 class Ros1BagWriter(BagWriter):
     """A ROS 1 ``.bag`` file."""
 
-    def __init__(self, path: Path, topics: Sequence[WrittenTopic], distro: str | None) -> None:
-        super().__init__(path, topics, distro)
+    def __init__(self, path: Path, topics: Sequence[WrittenTopic], *about: Any) -> None:
+        super().__init__(path, topics, *about)
         from rosbags.rosbag1 import Writer
 
         self._writer = Writer(self.partial)
@@ -293,6 +315,7 @@ class Ros1BagWriter(BagWriter):
                 topic.definition.msgtype,
                 msgdef=topic.definition.text,
                 md5sum=topic.definition.md5,
+                latching=int(is_latched(topic.qos)) or None,
             )
             for topic in topics
         ]
@@ -322,7 +345,11 @@ _WRITERS: dict[BagFormat, type[BagWriter]] = {
 
 
 def bag_writer(
-    form: BagFormat, path: Path, topics: Sequence[WrittenTopic], distro: str | None = None
+    form: BagFormat,
+    path: Path,
+    topics: Sequence[WrittenTopic],
+    distro: str | None = None,
+    extras: Extras | None = None,
 ) -> BagWriter:
     """Begin a recording; see `BagWriter`."""
-    return _WRITERS[form](path, topics, distro)
+    return _WRITERS[form](path, topics, distro, extras)
