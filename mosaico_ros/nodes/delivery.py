@@ -35,6 +35,8 @@ from mosaico_ros.protocol.errors import (
 from mosaico_ros.protocol.server_info import EXTENSION_ACKS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
 _AWAY = (UnavailableError, DeadlineExceededError, CancelledError)
