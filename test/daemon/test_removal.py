@@ -8,7 +8,7 @@ import threading
 import pyarrow as pa
 import pytest
 
-from mosaico_ros.daemon import archive as archive_module
+from mosaico_ros.daemon import deletion
 from mosaico_ros.daemon.removal import Removal
 from mosaico_ros.protocol.errors import MosaicoError, NotFoundError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
@@ -76,7 +76,7 @@ def test_tombstones_follow_deletions_and_failed_ones_bury_nothing(
 ):
     filled.archive.create_sequence(RUN, {})
     with monkeypatch.context() as fault:
-        fault.setattr(archive_module, 'schedule', lambda *_: 1 / 0)
+        fault.setattr(deletion, 'schedule', lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             delete(filled, what)
     assert not list(stored.glob('tombstones/*'))
