@@ -44,7 +44,7 @@ class Storage:
         #: What the world has told.
         self.facts = folder / 'facts'
         self._base = folder / 'base'
-        if remote:  # before all forks, which then need not read what botocore reads at first
+        if remote:
             self._client = S3Store(
                 remote['store_bucket'],
                 endpoint=remote['store_endpoint'],
