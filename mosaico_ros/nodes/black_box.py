@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mosaico_ros.nodes.debounce import Debouncer, Decision, Outcome
+from mosaico_ros.nodes.fault_notes import FaultNote
 from mosaico_ros.nodes.fault_sources import Watch
 from mosaico_ros.nodes.faults import Fault, FaultEvent
 from mosaico_ros.nodes.ring import Ring, Segment, Window
@@ -89,6 +90,7 @@ class FaultCounts:
     cooling: int = 0
     mild: int = 0
     refused: int = 0
+    near_misses: int = 0
 
 
 class BlackBox(threading.Thread):
@@ -121,6 +123,8 @@ class BlackBox(threading.Thread):
         Whether there are topics with publishers of which nothing has come so far.
     ready
         Called in this thread with each incident whose window is complete.
+    noted
+        Called in this thread with what became of each fault.
     tell
         Where to say what happened: ``tell(text, warning=False)``.
     """
@@ -140,6 +144,7 @@ class BlackBox(threading.Thread):
         cut: Callable[[Callable[[list[Parcel]], None]], None],
         silent: Callable[[], bool],
         ready: Callable[[Incident], None],
+        noted: Callable[[FaultNote], None],
         tell: Callable[..., None],
     ) -> None:
         super().__init__(name='black-box', daemon=True)
@@ -158,6 +163,7 @@ class BlackBox(threading.Thread):
         self._cut = cut
         self._silent = silent
         self._ready = ready
+        self._noted = noted
         self._tell = tell
         self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | Incident | None] = (
             queue.SimpleQueue()
@@ -281,20 +287,39 @@ class BlackBox(threading.Thread):
         event = decision.event
         if decision.outcome is Outcome.HEALED:
             self._tell(f'{event.fault_code} is over')
+            self._note('healed', decision)
+            return
+        if decision.outcome is Outcome.NEAR_MISS:
+            self.counts.near_misses += 1
+            self._note('near_miss', decision)
             return
         if decision.outcome is Outcome.COOLING:
             self.counts.cooling += 1
             self._tell(f'{event.fault_code} is back within its cooldown: no further snapshot')
+            self._note('cooling', decision)
             return
         if event.severity < self._rules.of(event.fault_code).min_severity:
             self.counts.mild += 1
+            self._note('mild', decision)
             return
         fault = Fault(self._robot_id, event, decision.sources, decision.reports)
         self._begin(fault, 'fault')
 
+    def _note(self, outcome: str, of: Decision) -> None:
+        self._noted(FaultNote(outcome, of.event, of.sources, of.reports))
+
     def _begin(self, fault: Fault, kind: str) -> None:
         event = fault.event
         refusal = self._refusal()
+        self._noted(
+            FaultNote(
+                'refused' if refusal else 'snapshot',
+                event,
+                fault.reporting_sources,
+                fault.reports,
+                '' if refusal else fault.snapshot_id,
+            )
+        )
         if refusal:
             self.counts.refused += 1
             self._tell(f'{event.fault_code} gets no snapshot: {refusal}', warning=True)

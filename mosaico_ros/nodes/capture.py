@@ -203,6 +203,20 @@ class Capture:
             'ros_clock': '/clock' if self._drain.clock is not None else 'system',
         }
 
+    @property
+    def topics(self) -> list[str]:
+        """Names of the topics that are subscribed to, sorted."""
+        return self._discovery.topics
+
+    @property
+    def looks_for_topics(self) -> bool:
+        """Whether topics that appear are subscribed to; may be set."""
+        return not self._discovery.settled
+
+    @looks_for_topics.setter
+    def looks_for_topics(self, looking: bool) -> None:
+        self._discovery.settled = not looking
+
     def priority(self, name: str) -> int:
         """Return how late a topic is shed."""
         return self._priorities.of(name) or 0

@@ -67,7 +67,9 @@ def _rosbag2_type(name: str) -> Any:
 def _filling(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any, Any], Any]:
     def serve(request: Any, response: Any) -> Any:
         for name, value in answer(request).items():
-            setattr(response, name, value)
+            # Older types have fewer fields.
+            if hasattr(response, name):
+                setattr(response, name, value)
         return response
 
     return serve

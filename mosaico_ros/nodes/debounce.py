@@ -62,6 +62,8 @@ class Outcome(Enum):
     #: Confirmed again within the cooldown.
     COOLING = 'cooling'
     HEALED = 'healed'
+    #: It had failed, but not enough to be confirmed.
+    NEAR_MISS = 'near miss'
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Decision:
     """A change of a fault.
 
     ``event`` is the report that made it, or the last one where time did; ``sources`` are all who
-    reported a failure since the fault was last healed; ``reports`` counts those failures.
+    reported a failure since the fault was last healed; ``reports`` counts those failures, or of a
+    near miss those since it last was at rest.
     """
 
     outcome: Outcome
@@ -87,6 +90,7 @@ class _State:
     failed_at: float = 0.0
     captured_at: float | None = None
     reports: int = 0
+    unconfirmed: int = 0
     recent: deque[float] = field(default_factory=deque)
     sources: dict[str, None] = field(default_factory=dict)
     last: FaultEvent | None = None
@@ -134,6 +138,7 @@ class Debouncer:
         state.failed_at = now
         state.last = event
         state.reports += 1
+        state.unconfirmed += 1
         state.sources.setdefault(event.source)
         if state.failing_since is None:
             state.failing_since = now
@@ -157,8 +162,16 @@ class Debouncer:
                     changes.append(self._heal(state, event))
             elif self._lasts(state, rule, now):
                 changes.append(self._confirm(state, rule, event, now))
-            elif now - state.heard > max(_MEMORY, rule.cooldown_sec, rule.rate_window_sec):
-                del self._states[code]
+            else:
+                forgotten = now - state.heard > max(
+                    _MEMORY, rule.cooldown_sec, rule.rate_window_sec
+                )
+                rest = rule.rate_window_sec if rule.rate_count else rule.heal_after_sec
+                quiet = rest and now - state.failed_at >= rest
+                if state.unconfirmed and (quiet or forgotten):
+                    changes.append(self._missed(state, event))
+                if forgotten:
+                    del self._states[code]
         return changes
 
     @staticmethod
@@ -186,6 +199,7 @@ class Debouncer:
     @staticmethod
     def _confirm(state: _State, rule: Debounce, event: FaultEvent, now: float) -> Decision:
         state.confirmed = True
+        state.unconfirmed = 0
         cooling = state.captured_at is not None and now - state.captured_at < rule.cooldown_sec
         if not cooling:
             state.captured_at = now
@@ -196,7 +210,19 @@ class Debouncer:
         state.counter = min(state.counter + 1, rule.heal_count) if rule.heal_count else 0
         state.failing_since = None
         healed = event.decided or (rule.heal_count and state.counter >= rule.heal_count)
-        return self._heal(state, event) if state.confirmed and healed else None
+        if state.confirmed:
+            return self._heal(state, event) if healed else None
+        last = state.last
+        # Where the rate counts, a pass says little.
+        rests = state.counter >= 0 and not rule.rate_count
+        if state.unconfirmed and rests and last is not None:
+            return self._missed(state, last)
+        return None
+
+    @staticmethod
+    def _missed(state: _State, event: FaultEvent) -> Decision:
+        reports, state.unconfirmed = state.unconfirmed, 0
+        return Decision(Outcome.NEAR_MISS, event, tuple(state.sources), reports)
 
     @staticmethod
     def _heal(state: _State, event: FaultEvent) -> Decision:
@@ -204,7 +230,7 @@ class Debouncer:
         state.confirmed = False
         state.counter = 0
         state.failing_since = None
-        state.reports = 0
+        state.reports = state.unconfirmed = 0
         state.recent.clear()
         state.sources.clear()
         return decision

@@ -120,7 +120,7 @@ class Delivery(threading.Thread):
         self._client: Any = None
         self._part: Part | None = spool.progress.part
         self._next_split = self._part.splits if self._part else 0
-        self._told_away = False
+        self._told_away: type[MosaicoError] | None = None
         self._behind = False
         self._deadline = float('inf')
         self._finishing = threading.Event()
@@ -183,8 +183,8 @@ class Delivery(threading.Thread):
         if part is not None and not part.closed:
             self._resume(client, part)
         self.connected = True
-        if self._told_away:
-            self._told_away = False
+        if self._told_away is not None:
+            self._told_away = None
             self._event('the daemon is there; delivering what was kept here meanwhile')
         if self._growing and self._part is None:
             self._open_part()
@@ -459,8 +459,9 @@ class Delivery(threading.Thread):
         return all(self._topic(number).position.row >= end for number, end in ends.items())
 
     def _lost(self, error: MosaicoError) -> None:
-        if not self._told_away:
-            self._told_away = True
+        # Again, when something else is wrong: a daemon that has come may refuse the key.
+        if self._told_away is not type(error):
+            self._told_away = type(error)
             self._event(
                 f'no way to the daemon, what is captured is kept in {self._spool.folder}: {error}',
                 warning=True,

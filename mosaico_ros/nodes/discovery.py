@@ -78,6 +78,13 @@ class Discovery:
         Makes the inbox of a new topic.
     info, warn
         Where to say what happened.
+
+    Attributes
+    ----------
+    settled
+        Whether topics that appear are left alone; may be set.
+    accounts
+        By name of the topic.
     """
 
     def __init__(
@@ -105,13 +112,19 @@ class Discovery:
         self._without_type: dict[str, str] = {}
         self._quiet = 0
         self._looks = 0
-        self._settled = False
+        self._once = rules.once
+        self.settled = False
         self.accounts: dict[str, TopicAccount] = {}
 
     @property
     def pause(self) -> float:
         """Seconds until the next look: short while topics still appear."""
         return self._rules.period * (_EAGER if self._quiet < _QUIET_LOOKS else 1.0)
+
+    @property
+    def topics(self) -> list[str]:
+        """Names of the topics that are subscribed to, sorted."""
+        return sorted(self._watched)
 
     def topic_details(self, name: str) -> dict[str, Any]:
         """Return what is known of a topic beyond its type, for the topic's metadata."""
@@ -136,7 +149,7 @@ class Discovery:
                 if not thorough:
                     self._look_again(watched_already, thorough)
                 continue
-            if self._settled or (name, types[0]) in self._refused or name in self._without_type:
+            if self.settled or (name, types[0]) in self._refused or name in self._without_type:
                 continue
             verdict = self._selection.verdict(name, types[0])
             if not verdict.selected:
@@ -144,7 +157,9 @@ class Discovery:
                 continue
             changed |= self._appeared(name, types)
         self._quiet = 0 if changed else self._quiet + 1
-        self._settled = self._rules.once and self._quiet >= _QUIET_LOOKS
+        if self._once and self._quiet >= _QUIET_LOOKS:
+            # Asked to look for topics later, it does so for good.
+            self._once, self.settled = False, True
 
     def never_seen(self) -> list[str]:
         """Return the topics, services and actions asked for by name that nobody published."""

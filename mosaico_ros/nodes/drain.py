@@ -325,7 +325,7 @@ class DrainLoop(threading.Thread):
         finds nothing, for at most `patience` seconds.
         """
         self._stopping.set()
-        if self.ident is not None:
+        if self.ident is not None:  # what fails before the start is finished too
             self.join(timeout=patience)
         deadline = time.monotonic() + patience
         quiet = 0

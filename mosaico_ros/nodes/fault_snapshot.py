@@ -30,6 +30,7 @@ from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
 if TYPE_CHECKING:
     from mosaico_ros.nodes.black_box import BlackBox
     from mosaico_ros.nodes.capture import Capture
+    from mosaico_ros.nodes.fault_notes import FaultNote
     from mosaico_ros.nodes.fault_sources import Watch
     from mosaico_ros.nodes.medkit_bags import MedkitBags
     from mosaico_ros.nodes.outbox import Entry
@@ -117,6 +118,7 @@ class FaultSnapshots(Work):
 
     def activate(self) -> None:
         """Begin to hold messages and to notice faults."""
+        from diagnostic_msgs.msg import DiagnosticStatus
         from rclpy.utilities import get_rmw_implementation_identifier
         from std_msgs.msg import String
         from std_srvs.srv import Trigger
@@ -142,6 +144,7 @@ class FaultSnapshots(Work):
         )
         version = settings['software_version'] or f'mosaico_ros {package_version()}'
         self._publisher = self.node.create_publisher(String, '~/snapshot_stored', 100)
+        self._notes = self.node.create_publisher(DiagnosticStatus, '~/fault_events', 100)
         self._writer = SnapshotWriter(
             self._outbox,
             ring,
@@ -166,6 +169,7 @@ class FaultSnapshots(Work):
             cut=self._capture.cut,
             silent=self._silent,
             ready=self._writer.put,
+            noted=self._on_note,
             tell=self._tell,
         )
         if settings['deliver']:
@@ -208,6 +212,7 @@ class FaultSnapshots(Work):
             self._delivery = None
         self._capture.close()
         self.node.destroy_publisher(self._publisher)
+        self.node.destroy_publisher(self._notes)
         waiting = len(self._outbox.waiting())
         if waiting:
             self._tell(f'{waiting} snapshots wait in {self._outbox.folder} for the next start')
@@ -232,6 +237,11 @@ class FaultSnapshots(Work):
 
     def _on_parcel(self, parcel: Parcel) -> None:
         self._box.put(parcel)
+
+    def _on_note(self, note: FaultNote) -> None:
+        from mosaico_ros.nodes.fault_notes import status
+
+        self._notes.publish(status(note, self._robot_id))
 
     def _on_stored(self, entry: Entry) -> None:
         self._tell(f'snapshot {entry.sequence_name} written ({entry.size / _MB:.1f} MB)')

@@ -205,17 +205,19 @@ class Playback:
             self._changed.notify_all()
         return True
 
-    def step(self) -> bool:
-        """Play one message while paused; tell whether one was."""
+    def step(self, count: int = 1) -> int:
+        """Play some messages at once while paused; return how many were."""
         with self._changed:
             if not self._paused or not self._running:
-                return False
-            self._steps_asked += 1
-            step = self._steps_asked
+                return 0
+            before = self._steps_done
+            self._steps_asked = before + count
             self._changed.notify_all()
-            return self._changed.wait_for(
-                lambda: self._steps_done >= step or not self._running, _STEP_PATIENCE
-            ) and (self._steps_done >= step)
+            while self._running and self._steps_done < self._steps_asked:
+                if not self._changed.wait(_STEP_PATIENCE):
+                    break  # nothing more comes
+            self._steps_asked = self._steps_done
+            return self._steps_done - before
 
     def allow(self) -> None:
         """Let :meth:`run` go on after :meth:`stop`; to be called before it."""

@@ -14,6 +14,8 @@ from mosaico_ros.protocol.errors import InvalidArgumentError
 _SECOND = 1_000_000_000
 # What is larger is no position but a time since 1970, seconds.
 _LONGEST = 1e6
+# Messages: more than there are.
+_ALL = 1 << 60
 _SPECS = {spec.name: spec for spec in PLAYER}
 
 
@@ -41,7 +43,7 @@ def controls(playback: Playback, stop: StopSignals) -> list[Control]:
             playback.pause()
 
     def step() -> tuple[bool, str]:
-        done = playback.step()
+        done = playback.step() > 0
         return done, now() if done or playback.paused else 'not paused'
 
     return [
@@ -55,7 +57,12 @@ def controls(playback: Playback, stop: StopSignals) -> list[Control]:
             lambda _: {'paused': playback.paused},
             lambda: (playback.paused, now()),
         ),
-        Control('play_next', 'PlayNext', lambda _: {'success': playback.step()}, step),
+        Control('play_next', 'PlayNext', lambda _: {'success': playback.step() > 0}, step),
+        Control(
+            'burst',
+            'Burst',
+            lambda request: {'actually_burst': playback.step(request.num_messages or _ALL)},
+        ),
         Control('get_rate', 'GetRate', lambda _: {'rate': playback.rate}),
         Control(
             'set_rate',

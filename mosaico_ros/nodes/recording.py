@@ -266,6 +266,20 @@ class LiveRecording:
         """Whether what comes is thrown away."""
         return self._capture.paused
 
+    @property
+    def topics(self) -> list[str]:
+        """Names of the topics that are subscribed to."""
+        return self._capture.topics
+
+    @property
+    def looks_for_topics(self) -> bool:
+        """Whether topics that appear are subscribed to."""
+        return self._capture.looks_for_topics
+
+    def look_for_topics(self, looking: bool) -> None:
+        """Subscribe to topics that appear, or do not from now on."""
+        self._capture.looks_for_topics = looking
+
     def mark(self, payload: bytes, info: Mapping[str, Any]) -> None:
         """Keep a note that was sent while recording, as a message of the topic `MARKS`."""
         received = np.array([info.get('received_timestamp') or 0], np.int64)

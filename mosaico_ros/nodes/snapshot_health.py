@@ -78,6 +78,7 @@ def _faults(box: BlackBox, writer: SnapshotWriter) -> Status:
             'snapshots': counts.snapshots,
             'within the cooldown': counts.cooling,
             'too mild': counts.mild,
+            'nearly confirmed': counts.near_misses,
             'refused': counts.refused,
             'not written': writer.failed,
         },

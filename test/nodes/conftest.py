@@ -152,7 +152,10 @@ def start_recorder(
         wait_for(
             lambda: (
                 process.poll() is not None
-                or any(event.startswith('recording into ') for event in recorder.events())
+                or any(
+                    event.startswith('recording into ') or 'begins when there is room' in event
+                    for event in recorder.events()
+                )
             ),
             'the start of the recorder',
         )

@@ -16,6 +16,7 @@ from rosmessages import captured
 from mosaico_ros.nodes import black_box
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.black_box import BlackBox, Incident
+from mosaico_ros.nodes.fault_notes import FaultNote
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.fault_sources import Watch
 from mosaico_ros.nodes.faults import FaultEvent, Severity
@@ -42,6 +43,7 @@ class Bench:
         )
         self.ready: list[Incident] = []
         self.said: list[str] = []
+        self.notes: list[FaultNote] = []
         self.released = 0
         self.held_back: list[Parcel] = []
         self.latched: list[Parcel] = []
@@ -60,6 +62,7 @@ class Bench:
             cut=self._cut,
             silent=lambda: False,
             ready=self.ready.append,
+            noted=self.notes.append,
             tell=self._tell,
         )
         self.box.start()
@@ -216,3 +219,31 @@ def test_an_end_hands_on_what_is_open(bench: Callable[..., Bench]) -> None:
     (incident,) = box.ready
     assert incident.complete
     assert len(box.stamps(incident)) == 1
+
+
+def test_what_became_of_every_fault_is_noted(bench: Callable[..., Bench]) -> None:
+    b = bench(confirm_count=2, cooldown_sec=60.0, min_severity='ERROR', per_minute=1)
+    b.fail('NEAR')
+    b.heal('NEAR')
+    for code, severity in (
+        ('REAL', Severity.ERROR),
+        ('MILD', Severity.WARN),
+        ('MORE', Severity.ERROR),
+    ):
+        b.fail(code, severity)
+        b.fail(code, severity)
+    b.heal('REAL')
+    b.heal('REAL')
+    b.heal('REAL')
+    b.fail('REAL')
+    b.fail('REAL')
+    until(lambda: len(b.notes) == 6)
+    assert [(note.event.fault_code, note.outcome, note.reports) for note in b.notes] == [
+        ('NEAR', 'near_miss', 1),
+        ('REAL', 'snapshot', 2),
+        ('MILD', 'mild', 2),
+        ('MORE', 'refused', 2),
+        ('REAL', 'healed', 2),
+        ('REAL', 'cooling', 2),
+    ]
+    assert all(bool(note.snapshot_id) == (note.outcome == 'snapshot') for note in b.notes)

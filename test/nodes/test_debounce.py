@@ -70,10 +70,9 @@ def test_frequent_failures_are_confirmed_whatever_passed_between() -> None:
     bench = Bench(confirm_count=0, rate_count=3, rate_window_sec=10.0)
     outcomes = []
     for _ in range(4):  # one in 6 s: never three in 10 s
-        outcomes += [bench.failed(), bench.passed()]
-        bench.after(6.0)
+        outcomes += [bench.failed(), bench.passed(), *bench.after(6.0)]
     assert outcomes == [None] * 8
-    bench.after(60.0)
+    assert bench.after(60.0) == [Outcome.NEAR_MISS]
     outcomes = []
     for _ in range(3):
         outcomes += [bench.failed(), bench.passed()]
@@ -128,7 +127,7 @@ def test_confirmed_and_healed_alternate_and_follow_the_counter(
     confirm: int, heal: int, reports: list[bool]
 ) -> None:
     bench = Bench(confirm_count=confirm, heal_count=heal)
-    counter, confirmed = 0, False
+    counter, confirmed, near = 0, False, False
     for failed in reports:
         got = bench.failed() if failed else bench.passed()
         # AUTOSAR's counter, written down once more: clamped, jumping down from above zero.
@@ -137,10 +136,13 @@ def test_confirmed_and_healed_alternate_and_follow_the_counter(
         elif counter or confirmed:
             counter = min(counter + 1, heal)
         expected = None
+        near = failed or near
         if not confirmed and counter <= -confirm:
-            confirmed, expected = True, Outcome.CONFIRMED
+            confirmed, near, expected = True, False, Outcome.CONFIRMED
         elif confirmed and counter >= heal:
-            confirmed, counter, expected = False, 0, Outcome.HEALED
+            confirmed, counter, near, expected = False, 0, False, Outcome.HEALED
+        elif near and not confirmed and counter >= 0:
+            near, expected = False, Outcome.NEAR_MISS
         assert got is expected
 
 
@@ -175,3 +177,20 @@ def test_a_code_at_rest_is_forgotten() -> None:
 )
 def test_severities_are_read_by_name_and_number(text: str, severity: int) -> None:
     assert Severity.parse(text) == severity
+
+
+def test_what_failed_and_came_to_rest_unconfirmed_is_a_near_miss_once() -> None:
+    bench = Bench(confirm_count=3)
+    assert [bench.failed(), bench.failed(), bench.passed()] == [None] * 3
+    assert bench.passed() is Outcome.NEAR_MISS
+    assert bench.passed() is None
+    assert bench.failed() is None
+    assert bench.after(700.0) == [Outcome.NEAR_MISS]  # forgotten
+
+
+def test_a_source_that_never_says_that_it_passed_nearly_misses_by_its_silence() -> None:
+    bench = Bench(confirm_count=3, heal_after_sec=5.0)
+    bench.failed()
+    assert bench.after(4.9) == []
+    assert bench.after(0.1) == [Outcome.NEAR_MISS]
+    assert bench.after(1.0) == []

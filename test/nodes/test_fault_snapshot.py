@@ -26,7 +26,7 @@ from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import Imu
 
 sys.path.insert(0, str(Path(__file__).parent))
-from snapshot_process import Peer, SnapshotNode, Stream, imu, wait_for
+from snapshot_process import NODE, Peer, SnapshotNode, Stream, imu, wait_for
 
 from mosaico_ros.nodes.fault_reporter import FaultReporter
 from mosaico_ros.nodes.faults import Severity, fault_code
@@ -273,7 +273,12 @@ def test_every_source_brings_its_faults(
     diagnostics = peer.publisher(DiagnosticArray, '/diagnostics')
     goals = peer.publisher(GoalStatusArray, '/arm/reach/_action/status')
     readings = peer.publisher(Imu, '/imu')
-    node.captures('/diagnostics', '/arm/reach/_action/status', '/imu', '/rosout')
+    faults = FaultReporter(peer.node)
+    node.captures('/diagnostics', '/arm/reach/_action/status', '/imu', '/rosout', '/faults/report')
+    decided: list[DiagnosticStatus] = []
+    events = f'{NODE}/fault_events'
+    peer.node.create_subscription(DiagnosticStatus, events, decided.append, 100)
+    wait_for(lambda: peer.node.count_publishers(events), 'the events of faults')
     motor = DiagnosticStatus(level=b'\x02', name='motor', message='hot', hardware_id='m1')
     mild = DiagnosticStatus(level=b'\x01', name='battery', message='low')
     peer.publish(diagnostics, *[DiagnosticArray(status=[motor, mild])] * 2)
@@ -282,6 +287,8 @@ def test_every_source_brings_its_faults(
     peer.publish(readings, imu(0, z=0.3))
     logger = peer.node.get_logger()
     logger.fatal('the planner gave up')
+    faults.failed('WHEEL_SLIPS', Severity.WARN, 'for a moment', wheel='left')
+    faults.passed('WHEEL_SLIPS')
     told = {each['fault_code']: each for each in node.told('captured', 4)}
     assert {
         code: (each['reporting_sources'], each['fault_description'], each['fault_severity_int'])
@@ -292,6 +299,12 @@ def test_every_source_brings_its_faults(
         'FREE_FALL': ('/imu', RULE, 2),
         fault_code(f'log {logger.name}'): (logger.name, 'the planner gave up', 3),
     }
+    wait_for(lambda: len(decided) >= 5, 'what became of each fault')
+    outcomes = {each.name: {v.key: v.value for v in each.values} for each in decided}
+    assert {code: outcomes[code]['outcome'] for code in told} == dict.fromkeys(told, 'snapshot')
+    assert outcomes['MOTOR']['snapshot_id'] == told['MOTOR']['snapshot_id']
+    slip = outcomes['WHEEL_SLIPS']
+    assert (slip['outcome'], slip['reports'], slip['wheel']) == ('near_miss', '1', 'left')
     (drop,) = node.told('delivered', fault_code='FREE_FALL')
     with shared_daemon.client() as client:
         topics = client.sequence_handler(drop['sequence']).topics

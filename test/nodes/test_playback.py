@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from hypothesis import given, strategies as st
 
 from mosaico_ros.nodes.playback import Batch, Playback, SteadyClock
 from mosaico_ros.nodes.playback_source import merge
+from mosaico_ros.nodes.player_controls import controls
 from mosaico_ros.nodes.read_ahead import ReadAhead
+from mosaico_ros.nodes.stop_signals import StopSignals
 from mosaico_ros.nodes.timeline import Segment, Timeline
 from mosaico_ros.protocol.errors import UnavailableError
 
@@ -238,8 +241,8 @@ def test_steps_play_one_message_each() -> None:
             pass
 
     playback = Playback(
-        Timeline([Segment(START, START + 3)]),
-        lambda begin, wake: Messages([0, 1, 2], begin),
+        Timeline([Segment(START, START + 6)]),
+        lambda begin, wake: Messages([0, 1, 2, 3, 4, 5], begin),
         Sink(),
         paused=True,
     )
@@ -253,10 +256,13 @@ def test_steps_play_one_message_each() -> None:
             assert playback.step()
             assert played == list(range(count))
             assert playback.recorded_ns == START + count - 1
-        playback.resume()
+        assert playback.step(3) == 3
+        assert played == [0, 1, 2, 3, 4]
+        answers = {each.name: each.answer for each in controls(playback, StopSignals())}
+        assert answers['burst'](SimpleNamespace(num_messages=0)) == {'actually_burst': 1}
     finally:
         thread.join(10)
-    assert played == [0, 1, 2]
+    assert played == [0, 1, 2, 3, 4, 5]
     assert not playback.step()
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip('rclpy')
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -117,10 +120,38 @@ def test_names_and_fields_are_those_of_rosbag2_where_its_interfaces_are(
     # The types that have fields, by the names that rosbag2 gives these.
     answers = {each.name: each.answer for each in controls(lambda: None, StopSignals())}
     assert answers['is_paused'](None) == {'paused': False}
-    assert answers['split_bagfile'](None) == {
-        'return_code': 1,
-        'error_string': 'nothing is being recorded',
-    }
+    assert answers['is_recording'](None) == {'recording': False}
+    assert answers['is_discovery_running'](None) == {'running': False}
+    assert answers['get_subscribed_topics'](None) == {'topics': []}
+    refused = {'return_code': 1, 'error_string': 'nothing is being recorded'}
+    for name in ('split_bagfile', 'pause', 'start_discovery'):
+        assert answers[name](None) == refused
+    # What is to happen later is refused, not done now.
+    later = Time(sec=2**31 - 1)
+    split = answers['split_bagfile'](SimpleNamespace(split_time=later))
+    assert split['return_code'] == 4
+    assert 'split_time lies in the future' in split['error_string']
+    resume = answers['resume'](SimpleNamespace(resume_time=later))
+    assert 'resume_time lies in the future' in resume['error_string']
+
+
+def test_discovery_can_be_stopped_and_started(
+    robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(sequence_name='looking', topics=['/a', '/b'], discovery='once')
+    first = robot.publisher(String, '/a')
+    robot.wait_matched(first)
+    assert ask(operator, 'stop_discovery')[0]
+    assert not ask(operator, 'is_discovery_running')[0]
+    second = robot.publisher(String, '/b')
+    time.sleep(1.0)
+    assert second.get_subscription_count() == 0
+    assert ask(operator, 'get_subscribed_topics') == (True, '/a')
+    assert ask(operator, 'start_discovery')[0]
+    robot.wait_matched(second)
+    assert ask(operator, 'get_subscribed_topics') == (True, '/a /b')
+    assert ask(operator, 'is_recording') == (True, 'recording looking')
+    assert recorder.finish(signal.SIGINT) == 0
 
 
 def test_notes_and_accounts_are_stored_with_the_recording(

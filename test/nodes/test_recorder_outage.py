@@ -395,3 +395,18 @@ def test_a_disk_without_space_is_refused_and_nothing_left_on_it(
     assert 'MB are free on the disk of' in errors
     assert 'Traceback' not in errors
     assert not list((tmp_path / 'spool').iterdir())
+
+
+def test_a_daemon_that_refuses_the_recorder_is_told_in_a_sentence(
+    make_daemon: Any, start_recorder: Any, wait_for: Any
+) -> None:
+    recorder = start_recorder(port=make_daemon(MOSAICOD_REQUIRE_API_KEYS='true').port)
+    # At the start that is the end; later, what is captured is kept until the key is right.
+    wait_for(
+        lambda: (
+            'demands an API key' in recorder.errors.read_text()
+            or any('demands an API key' in event for event in recorder.events())
+        ),
+        'the refusal',
+    )
+    assert 'Traceback' not in recorder.errors.read_text()
