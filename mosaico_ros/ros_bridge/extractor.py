@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+#: Topics read at once.
+_STREAMS = 128
+
 #: Topics whose last message late subscribers expect, where nothing was recorded about it.
 _LATCHED = ('/tf_static', '/robot_description')
 
@@ -157,6 +160,11 @@ class ExtractedSource:
     _handler: RecordedTopicHandler
     _encode: Callable[[pa.RecordBatch], tuple[np.ndarray, np.ndarray, Payloads]]
     _window: tuple[int | None, int | None]
+
+    @property
+    def message_count(self) -> int:
+        """Number of messages, whatever their time."""
+        return self._handler.message_count or 0
 
     def messages(self) -> Iterator[tuple[np.ndarray, np.ndarray, Payloads]]:
         """Yield record and publish times (ns) and payloads in time order, a batch at a time."""
@@ -307,7 +315,11 @@ def _merged(
 
     Yields their topics, record and publish times, and payloads.
     """
+    # Daemons limit calls under way: of many topics, the smallest are read beforehand.
+    by_size = sorted(range(len(sources)), key=lambda i: -sources[i].message_count)
     streams = [source.messages() for source in sources]
+    for i in by_size[_STREAMS:]:
+        streams[i] = iter(list(streams[i]))
     heads: dict[int, tuple[np.ndarray, np.ndarray, Payloads, int]] = {}
     waiting = set(range(len(sources)))
     while True:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from types import FrameType
 from typing import NamedTuple
@@ -22,6 +22,9 @@ from mosaico_ros.ros_bridge.injector import (
 )
 
 _log = get_logger(__name__)
+
+#: Topics sent at once by all processes.
+_STREAMS = 256
 
 
 class Advance(NamedTuple):
@@ -68,6 +71,9 @@ def ingest_all(
         In the order in which they end.
     """
     if jobs > 1:
+        # They share what the daemon allows.
+        shared = max(_STREAMS // jobs, 8)
+        configs = [replace(config, streams=min(config.streams, shared)) for config in configs]
         yield from _Workers(configs, jobs).run(progress)
         return
     for config in configs:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_TOO_LARGE = 'larger than the daemon accepts (its setting MOSAICOD_MAX_GRPC_MESSAGE_SIZE)'
 #: Of a topic's name; leaves room for the number that tells topics of one name apart.
 _LONGEST_PART = MAX_COMPONENT_LENGTH - 8
 
@@ -115,6 +116,9 @@ class ROSInjectionConfig:
         keep the daemon less busy.
     checksum : bool
         Store the bag's SHA-256 in the sequence metadata (reads the bag once more).
+    streams : int
+        Topics that are sent at once, as daemons limit calls under way; a bag of more topics is
+        read several times.
     """
 
     file_path: Path
@@ -143,6 +147,7 @@ class ROSInjectionConfig:
     checksum: bool = True
     resume: bool = False
     read_ahead_bytes: int = WAITING_BYTES
+    streams: int = 128
 
 
 @dataclass
@@ -233,6 +238,7 @@ class RosbagInjector:
         self._extra = registry.definitions(config.ros_distro)
         self._lanes: dict[str, _Lane] = {}
         self._paths: set[str] = set()
+        self._accepted = 0
         self.report = InjectionReport(config.sequence_name)
 
     def run(self) -> InjectionStatus:
@@ -316,6 +322,8 @@ class RosbagInjector:
             return False
         lane.report.ontology = lane.decoder.ontology_type.ontology_tag()
         lane.metadata = self._topic_metadata(bag, lane, lane.decoder)
+        lane.turn = self._accepted // self._config.streams
+        self._accepted += 1
         return True
 
     def _free_path(self, topic: BagTopic) -> str:
@@ -411,18 +419,28 @@ class RosbagInjector:
             told = len(bag.problems)
             try:
                 with session:
-                    with LaneWorkers(
-                        lambda group: self._store(session, group),
-                        self._seal,
-                        config.read_ahead_bytes,
-                    ) as workers:
-                        for group in bag.groups(lambda topic: self._wanted(bag, topic)):
-                            workers.put(group)
-                    self._open_silent(bag, session)
+                    for turn in itertools.count():
+                        self._read(bag, session, turn)
+                        if self._accepted <= (turn + 1) * config.streams:
+                            break
+                    self._store_silent(bag, session)
             finally:
-                self.report.problems += bag.problems[told:]
+                # Damage is met again with every reading.
+                self.report.problems += dict.fromkeys(bag.problems[told:])
                 self._close_books()
         return InjectionStatus.COMPLETED
+
+    def _read(self, bag: Bag, session: BaseSessionWriter, turn: int) -> None:
+        """Read the recording for the topics whose turn it is."""
+
+        def wanted(topic: BagTopic) -> bool:
+            return self._wanted(bag, topic) and self._lanes[topic.key].turn == turn
+
+        ahead = self._config.read_ahead_bytes
+        store = LaneWorkers(lambda group: self._store(session, group), self._seal, ahead)
+        with store as workers:
+            for group in bag.groups(wanted):
+                workers.put(group)
 
     def _is_present(self, client: MosaicoClient, metadata: Future[dict[str, Any]]) -> bool:
         """Count what the archive has of the bag; make room if that is a part only."""
@@ -488,7 +506,7 @@ class RosbagInjector:
                 raise
             lane.report.skipped = str(refused)
 
-    def _open_silent(self, bag: Bag, session: BaseSessionWriter) -> None:
+    def _store_silent(self, bag: Bag, session: BaseSessionWriter) -> None:
         """Store the topics on which nothing was published: their types, QoS and that silence."""
         recorded = [lane for lane in self._lanes.values() if lane.decoder is not None]
         if not recorded:
@@ -496,6 +514,7 @@ class RosbagInjector:
         for lane in recorded:
             if lane.writer is None and lane.report.read == 0:
                 self._open_lane(session, lane)
+                self._seal(lane.topic.key)
 
     @staticmethod
     def _note_times(report: TopicReport, group: MessageGroup) -> None:
@@ -510,12 +529,15 @@ class RosbagInjector:
             lane.report.malformed = dict(lane.decoder.problems)
             lane.report.invalid_text = lane.decoder.invalid_text
             if lane.writer is not None:
-                lane.report.stored = lane.writer.rows_pushed - lane.writer.dropped_record_count
+                dropped = lane.writer.dropped_record_count
+                lane.report.stored = lane.writer.rows_pushed - dropped
+                if dropped:
+                    lane.report.malformed[_TOO_LARGE] = dropped
             if lane.report.malformed:
                 _log.warning(
                     'topic %s: %d malformed messages left out (%s)',
                     lane.report.name,
-                    lane.decoder.malformed,
+                    sum(lane.report.malformed.values()),
                     '; '.join(f'{reason}: {n}' for reason, n in lane.report.malformed.items()),
                 )
 
@@ -527,6 +549,7 @@ class _Lane:
     report: TopicReport
     topic: BagTopic
     path: str
+    turn: int = 0
     decoder: TopicDecoder | ChannelDecoder | None = None
     writer: TopicWriter | None = None
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -206,6 +206,37 @@ def write_with_extras(path: Path, size: int = 1000) -> None:
         writer.finish()
 
 
+def test_more_topics_than_a_daemon_serves_at_once(start_shared, tmp_path):
+    narrow = start_shared(
+        MOSAICOD_MAX_CONCURRENT_RPCS='140', MOSAICOD_MAX_GRPC_MESSAGE_SIZE=str(4 << 20)
+    )
+    bag = tmp_path / 'wide.mcap'
+    with bag.open('wb') as file:
+        writer = McapWriter(file, chunk_size=3000)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data\n')
+        channels = [writer.register_channel(f'/t{i}', 'cdr', schema) for i in range(150)]
+        for time in range(300):
+            writer.add_message(channels[time % 140], time, GARBAGE[0], time)
+        large = b'x' * 5_000_000 + b'\0'
+        data = b'\0\1\0\0' + len(large).to_bytes(4, 'little') + large
+        writer.add_message(channels[0], 999, data, 999)
+        writer.finish()
+    config = ROSInjectionConfig(bag, 'wide', host=narrow.host, port=narrow.port, log_level='ERROR')
+    injector = RosbagInjector(config)
+    injector.run()
+    report = injector.report
+    assert (report.stored, len(report.topics), report.problems) == (300, 150, [])
+    assert not report.complete
+    ((reason, count),) = report.topics['/t0'].malformed.items()
+    assert (count, 'larger than the daemon accepts' in reason) == (1, True)
+    assert all(topic.read == topic.stored for topic in list(report.topics.values())[1:])
+    written = extraction(narrow, tmp_path, 'wide').run()
+    assert {t.name: t.count for t in open_bag(written.path).topics.values()} == {
+        f'/t{i}': (300 - i + 139) // 140 if i < 140 else 0 for i in range(150)
+    }
+
+
 def test_metadata_and_attachments_of_a_recording_come_back(daemon, tmp_path):
     from mcap.reader import make_reader
 
