@@ -21,7 +21,9 @@ from mosaico_ros.ros_bridge.bags.extras import Extras
 from mosaico_ros.ros_bridge.bags.metadata import latched_qos
 from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer, Payloads
+from mosaico_ros.ros_bridge.cdr.layout import Struct
 from mosaico_ros.ros_bridge.channels.channel_decoder import channel_of
+from mosaico_ros.ros_bridge.definitions import Definition
 from mosaico_ros.ros_bridge.registry import ROSTypeRegistry
 from mosaico_ros.ros_bridge.schema_metadata import RosSchemaMetadata
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
@@ -210,6 +212,7 @@ class ROSSequenceExtractor:
         suffix = '.bag' if self._format is BagFormat.ROS1 else ''
         name = config.recording_name or config.sequence_name.strip('/')
         self._distro: str | None = None
+        self._trees: dict[str, Struct] = {}
         self.extras = Extras()
         self.report = ExtractionReport(Path(config.saving_path) / f'{name}{suffix}')
 
@@ -271,6 +274,15 @@ class ROSSequenceExtractor:
             raise InvalidArgumentError(f'{name} holds no topic that can be written{reasons}')
         return sources
 
+    def _claim(self, definition: Definition) -> None:
+        """Refuse a second definition of a type: rosbag2's databases hold one of each."""
+        if self._trees.setdefault(definition.msgtype, definition.tree) != definition.tree:
+            raise InvalidArgumentError(
+                f'another topic has another definition of {definition.msgtype}, and a .db3 file '
+                'holds one of each type',
+                remedy='export it as mcap',
+            )
+
     # --- what the topics are --------------------------------------------------------------------
 
     def _source(self, handler: RecordedTopicHandler, distro: Any) -> ExtractedSource | None:
@@ -292,6 +304,8 @@ class ROSSequenceExtractor:
                 return ExtractedSource(written, report, handler, channel.encode, window)
             definition, way = way_back(handler, distro, self._registry.definitions(distro))
             target = definition.for_ros(1 if self._format is BagFormat.ROS1 else 2)
+            if self._format is BagFormat.SQLITE3:
+                self._claim(target)
         except (MosaicoError, KeyError) as error:
             report.skipped = str(error)
             _log.warning('topic %s is skipped: %s', handler.name, error)

@@ -167,6 +167,12 @@ def test_topics_of_any_name_and_several_of_one_name_come_back(daemon, tmp_path):
     verdict = verify(bag, ROSExtractorConfig(tmp_path, 'odd', daemon.host, daemon.port))
     assert verdict.equal_bytes
     assert len(verdict.topics) == len(ODD_TOPICS)
+    # A database has one place for the definition of a type.
+    report = extraction(daemon, tmp_path / 'db3', 'odd', storage_plugin=BagFormat.SQLITE3).run()
+    (skipped,) = (topic for topic in report.topics.values() if topic.skipped)
+    assert skipped.skipped is not None
+    assert 'another definition of pkg/msg/Pair' in skipped.skipped
+    assert report.messages == 3 * (len(ODD_TOPICS) - 2)
 
 
 @pytest.mark.parametrize(
