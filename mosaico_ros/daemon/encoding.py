@@ -9,6 +9,7 @@ slower and larger than plain on full-entropy values, where BYTE_STREAM_SPLIT win
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -45,8 +46,6 @@ ROW_GROUP_ROWS = 8192
 #: Row groups of large rows are cut by size instead.
 ROW_GROUP_BYTES = 4 << 20
 
-_TRIAL_ROWS = 2 * ROW_GROUP_ROWS
-_TRIAL_BYTES = 8 << 20
 _BLOB_SAMPLE_BYTES = 1 << 20
 _CODEC, _LEVEL = 'zstd', 1
 # Compressing a blob must save this share, or it is stored as it is.
@@ -161,19 +160,20 @@ class ChunkEncoder:
     def _encode_parquet(self, table: pa.Table, sink: pa.NativeFile) -> list[LeafStatistics]:
         group_rows = _group_rows(table)
         if self._choice is None or (
-            self._choice.rows < ROW_GROUP_ROWS and table.num_rows >= 4 * self._choice.rows
+            self._choice.rows < group_rows and table.num_rows >= 4 * self._choice.rows
         ):
             self._choice = self._choose(table, group_rows)
         footer = _write_parquet(table, sink, group_rows, self._choice.options)
         return parquet_statistics(self.leaves, footer, table.columns)
 
     def _choose(self, table: pa.Table, group_rows: int) -> _Choice:
-        """Write the first rows in every sensible way and keep the smallest for each column."""
+        """Write the first rows in every sensible way and keep the smallest for each column.
+
+        One row group says it all: each has dictionaries of its own.
+        """
         assert self._column_paths is not None
-        rows = min(_TRIAL_ROWS, table.num_rows)
-        size = max(1, table.nbytes // max(1, table.num_rows))
-        rows = max(1, min(rows, _TRIAL_BYTES // size))
-        trial = table.slice(0, rows)
+        trial = table.slice(0, group_rows)
+        rows = trial.num_rows
         named = list(zip(self._column_paths, self.leaves, strict=True))
         ordered = [path for path, leaf in named if leaf.kind is not None]
         blobs = {path: leaf for path, leaf in named if leaf.kind is None}
@@ -199,15 +199,15 @@ class ChunkEncoder:
         splitting = {**base, 'use_dictionary': False, 'column_encoding': {**fixed, **split}}
         if not values:
             return _Choice(rows, plain)
+        # There is nothing to choose for blobs, and most to write.
+        trial = trial.select(sorted({leaf.top_level for _, leaf in named if leaf.kind}))
         # Where sizes are equal the first wins, so the one that is cheapest to write comes first.
         sizes = [
             _column_sizes(trial, group_rows, options) for options in (splitting, plain, dictionary)
         ]
         with_dictionary, encodings = [], dict(fixed)
-        for index, (path, _) in enumerate(named):
-            if path not in values:
-                continue
-            best = min(range(3), key=lambda way, at=index: sizes[way][at])  # type: ignore[misc]
+        for path in values:
+            best = min(range(3), key=lambda way, at=path: sizes[way][at])  # type: ignore[misc]
             if best == 2:
                 with_dictionary.append(path)
             elif best == 0 and path in split:
@@ -303,15 +303,15 @@ def _group_rows(table: pa.Table) -> int:
     return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // max(1, size)))
 
 
-def _column_sizes(table: pa.Table, group_rows: int, options: dict[str, Any]) -> list[int]:
+def _column_sizes(table: pa.Table, group_rows: int, options: dict[str, Any]) -> Counter[str]:
+    """Bytes that each Parquet column takes, by its path."""
     footer = _write_parquet(table, pa.BufferOutputStream(), group_rows, options)
-    return [
-        sum(
-            footer.row_group(group).column(column).total_compressed_size
-            for group in range(footer.num_row_groups)
-        )
-        for column in range(footer.num_columns)
-    ]
+    sizes: Counter[str] = Counter()
+    for group in range(footer.num_row_groups):
+        for index in range(footer.num_columns):
+            column = footer.row_group(group).column(index)
+            sizes[column.path_in_schema] += column.total_compressed_size
+    return sizes
 
 
 def _split_encoding(leaf: Leaf) -> str | None:
