@@ -103,7 +103,8 @@ def command(
     from mosaico_ros.protocol.errors import InvalidArgumentError
     from mosaico_ros.ros_bridge.ingest_jobs import ingest_all
     from mosaico_ros.ros_bridge.ingest_plan import plan
-    from mosaico_ros.ros_bridge.injector import InjectionStatus, ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injection_report import InjectionStatus
 
     try:
         recordings = plan(paths, name)

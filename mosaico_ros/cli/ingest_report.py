@@ -14,7 +14,7 @@ from mosaico_ros.cli import rendering
 from mosaico_ros.cli.progress import bars
 from mosaico_ros.protocol.sizes import size_text
 from mosaico_ros.ros_bridge.ingest_jobs import Advance, Outcome
-from mosaico_ros.ros_bridge.injector import InjectionStatus
+from mosaico_ros.ros_bridge.injection_report import InjectionStatus
 
 _RESULTS = {
     InjectionStatus.COMPLETED: 'stored',

@@ -127,7 +127,8 @@ def of_a_replay(client: MosaicoClient, demo: str, replay: str, window: tuple[int
 def of_a_bag(client: MosaicoClient, port: int, demo: str, folder: Path) -> Copy:
     """Export the recording as a rosbag2 folder, ingest that, and compare all of it."""
     from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
-    from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injector import RosbagInjector
 
     written = ROSSequenceExtractor(
         ROSExtractorConfig(

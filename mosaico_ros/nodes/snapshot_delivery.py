@@ -22,7 +22,8 @@ from mosaico_ros.protocol.errors import (
     MosaicoError,
     UnavailableError,
 )
-from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
+from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+from mosaico_ros.ros_bridge.injector import RosbagInjector
 
 _log = logging.getLogger(__name__)
 

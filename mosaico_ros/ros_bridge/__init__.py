@@ -25,12 +25,12 @@ if TYPE_CHECKING:
         ROSExtractorConfig as ROSExtractorConfig,
         ROSSequenceExtractor as ROSSequenceExtractor,
     )
-    from mosaico_ros.ros_bridge.injector import (
+    from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig as ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injection_report import (
         InjectionReport as InjectionReport,
         InjectionStatus as InjectionStatus,
-        RosbagInjector as RosbagInjector,
-        ROSInjectionConfig as ROSInjectionConfig,
     )
+    from mosaico_ros.ros_bridge.injector import RosbagInjector as RosbagInjector
     from mosaico_ros.ros_bridge.loader import (
         MosaicoToROSLoader as MosaicoToROSLoader,
         ROSLoader as ROSLoader,
@@ -53,9 +53,9 @@ _MODULES = {
     'ExtractionReport': '.extractor',
     'ROSExtractorConfig': '.extractor',
     'ROSSequenceExtractor': '.extractor',
-    'InjectionReport': '.injector',
-    'InjectionStatus': '.injector',
-    'ROSInjectionConfig': '.injector',
+    'InjectionReport': '.injection_report',
+    'InjectionStatus': '.injection_report',
+    'ROSInjectionConfig': '.injection_config',
     'RosbagInjector': '.injector',
     'MosaicoToROSLoader': '.loader',
     'ROSLoader': '.loader',

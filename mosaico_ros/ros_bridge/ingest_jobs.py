@@ -14,12 +14,9 @@ from typing import NamedTuple
 
 from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import MosaicoError
-from mosaico_ros.ros_bridge.injector import (
-    InjectionReport,
-    InjectionStatus,
-    RosbagInjector,
-    ROSInjectionConfig,
-)
+from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+from mosaico_ros.ros_bridge.injection_report import InjectionReport, InjectionStatus
+from mosaico_ros.ros_bridge.injector import RosbagInjector
 
 _log = get_logger(__name__)
 

@@ -241,7 +241,8 @@ class _Writer:
 
 def ingest_here(path: str, sequence: str, port: int) -> None:
     from mosaico_ros.ros_bridge.adapters.maps import column_map
-    from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+    from mosaico_ros.ros_bridge.injector import RosbagInjector
 
     config = ROSInjectionConfig(Path(path), sequence, host='127.0.0.1', port=port)
     # Imported on first use; the published package imports everything at once, above its clock.

@@ -22,7 +22,8 @@ from mcap.writer import CompressionType, Writer
 
 from mosaico_ros import MosaicoClient
 from mosaico_ros.ros_bridge.definitions import typestore
-from mosaico_ros.ros_bridge.injector import RosbagInjector, ROSInjectionConfig
+from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+from mosaico_ros.ros_bridge.injector import RosbagInjector
 
 IMU = 'sensor_msgs/msg/Imu'
 Values = npt.NDArray[np.float64]

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig, ROSSequenceExtractor
-from mosaico_ros.ros_bridge.injector import InjectionReport, RosbagInjector, ROSInjectionConfig
+from mosaico_ros.ros_bridge.injection_config import ROSInjectionConfig
+from mosaico_ros.ros_bridge.injection_report import InjectionReport
+from mosaico_ros.ros_bridge.injector import RosbagInjector
 
 
 @dataclass
