@@ -11,7 +11,7 @@ from mosaico_ros.nodes.discovery import Discovery, DiscoveryRules
 from mosaico_ros.nodes.drain import DrainLoop, supported
 from mosaico_ros.nodes.inbox import FlushPolicy, Inbox
 from mosaico_ros.nodes.latch_cache import LatchCache
-from mosaico_ros.nodes.parcel import Parcel
+from mosaico_ros.nodes.parcel import Bundle, Parcel
 from mosaico_ros.nodes.per_topic import PerTopic, Throttle
 from mosaico_ros.nodes.qos_overrides import read_qos_overrides
 from mosaico_ros.nodes.topic_selection import TopicSelection, is_glob, static_topics
@@ -32,8 +32,8 @@ class Capture:
     policy
         When the messages of a topic become a parcel.
     hand_over
-        Called with each parcel in the taking thread; must not block. Whoever gets a parcel calls
-        `release` with its size.
+        Called with parcels: with one, in the taking thread, or after `flush` with those of several
+        topics. Must not block. Whoever gets a parcel calls `release` with its size.
     event
         Where to say what happened: ``event(text, warning=False)``.
 
@@ -48,7 +48,7 @@ class Capture:
         node: Any,
         settings: Mapping[str, Any],
         policy: FlushPolicy,
-        hand_over: Callable[[Parcel], None],
+        hand_over: Callable[[Bundle], None],
         event: Callable[..., None],
     ) -> None:
         self.parked = settings['intake'] == 'drain' and supported()
@@ -189,8 +189,11 @@ class Capture:
         self._drain.settled(lambda: then(self._latch.parcels()))
 
     def flush(self, then: Callable[[], None]) -> None:
-        """Hand everything taken so far over, then call `then`, which must not block."""
-        self._drain.settled(then)
+        """Hand everything taken so far over, then call `then`, which must not block.
+
+        Unlike those of `cut`, parcels of topics with little news share their memory.
+        """
+        self._drain.flush(then)
 
     def release(self, size: int) -> None:
         """Say that the memory of so many bytes of parcels is free again."""

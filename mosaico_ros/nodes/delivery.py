@@ -12,16 +12,17 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.decoding import Decoders, together
 from mosaico_ros.nodes.heap import give_back
 from mosaico_ros.nodes.parts import part_name, seal
 from mosaico_ros.nodes.spool import Part, Position, Spool, SpooledTopic
-from mosaico_ros.nodes.spool_log import SPLIT, Record
+from mosaico_ros.nodes.spool_log import Piece, Record
 from mosaico_ros.nodes.topic_delivery import TopicDelivery
 from mosaico_ros.protocol.errors import (
     AlreadyExistsError,
@@ -114,6 +115,7 @@ class Delivery(threading.Thread):
         self._commit_period = commit_period
         self._growing = growing
         self._topics: dict[int, TopicDelivery] = {}
+        self._decoders = Decoders()
         self._strikes: dict[int, int] = {}
         self._waiting_size = 0
         self._session: Any = None
@@ -190,8 +192,7 @@ class Delivery(threading.Thread):
             self._open_part()
         self.ready.set()
         self._deliver(client)
-        for topic in self._topics.values():
-            self._push(topic)
+        self._push(self._topics.values())
         self._close_part()
         self.delivered = self._complete()
         self._spool.acknowledge(self._positions())
@@ -221,56 +222,67 @@ class Delivery(threading.Thread):
                     self._behind = False
                     give_back()
                 continue
-            if record.topic == SPLIT:
-                self._split(record.first)
-                continue
-            spoke |= self._take(record, now)
+            if record.split:
+                self._split(record.split)
+            for piece in record.pieces():
+                self._take(piece, now)
+            spoke |= self._send_full(record, now)
 
-    def _take(self, record: Record, now: float) -> bool:
-        topic = self._topic(record.topic)
+    def _take(self, piece: Piece, now: float) -> None:
+        topic = self._topic(piece.share.topic)
         if topic.account.problem:
-            topic.pass_over(record.first + record.rows)
-            self._release(record)
-            return False
+            topic.pass_over(piece.share.first + piece.share.rows)
+            self._release([piece])
+            return
         before = topic.waiting_size
-        topic.take(record, now)
+        topic.take(piece, now)
         self._waiting_size += topic.waiting_size - before
-        if topic.waiting_rows >= self._batch_rows or topic.waiting_size >= self._batch_size:
-            self._push(topic)
-            self._commit(topic, now)
-            return True
+
+    def _send_full(self, record: Record, now: float) -> bool:
+        """Push what has become much by a record; tell whether there was any."""
+        topics = [self._topics[share.topic] for share in record.shares]
+        full = [
+            topic
+            for topic in topics
+            if topic.waiting_rows >= self._batch_rows or topic.waiting_size >= self._batch_size
+        ]
+        self._push(full, now)
         if self._waiting_size > _WAITING_BYTES:
-            for other in self._topics.values():
-                self._push(other)
+            self._push(self._topics.values())
             return True
-        return False
+        return bool(full)
 
     def _send_due(self, now: float) -> bool:
         """Push and commit what has waited long enough; tell whether there was any."""
-        sent = False
-        for topic in list(self._topics.values()):
-            if topic.waiting_rows and now - topic.since >= self._commit_period:
-                self._push(topic)
+        topics = list(self._topics.values())
+        due = [topic for topic in topics if self._overdue(topic.since, now)]
+        sent = self._push(due, now)
+        for topic in topics:
+            if self._overdue(topic.uncommitted_since, now):
+                self._try(topic, topic.commit)
                 sent = True
-            sent |= self._commit(topic, now)
             if topic.acknowledge():
                 self._strikes.pop(topic.topic.number, None)
         return sent
 
-    def _commit(self, topic: TopicDelivery, now: float) -> bool:
-        since = topic.uncommitted_since
-        if since is None or now - since < self._commit_period:
-            return False
-        self._try(topic, topic.commit)
-        return True
+    def _overdue(self, since: float | None, now: float) -> bool:
+        return since is not None and now - since >= self._commit_period
 
-    def _push(self, topic: TopicDelivery) -> None:
-        if topic.waiting_rows:
+    def _push(self, topics: Iterable[TopicDelivery], now: float = float('-inf')) -> bool:
+        """Push what waits of topics; tell whether there was any.
+
+        Of those that have waited long enough by `now` everything is to be made durable.
+        """
+        waiting = [topic for topic in topics if topic.waiting_rows]
+        for topic, decoded in together(waiting):
             self._waiting_size -= topic.waiting_size
             part = self._open_part()
-            self._try(topic, lambda: topic.push(self._open_writer, part.largest_row))
+            since = topic.since if topic.uncommitted_since is None else topic.uncommitted_since
+            push = partial(topic.push, self._open_writer, part.largest_row, decoded)
+            self._try(topic, partial(push, commit=self._overdue(since, now)))
             if part.number > 1:
                 self._repeat_latched()
+        return bool(waiting)
 
     def _repeat_latched(self) -> None:
         """Have the latched messages of before in a part also of topics that say nothing new."""
@@ -410,8 +422,7 @@ class Delivery(threading.Thread):
     def _split(self, number: int) -> None:
         if number <= self._next_split:
             return
-        for topic in self._topics.values():
-            self._push(topic)
+        self._push(self._topics.values())
         self._next_split = number
         if any(topic.writer for topic in self._topics.values()):
             self._close_part()
@@ -439,14 +450,17 @@ class Delivery(threading.Thread):
             spooled = self._spool.topics[number]
             position = self._spool.progress.position(number)
             topic = self._topics[number] = TopicDelivery(
-                spooled, self._account(spooled), position, self._release, self._spool.latched
+                spooled,
+                self._account(spooled),
+                position,
+                self._decoders,
+                self._release,
+                self._spool.latched,
             )
         return topic
 
-    def _release(self, record: Record) -> None:
-        if record.held:
-            self._spool.log.release(record)
-            self._released(record.size)
+    def _release(self, pieces: Sequence[Piece]) -> None:
+        self._released(self._spool.log.release(pieces))
 
     def _positions(self) -> dict[int, Position]:
         return {number: topic.position for number, topic in self._topics.items()}

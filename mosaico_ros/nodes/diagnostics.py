@@ -68,7 +68,9 @@ class DiagnosticsPublisher:
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def publish(self) -> None:
-        """Publish once."""
+        """Publish once, if somebody listens."""
+        if not self._publisher.get_subscription_count():
+            return
         from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
         message = DiagnosticArray()

@@ -24,10 +24,12 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rclpy.subscription import Subscription
 
 from mosaico_ros.nodes.budget import Budget, Fate
-from mosaico_ros.nodes.inbox import FlushPolicy, Inbox, Moment, Source
-from mosaico_ros.nodes.parcel import Parcel
+from mosaico_ros.nodes.gathering import gather
+from mosaico_ros.nodes.inbox import FlushPolicy, Inbox, Source
+from mosaico_ros.nodes.parcel import Bundle, Parcel
 from mosaico_ros.nodes.qos_policy import Offer
 from mosaico_ros.nodes.sim_clock import SimClock
+from mosaico_ros.nodes.taken import Moment
 
 # A topic without news is asked at doubling intervals up to this, and one with little news stays
 # at its interval (seconds): its queue holds more than comes in the meantime, because a topic
@@ -174,7 +176,7 @@ class DrainLoop(threading.Thread):
     Parameters
     ----------
     hand_over
-        Called with each parcel that is due, in this thread; must not block.
+        Called with what is due, a parcel at a time but for :meth:`flush`; must not block.
     period
         Seconds between two rounds. A queue found more than a quarter full is asked again at
         once.
@@ -185,7 +187,7 @@ class DrainLoop(threading.Thread):
     def __init__(
         self,
         node: Node,
-        hand_over: Callable[[Parcel], None],
+        hand_over: Callable[[Bundle], None],
         policy: FlushPolicy,
         budget: Budget,
         period: float,
@@ -248,10 +250,16 @@ class DrainLoop(threading.Thread):
     def settled(self, then: Callable[[], None]) -> None:
         """Hand everything taken so far over, then call `then` before anything else is taken."""
         with self._lock:
-            self._settle_all()
-            for inbox in self._inboxes.values():
-                self._pass_on(inbox)
-            then()
+            self._pass_all_on(then)
+
+    def flush(self, then: Callable[[], None]) -> None:
+        """Do as :meth:`settled`, the parcels of topics with little news in one bundle."""
+        with self._lock:
+            if not (self.paused or self._budget.tight):
+                bundle = gather(self._inboxes.values())
+                if bundle is not None:
+                    self._hand_over(bundle)
+            self._pass_all_on(then)
 
     def hand_again(self, latched: Sequence[Parcel]) -> None:
         """Hand latched messages over that came while capture was paused."""
@@ -260,7 +268,7 @@ class DrainLoop(threading.Thread):
                 inbox = self._inboxes.get(parcel.account.name)
                 if inbox is not None:
                     self._pass_on(inbox)
-                    self._hand_over(inbox.hand_again(parcel))
+                    self._hand_over(Bundle.of(inbox.hand_again(parcel)))
 
     def run(self) -> None:
         """Take until stopped."""
@@ -310,13 +318,21 @@ class DrainLoop(threading.Thread):
 
     def _settle_all(self) -> None:
         for inbox in self._inboxes.values():
-            inbox.settle(self._fate(inbox))
+            if inbox.count:
+                inbox.settle(self._fate(inbox))
+
+    def _pass_all_on(self, then: Callable[[], None]) -> None:
+        self._settle_all()
+        for inbox in self._inboxes.values():
+            if inbox.count:
+                self._pass_on(inbox)
+        then()
 
     def _pass_on(self, inbox: Inbox) -> None:
         inbox.settle(self._fate(inbox))
         parcel = inbox.swap()
         if parcel is not None:
-            self._hand_over(parcel)
+            self._hand_over(Bundle.of(parcel))
 
     def finish(self, patience: float) -> None:
         """Stop, take what is still on its way and hand everything over.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mosaico_ros.nodes.fault_sources import Watch
     from mosaico_ros.nodes.medkit_bags import MedkitBags
     from mosaico_ros.nodes.outbox import Entry
-    from mosaico_ros.nodes.parcel import Parcel
+    from mosaico_ros.nodes.parcel import Bundle
     from mosaico_ros.nodes.snapshot_delivery import Delivery
     from mosaico_ros.nodes.snapshot_rules import SnapshotRules
     from mosaico_ros.nodes.snapshot_writer import SnapshotNames, SnapshotWriter
@@ -140,7 +140,7 @@ class FaultSnapshots(Work):
         )
         policy = FlushPolicy(_SEGMENT_ROWS, _SEGMENT_BYTES, settings['segment_sec'])
         self._capture = Capture(
-            self.node, self._capture_settings(), policy, self._on_parcel, self._tell
+            self.node, self._capture_settings(), policy, self._on_parcels, self._tell
         )
         version = settings['software_version'] or f'mosaico_ros {package_version()}'
         self._publisher = self.node.create_publisher(String, '~/snapshot_stored', 100)
@@ -235,8 +235,9 @@ class FaultSnapshots(Work):
 
     # --- what the threads call ------------------------------------------------------------------
 
-    def _on_parcel(self, parcel: Parcel) -> None:
-        self._box.put(parcel)
+    def _on_parcels(self, bundle: Bundle) -> None:
+        for parcel in bundle.parcels:
+            self._box.put(parcel)
 
     def _on_note(self, note: FaultNote) -> None:
         from mosaico_ros.nodes.fault_notes import status

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,23 +12,13 @@ import pyarrow as pa
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.budget import Budget, Fate, Holding
 from mosaico_ros.nodes.latch_cache import LatchCache
-from mosaico_ros.nodes.parcel import CAPTURED, Parcel, Taken, in_order, joined
+from mosaico_ros.nodes.parcel import CAPTURED, Parcel, in_order
 from mosaico_ros.nodes.per_topic import Throttle
+from mosaico_ros.nodes.taken import Message, Moment, Taken, columns, joined
 from mosaico_ros.ros_bridge.cdr.columns import number_array
 
 # What Python and the columns need around a payload, bytes.
 _OVERHEAD = 100
-_DAY_NS = 86_400_000_000_000
-
-#: A message with what the middleware says of it, as the take call gives it.
-Message = tuple[bytes, Any]
-
-
-class Moment(NamedTuple):
-    """The clocks when messages were taken, ns since the epoch; 0 for a ROS clock not followed."""
-
-    system_ns: int
-    clock_ns: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +99,8 @@ class Inbox:
         self._taken: list[tuple[Source, Moment, Sequence[Message]]] = []
         self._settled: list[Taken] = []
         self._keep_next = True
-        self._floor = 0
+        #: Time on the axis of the last message handed over, ns.
+        self.floor = 0
 
     def add_source(self, source: Source) -> None:
         """Note that a subscription, perhaps one more, fills the inbox."""
@@ -140,7 +129,7 @@ class Inbox:
             batches.setdefault(source, []).append((moment, messages))
         arrived = joined(
             [
-                self._columns(source, batches[source])
+                self._of_source(source, batches[source])
                 for source in sorted(batches, key=lambda each: each.rank)
             ]
         )
@@ -160,7 +149,7 @@ class Inbox:
         account.received_bytes += _size(arrived)
         kept = self._kept(arrived, fate)
         if kept is not arrived and self._latching:
-            rows = arrived.rows(in_order(arrived.stamps, self._floor))
+            rows = arrived.rows(in_order(arrived.stamps, self.floor))
             self._latch.keep(account, rows, missed=True)
         if len(kept):
             self._settled.append(kept)
@@ -187,6 +176,20 @@ class Inbox:
             account.dropped += count
         return arrived.select(np.zeros(count, bool))
 
+    @property
+    def batches(self) -> list[tuple[Moment, Sequence[Message]]] | None:
+        """All that is in it, as it was put; None where more than that decides what is kept."""
+        if self._sources > 1 or self._latching or self._throttle is not None or self._settled:
+            return None
+        return [(moment, messages) for _, moment, messages in self._taken]
+
+    def gathered(self, rows: pa.RecordBatch) -> Parcel:
+        """Make a parcel of rows that somebody made of all `batches`, and start anew."""
+        self.account.received_bytes += self.size - self.count * _OVERHEAD
+        parcel = self._parcel(rows, self.size, self.since)
+        self._taken, self.undecided, self.count, self.size = [], 0, 0, 0
+        return parcel
+
     def swap(self) -> Parcel | None:
         """Make a parcel of what is there and start anew; None if nothing was to be kept."""
         self.settle()
@@ -196,7 +199,7 @@ class Inbox:
         if len(self._settled) > 1 and self._sources > 1:
             # One subscription may have been ahead of the other when they were settled.
             taken = taken.select(np.argsort(taken.stamps, kind='stable'))
-        stamps = in_order(taken.stamps, self._floor)
+        stamps = in_order(taken.stamps, self.floor)
         parcel = self._parcel(taken.rows(stamps), self.size, self.since)
         if self._latching:
             self._latch.keep(self.account, parcel.rows)
@@ -206,7 +209,7 @@ class Inbox:
     def hand_again(self, latched: Parcel) -> Parcel:
         """Make a parcel of latched messages that came while capture was paused."""
         stamps, *others = latched.rows.columns
-        stamps = number_array(in_order(stamps.to_numpy(), self._floor), stamps.type)
+        stamps = number_array(in_order(stamps.to_numpy(), self.floor), stamps.type)
         rows = pa.RecordBatch.from_arrays([stamps, *others], schema=CAPTURED)
         self.account.paused -= len(rows)
         self._budget.charge(self.holding, latched.size)
@@ -216,7 +219,7 @@ class Inbox:
         account = self.account
         if account.first_stamp_ns is None:
             account.first_stamp_ns = rows.column(0)[0].as_py()
-        account.last_stamp_ns = self._floor = rows.column(0)[-1].as_py()
+        account.last_stamp_ns = self.floor = rows.column(0)[-1].as_py()
         self._budget.handed(self.holding, size)
         return Parcel(account, rows, size, since)
 
@@ -224,48 +227,15 @@ class Inbox:
         self._budget.charge(self.holding, size - self.size)
         self.count, self.size = count, size
 
-    def _columns(
+    def _of_source(
         self, source: Source, batches: Sequence[tuple[Moment, Sequence[Message]]]
     ) -> Taken:
-        messages = list(chain.from_iterable(batch for _, batch in batches))
-        payloads, infos = [each[0] for each in messages], [each[1] for each in messages]
-        lengths = [len(batch) for _, batch in batches]
-        system = np.repeat([moment.system_ns for moment, _ in batches], lengths)
-        received = _stamps(infos, 'received_timestamp')
-        sources = _stamps(infos, 'source_timestamp')
-        # Old times of sending are usual: a map that was latched days ago.
-        odd = (received != 0) & (np.abs(received - system) > _DAY_NS)
-        self.account.odd_stamps += int(np.count_nonzero(odd | (sources - system > _DAY_NS)))
-        stamps = np.where(odd | (received == 0), system, received)
-        if source.latched_before is None:
-            latched = np.full(len(infos), -1, np.int8)
-        else:
-            latched = np.where(sources == 0, -1, sources < source.latched_before).astype(np.int8)
-        return Taken(
-            in_order(stamps, 0) if self._sources > 1 else stamps,
-            received,
-            sources,
-            np.repeat([moment.clock_ns for moment, _ in batches], lengths),
-            [_publisher(info) for info in infos],
-            np.array([_number(info) for info in infos], np.int64),
-            latched,
-            payloads,
-        )
+        taken, odd = columns(batches, source.latched_before)
+        self.account.odd_stamps += int(np.count_nonzero(odd))
+        if self._sources > 1:
+            return replace(taken, stamps=in_order(taken.stamps, 0))
+        return taken
 
 
 def _size(taken: Taken) -> int:
     return sum(map(len, taken.payloads))
-
-
-def _stamps(infos: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    return np.fromiter((info.get(name) or 0 for info in infos), np.int64, len(infos))
-
-
-def _publisher(info: Mapping[str, Any]) -> bytes | None:
-    gid = info.get('publisher_gid')
-    return None if gid is None else bytes(gid['data'])
-
-
-def _number(info: Mapping[str, Any]) -> int:
-    number = info.get('publication_sequence_number')
-    return -1 if number is None else number

@@ -55,6 +55,13 @@ class Runs:
             del starts[1], ends[0]
         return new
 
+    def follow(self, first: int, last: int) -> bool:
+        """Add numbers if they follow on the last one; tell whether they do."""
+        if not self._ends or first != self._ends[-1] + 1:
+            return False
+        self._ends[-1] = last
+        return True
+
 
 class _Recent:
     """The last few thousand keys."""
@@ -141,6 +148,11 @@ class Publications:
             if repeated:
                 new[rows] = np.logical_not(known)
         return None if new.all() else new
+
+    def follow(self, publisher: bytes, first: int, last: int) -> bool:
+        """Note all of some numbers if they follow on a publisher's last; tell whether they do."""
+        runs = self._runs.get(publisher)
+        return runs is not None and runs.follow(first, last)
 
     def _heard(self, publisher: bytes | None, numbers: np.ndarray) -> np.ndarray:
         runs = self._runs.setdefault(publisher, Runs())

@@ -18,12 +18,13 @@ from mosaico_ros.nodes.accounting import TopicAccount, TopicReport
 from mosaico_ros.nodes.capture import Capture
 from mosaico_ros.nodes.delivery import Delivery
 from mosaico_ros.nodes.inbox import FlushPolicy
-from mosaico_ros.nodes.parcel import Parcel, Taken
+from mosaico_ros.nodes.parcel import Bundle, Parcel
 from mosaico_ros.nodes.reports import RecordingState
 from mosaico_ros.nodes.spool import Recording, Spool
 from mosaico_ros.nodes.spool_log import FULL
 from mosaico_ros.nodes.spool_room import SpoolRoom
 from mosaico_ros.nodes.spool_writer import SpoolWriter
+from mosaico_ros.nodes.taken import Taken
 from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 
@@ -182,8 +183,8 @@ class LiveRecording:
         self._marks = TopicAccount(MARKS, 'diagnostic_msgs/msg/KeyValue')
         self._last_mark = 0
 
-    def _hand_over(self, parcel: Parcel) -> None:
-        self._writer.put(parcel)
+    def _hand_over(self, bundle: Bundle) -> None:
+        self._writer.put(bundle)
 
     def start(self) -> None:
         """Begin; waits a moment for the daemon, but does not need it.
@@ -300,7 +301,8 @@ class LiveRecording:
         self._marks.arrived += 1
         self._marks.received_bytes += len(payload)
         # Its memory is not that of the capture, and so not released either: size 0.
-        self._writer.put(Parcel(self._marks, taken.rows(stamps), 0, time.monotonic()))
+        parcel = Parcel(self._marks, taken.rows(stamps), 0, time.monotonic())
+        self._writer.put(Bundle.of(parcel))
 
     def pause(self, pausing: bool) -> None:
         """Throw away, or keep again, what comes from now on."""

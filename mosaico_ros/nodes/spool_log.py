@@ -1,8 +1,8 @@
 """A log of records in bounded files that survives being cut off at any byte.
 
-One record holds rows of one topic as an Arrow message, or marks a place where the recording is
-split. A header with a checksum of its own says how long the body is, so that a scan can step over
-bodies without reading them.
+One record holds rows of one or several topics as an Arrow message, or marks a place where the
+recording is split. A header and a table of the topics, with checksums of their own, say how long
+the body is and whose rows it holds, so that a scan can step over bodies without reading them.
 
 What is appended is in the page cache at once, and so survives the death of the process; it
 survives that of the machine after :meth:`SpoolLog.sync`, which covers all topics with one call.
@@ -17,27 +17,30 @@ import struct
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from mosaico_ros.nodes.parcel import CAPTURED
 from mosaico_ros.protocol.errors import DataLossError, ResourceExhaustedError
 
-# magic, topic, first row, rows, bytes of payload, length and checksum of the body
-_FIELDS = struct.Struct('<4sIQIQQI')
+# magic, shares, number of the split, length of the body, checksums of the shares and of the body
+_FIELDS = struct.Struct('<4sIQQII')
+# topic, first row, rows, bytes of payload
+_SHARE = struct.Struct('<IQIQ')
 _CHECK = struct.Struct('<I')
 _HEADER = _FIELDS.size + _CHECK.size
-_MAGIC = b'MSP1'
-#: Stands for a topic in records that mark a split; their first row is the number of the split.
-SPLIT = 0xFFFFFFFF
+_MAGIC = b'MSP2'
 #: What a full disk says.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Below this many bytes, compressing costs more than it saves.
 _WORTH_COMPRESSING = 16_384
+# Stands for a topic where it is several.
+_SEVERAL = -1
 # What does not shrink to this share of its size is not compressed again for so many records.
 _SHRUNK = 0.9
 _PATIENCE = 50
@@ -51,34 +54,81 @@ class Place:
     offset: int
 
 
-@dataclass(frozen=True)
-class Record:
-    """Rows of one topic, or the mark of a split.
+class Share(NamedTuple):
+    """What a topic has of a record.
 
     Attributes
     ----------
     topic
-        Number of the topic, or `SPLIT`.
+        Number of the topic.
     first, rows
         Index of the first row among all rows of the topic, and how many there are.
     size
         Bytes of payload.
-    place, end
-        Where the record begins in the log, and where it ends.
-    batch
-        The rows; None if they are damaged on the disk.
-    held
-        Whether the rows are those that were appended, kept in memory until `SpoolLog.release`.
     """
 
     topic: int
     first: int
     rows: int
     size: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one topic from a record.
+
+    Attributes
+    ----------
+    share
+        Which they are.
+    batch
+        The rows; None if they are damaged on the disk.
+    held
+        Whether they are those that were appended, kept in memory until `SpoolLog.release`.
+    """
+
+    share: Share
+    batch: pa.RecordBatch | None
+    held: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """Rows of some topics, or the mark of a split.
+
+    Attributes
+    ----------
+    shares
+        Of each topic, in the order of the rows.
+    split
+        Number of the split, from 1; 0 if it is none.
+    place, end
+        Where the record begins in the log, and where it ends.
+    batch
+        The rows; None if they are damaged on the disk.
+    held
+        As in `Piece`.
+    """
+
+    shares: Sequence[Share]
+    split: int
     place: Place
     end: Place
     batch: pa.RecordBatch | None = None
     held: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        return sum(share.size for share in self.shares)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the rows of each topic."""
+        start = 0
+        for share in self.shares:
+            rows = None if self.batch is None else self.batch.slice(start, share.rows)
+            yield Piece(share, rows, self.held)
+            start += share.rows
 
 
 @dataclass
@@ -92,10 +142,13 @@ class _Segment:
     sizes: dict[int, int] = field(default_factory=dict)
 
     def note(self, record: Record) -> None:
-        if record.topic != SPLIT:
-            self.ends[record.topic] = record.first + record.rows
-            length = record.end.offset - record.place.offset
-            self.sizes[record.topic] = self.sizes.get(record.topic, 0) + length
+        length = record.end.offset - record.place.offset
+        whole = max(1, record.size)
+        for share in record.shares:
+            self.ends[share.topic] = share.first + share.rows
+            # What the record needs of the disk is shared as its payloads are.
+            part = length * share.size // whole
+            self.sizes[share.topic] = self.sizes.get(share.topic, 0) + part
         self.size = record.end.offset
 
 
@@ -158,24 +211,22 @@ class SpoolLog:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def append(
-        self, topic: int, first: int, batch: pa.RecordBatch, size: int, *, hold: bool = True
-    ) -> bool:
-        """Add rows; tell whether they stay in memory until :meth:`release`.
+    def append(self, batch: pa.RecordBatch, shares: Sequence[Share], *, hold: bool = True) -> bool:
+        """Add rows of the topics with `shares`; tell whether they stay in memory.
 
-        Without `hold` they do not.
+        They do until :meth:`release`; without `hold` they do not.
 
         Raises
         ------
         ResourceExhaustedError
             The disk or the spool is full; nothing was added.
         """
-        body = self._encode(topic, batch, size)
-        return self._add(topic, first, batch.num_rows, size, body, batch if hold else None)
+        body = self._encode(batch, shares)
+        return self._add(shares, 0, body, batch if hold else None)
 
     def mark_split(self, number: int) -> None:
         """Mark a place where a reader begins another part."""
-        self._add(SPLIT, number, 0, 0, b'', None)
+        self._add((), number, b'', None)
 
     def sync(self) -> None:
         """Make what was appended survive a power cut."""
@@ -214,15 +265,17 @@ class SpoolLog:
 
     def _add(
         self,
-        topic: int,
-        first: int,
-        rows: int,
-        size: int,
+        shares: Sequence[Share],
+        split: int,
         body: bytes | pa.Buffer,
         batch: pa.RecordBatch | None,
     ) -> bool:
-        length = len(body)
-        if self.size + _HEADER + length > self._limit_bytes:
+        table = b''.join(_SHARE.pack(*share) for share in shares)
+        head = _FIELDS.pack(
+            _MAGIC, len(shares), split, len(body), zlib.crc32(table), zlib.crc32(body)
+        )
+        length = _HEADER + len(table) + len(body)
+        if self.size + length > self._limit_bytes:
             raise ResourceExhaustedError(
                 f'the spool in {self._folder} has reached its bound of '
                 f'{self._limit_bytes // 1_000_000} MB',
@@ -231,11 +284,10 @@ class SpoolLog:
         if self._file < 0 or self._segments[-1].size >= self._segment_bytes:
             self._roll()
         segment = self._segments[-1]
-        head = _FIELDS.pack(_MAGIC, topic, first, rows, size, length, zlib.crc32(body))
-        self._write(segment, (head + _CHECK.pack(zlib.crc32(head)), body))
+        self._write(segment, (head + _CHECK.pack(zlib.crc32(head)) + table, body))
         place = Place(segment.number, segment.size)
-        end = Place(segment.number, segment.size + _HEADER + length)
-        record = Record(topic, first, rows, size, place, end)
+        end = Place(segment.number, segment.size + length)
+        record = Record(shares, split, place, end)
         with self._news:
             segment.note(record)
             self._end = end
@@ -244,11 +296,11 @@ class SpoolLog:
             kept = (
                 batch is not None
                 and _same(awaited, place, self._segments)
-                and self._retained + size <= self._memory_bytes
+                and self._retained + record.size <= self._memory_bytes
             )
             if kept:
-                self._tail.append(Record(topic, first, rows, size, place, end, batch, held=True))
-                self._retained += size
+                self._tail.append(Record(shares, split, place, end, batch, held=True))
+                self._retained += record.size
             self._news.notify_all()
         return kept
 
@@ -292,7 +344,10 @@ class SpoolLog:
             self._segments.append(_Segment(number, path))
             self._end = Place(number, 0)
 
-    def _encode(self, topic: int, batch: pa.RecordBatch, size: int) -> pa.Buffer:
+    def _encode(self, batch: pa.RecordBatch, shares: Sequence[Share]) -> pa.Buffer:
+        # Whether it pays is a matter of the topic; bundles, of little of many, are much alike.
+        topic = shares[0].topic if len(shares) == 1 else _SEVERAL
+        size = sum(share.size for share in shares)
         skip = self._compression.get(topic, 0)
         compress = size >= _WORTH_COMPRESSING and not skip
         if skip:
@@ -328,10 +383,12 @@ class SpoolLog:
         self._cursor = record.end
         return record
 
-    def release(self, record: Record) -> None:
-        """Say that the rows of a record that stayed in memory are not needed any more."""
+    def release(self, pieces: Iterable[Piece]) -> int:
+        """Say that rows are not needed any more; return the bytes freed in memory."""
+        size = sum(piece.share.size for piece in pieces if piece.held)
         with self._news:
-            self._retained -= record.size
+            self._retained -= size
+        return size
 
     def rewind(self) -> int:
         """Read again from the oldest record that is left; return the bytes freed in memory."""
@@ -406,16 +463,14 @@ class SpoolLog:
 
     def _read(self, place: Place) -> Record:
         file = self._open(place.segment)
-        record, length, checksum = _header(os.pread(file, _HEADER, place.offset), place)
-        if record.topic == SPLIT:
+        record, length, checksum = _header(file, place)
+        if record.split:
             return record
-        body = os.pread(file, length, place.offset + _HEADER)
+        body = os.pread(file, length, record.end.offset - length)
         if len(body) != length or zlib.crc32(body) != checksum:
             return record
         batch = pa.ipc.read_record_batch(pa.py_buffer(body), CAPTURED)
-        return Record(
-            record.topic, record.first, record.rows, record.size, place, record.end, batch
-        )
+        return Record(record.shares, 0, place, record.end, batch)
 
     def _scan(self, segment: _Segment) -> None:
         """Find the records of a file, and cut off what is none."""
@@ -424,16 +479,13 @@ class SpoolLog:
             while segment.size < total:
                 place = Place(segment.number, segment.size)
                 try:
-                    record, length, checksum = _header(
-                        os.pread(file.fileno(), _HEADER, place.offset), place
-                    )
+                    record, length, checksum = _header(file.fileno(), place)
                 except DataLossError:
                     break
                 # A body is checked when it is read, but for what may be torn: the last one.
                 if record.end.offset > total or (
                     record.end.offset == total
-                    and zlib.crc32(os.pread(file.fileno(), length, place.offset + _HEADER))
-                    != checksum
+                    and zlib.crc32(os.pread(file.fileno(), length, total - length)) != checksum
                 ):
                     break
                 segment.note(record)
@@ -455,15 +507,19 @@ def _same(first: Place, second: Place, segments: deque[_Segment]) -> bool:
     )
 
 
-def _header(data: bytes, place: Place) -> tuple[Record, int, int]:
+def _header(file: int, place: Place) -> tuple[Record, int, int]:
     """Read a header; returns the record without its rows, length and checksum of the body."""
-    if len(data) == _HEADER:
-        (checksum,) = _CHECK.unpack_from(data, _FIELDS.size)
-        if checksum == zlib.crc32(data[: _FIELDS.size]):
-            magic, topic, first, rows, size, length, body = _FIELDS.unpack_from(data)
-            if magic == _MAGIC:
-                end = Place(place.segment, place.offset + _HEADER + length)
-                return Record(topic, first, rows, size, place, end), length, body
+    data = os.pread(file, _HEADER, place.offset)
+    if len(data) == _HEADER and _CHECK.unpack_from(data, _FIELDS.size)[0] == zlib.crc32(
+        data[: _FIELDS.size]
+    ):
+        magic, count, split, length, checksum, body = _FIELDS.unpack_from(data)
+        table = os.pread(file, count * _SHARE.size, place.offset + _HEADER)
+        whole = len(table) == count * _SHARE.size and zlib.crc32(table) == checksum
+        if magic == _MAGIC and whole:
+            shares = tuple(map(Share._make, _SHARE.iter_unpack(table)))
+            end = Place(place.segment, place.offset + _HEADER + len(table) + length)
+            return Record(shares, split, place, end), length, body
     raise DataLossError(f'segment {place.segment} has no record at {place.offset}')
 
 

@@ -1,4 +1,4 @@
-"""The thread between the taking of messages and the disk: parcels in, records of the spool out."""
+"""The thread between the taking of messages and the disk: bundles in, records of the spool out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 from mosaico_ros.nodes.accounting import TopicAccount
-from mosaico_ros.nodes.parcel import Parcel
+from mosaico_ros.nodes.parcel import Bundle, Parcel
 from mosaico_ros.nodes.spool import Spool, SpooledTopic
+from mosaico_ros.nodes.spool_log import Share
 from mosaico_ros.nodes.spool_room import SpoolRoom
 from mosaico_ros.protocol.errors import ResourceExhaustedError
 
@@ -59,15 +60,15 @@ class SpoolWriter(threading.Thread):
         self._details = details
         self._released = released
         self._flush_period = flush_period
-        self._items: queue.SimpleQueue[Parcel | _Split | _Sync | None] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[Bundle | _Split | _Sync | None] = queue.SimpleQueue()
         self._numbers: dict[str, int] = {}
         self._splits = 0
         self.accounts: dict[int, TopicAccount] = {}
         self.failure: BaseException | None = None
 
-    def put(self, parcel: Parcel) -> None:
-        """Queue a parcel; never blocks. The caller bounds the memory."""
-        self._items.put(parcel)
+    def put(self, bundle: Bundle) -> None:
+        """Queue what is to be kept; never blocks. The caller bounds the memory."""
+        self._items.put(bundle)
 
     def split(self) -> None:
         """Have what is put from now on go into another part."""
@@ -83,7 +84,7 @@ class SpoolWriter(threading.Thread):
         self._items.put(None)
 
     def run(self) -> None:
-        """Keep parcels until told to finish."""
+        """Keep bundles until told to finish."""
         next_sync = time.monotonic() + self._flush_period
         next_check = 0.0
         while True:
@@ -100,7 +101,7 @@ class SpoolWriter(threading.Thread):
                 continue
             if item is None:
                 break
-            if isinstance(item, Parcel):
+            if isinstance(item, Bundle):
                 self._keep(item)
             elif isinstance(item, _Sync):
                 next_sync = 0.0
@@ -118,23 +119,37 @@ class SpoolWriter(threading.Thread):
             log.fill(), {name: held.get(number, 0) for name, number in self._numbers.items()}
         )
 
-    def _keep(self, parcel: Parcel) -> None:
+    def _wanted(self, parcel: Parcel) -> bool:
         account = parcel.account
         shed = self._room is not None and self._room.drops(account.name)
-        if self.failure is None and not account.problem and not shed:
+        return not account.problem and not shed
+
+    def _keep(self, bundle: Bundle) -> None:
+        parcels = bundle.parcels
+        wanted = [self._wanted(parcel) for parcel in parcels]
+        if len(parcels) > 1 and not all(wanted):
+            for parcel in parcels:
+                self._keep(Bundle.of(parcel))
+            return
+        size = sum(parcel.size for parcel in parcels)
+        if self.failure is None and all(wanted):
             try:
-                number = self._number(account)
-                retained = self._spool.log.append(
-                    number, account.spooled, parcel.rows, parcel.size
-                )
-                account.spooled += parcel.rows.num_rows
+                shares = [self._share(parcel) for parcel in parcels]
+                retained = self._spool.log.append(bundle.rows, shares)
+                for parcel, share in zip(parcels, shares, strict=True):
+                    parcel.account.spooled += share.rows
                 if not retained:
-                    self._released(parcel.size)
+                    self._released(size)
                 return
             except Exception as error:
                 self._refused(error)
-        account.unkept += parcel.rows.num_rows
-        self._released(parcel.size)
+        for parcel in parcels:
+            parcel.account.unkept += parcel.rows.num_rows
+        self._released(size)
+
+    def _share(self, parcel: Parcel) -> Share:
+        account = parcel.account
+        return Share(self._number(account), account.spooled, parcel.rows.num_rows, parcel.size)
 
     def _number(self, account: TopicAccount) -> int:
         number = self._numbers.get(account.name)

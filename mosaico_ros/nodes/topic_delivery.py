@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,13 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mosaico_ros.nodes.accounting import TopicAccount
+from mosaico_ros.nodes.decoding import Decoded, Decoders, decode
 from mosaico_ros.nodes.latched_file import LatchedFile, latched_rows
 from mosaico_ros.nodes.parcel import payloads
 from mosaico_ros.nodes.spool import Position, SpooledTopic
-from mosaico_ros.nodes.spool_log import Record
-from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError, NotFoundError
-from mosaico_ros.ros_bridge.provenance import PROVENANCE
-from mosaico_ros.ros_bridge.residual import Fidelity
+from mosaico_ros.nodes.spool_log import Piece
+from mosaico_ros.protocol.errors import MosaicoError
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 
 # A decoded row weighs at most so many times its payload.
@@ -54,8 +53,10 @@ class TopicDelivery:
         Where to note what became of the messages.
     position
         Where to go on.
+    decoders
+        Of the recording's topics.
     released
-        Called with each record whose rows are not needed in memory any more.
+        Called with what is not needed in memory any more, always of one topic.
     latched
         Where to note the latched messages in front of `position`.
 
@@ -77,7 +78,8 @@ class TopicDelivery:
         topic: SpooledTopic,
         account: TopicAccount,
         position: Position,
-        released: Callable[[Record], None],
+        decoders: Decoders,
+        released: Callable[[Sequence[Piece]], None],
         latched: LatchedFile,
     ) -> None:
         self.topic = topic
@@ -87,9 +89,10 @@ class TopicDelivery:
         self.waiting_rows = self.waiting_size = 0
         self.since = 0.0
         self.uncommitted_since: float | None = None
+        self._decoders = decoders
         self._released = released
         self._latched = latched
-        self._waiting: list[Record] = []
+        self._waiting: list[Piece] = []
         self._pushed: deque[_Pushed] = deque()
         self._next_row = position.row
         self._next_stored = position.stored
@@ -116,39 +119,35 @@ class TopicDelivery:
         InvalidArgumentError
             There is no definition of the type, or it cannot be parsed.
         """
-        topic = self.topic
-        try:
-            return TopicDecoder(
-                topic.type,
-                topic.definition or None,
-                topic=topic.name,
-                fidelity=Fidelity.VALUES,
-                sidecars=PROVENANCE,
-            )
-        except NotFoundError as error:
-            raise InvalidArgumentError(str(error)) from error
+        return self._decoders.of(self.topic)
+
+    @property
+    def waiting(self) -> list[pa.RecordBatch]:
+        """What waits to be pushed."""
+        return [piece.batch for piece in self._waiting]
 
     def metadata(self) -> dict[str, Any]:
         """Return what to note with the topic."""
         metadata = dict(self.decoder.metadata())
         return {**metadata, '_ros_': {**metadata.get('_ros_', {}), **self.topic.details}}
 
-    def take(self, record: Record, now: float) -> None:
-        """Take the next record of the log; what was taken before is passed over."""
-        end = record.first + record.rows
+    def take(self, piece: Piece, now: float) -> None:
+        """Take the next rows of the log; what was taken before is passed over."""
+        share = piece.share
+        end = share.first + share.rows
         if end <= self._next_row:
-            self._released(record)
+            self._released([piece])
             return
-        if record.batch is None:
+        if piece.batch is None:
             self.skip(end)
             return
-        if record.first > self._next_row:
-            self.skip(record.first)
+        if share.first > self._next_row:
+            self.skip(share.first)
         if not self._waiting:
             self.since = now
-        self._waiting.append(record)
-        self.waiting_rows += record.rows
-        self.waiting_size += record.size
+        self._waiting.append(piece)
+        self.waiting_rows += share.rows
+        self.waiting_size += share.size
         self._next_row = end
 
     def skip(self, row: int) -> None:
@@ -158,30 +157,39 @@ class TopicDelivery:
         if not self._waiting:
             self._note_pushed(0, 0)
 
-    def push(self, open_writer: OpenWriter, largest_row: int) -> None:
-        """Decode what waits and send it; `open_writer` is called for the first rows of a part."""
+    def push(
+        self,
+        open_writer: OpenWriter,
+        largest_row: int,
+        decoded: Decoded | None = None,
+        *,
+        commit: bool = False,
+    ) -> None:
+        """Send what waits, decoded already or not; with `commit` it is to be made durable.
+
+        `open_writer` is called for the first rows of a part.
+        """
         if not self._waiting:
             return
-        rows = pa.concat_batches([record.batch for record in self._waiting])
-        before = self.decoder.malformed
-        stamps, *provenance = rows.columns[:-1]
-        batch = self.decoder.decode(stamps.to_numpy(), payloads(rows), provenance)
-        malformed = self.decoder.malformed - before
-        batch, too_large = _fitting(batch, rows, largest_row)
+        if decoded is None:
+            decoded = decode(self.decoder, pa.concat_batches(self.waiting))
+        batch, too_large = _fitting(decoded.rows, decoded.captured, largest_row)
         # Those of the first rows that an earlier part has are not sent again.
         missing = batch.slice(min(max(0, -self._next_stored), batch.num_rows))
-        latched = latched_rows(rows)
+        latched = latched_rows(decoded.captured)
         if latched is not None and self._next_stored < 0:
             latched = self._leave_behind(latched, missing)
         if missing.num_rows:
             if self.writer is None:
                 self.open(open_writer)
-            self.writer.push_batch(missing)
+            self.writer.push_batch(missing, commit=commit)
             self.account.sent += missing.num_rows
-            if self.uncommitted_since is None:
+            if commit:
+                self.uncommitted_since = None
+            elif self.uncommitted_since is None:
                 self.uncommitted_since = self.since
         self._next_stored += batch.num_rows
-        self._note_pushed(malformed, too_large, latched)
+        self._note_pushed(decoded.malformed, too_large, latched)
         self._forget_waiting()
 
     def open(self, open_writer: OpenWriter) -> None:
@@ -208,9 +216,7 @@ class TopicDelivery:
         rows = self._latched.rows(self.topic.number)
         if rows is None:
             return None
-        stamps, *provenance = rows.columns[:-1]
-        batch = self.decoder.decode(stamps.to_numpy(), payloads(rows), provenance)
-        return _fitting(batch, rows, largest_row)[0]
+        return _fitting(decode(self.decoder, rows).rows, rows, largest_row)[0]
 
     def repeat(self, count: int) -> None:
         """Note that so many messages of before go into the present part, ahead of others."""
@@ -308,8 +314,7 @@ class TopicDelivery:
         self.uncommitted_since = None
 
     def _forget_waiting(self) -> None:
-        for record in self._waiting:
-            self._released(record)
+        self._released(self._waiting)
         self._waiting.clear()
         self.waiting_rows = self.waiting_size = 0
 

@@ -131,6 +131,11 @@ class TopicDecoder:
         return self.definition.msgtype
 
     @property
+    def sees_topic(self) -> bool:
+        """Whether messages are translated by an adapter that is told their topic's name."""
+        return self._adapter is not None
+
+    @property
     def problems(self) -> Counter[str]:
         """Number of payloads left out, by reason."""
         return self._payloads.problems + self._untranslated

@@ -33,7 +33,7 @@ from mosaico_ros.nodes.capture import Capture
 from mosaico_ros.nodes.capture_parameters import CAPTURE
 from mosaico_ros.nodes.inbox import FlushPolicy
 from mosaico_ros.nodes.node_parameters import as_overrides, declare
-from mosaico_ros.nodes.parcel import Parcel
+from mosaico_ros.nodes.parcel import Bundle, Parcel
 
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=100, reliability=QoSReliabilityPolicy.BEST_EFFORT)
@@ -72,10 +72,10 @@ class Listener:
         self.capture.start()
         self._thread.start()
 
-    def _hand_over(self, parcel: Parcel) -> None:
-        self.parcels.append(parcel)
+    def _hand_over(self, bundle: Bundle) -> None:
+        self.parcels += bundle.parcels
         if self.releasing:
-            self.capture.release(parcel.size)
+            self.capture.release(sum(parcel.size for parcel in bundle.parcels))
 
     def _look(self) -> None:
         while not self._stop.is_set():
@@ -483,7 +483,7 @@ def test_odd_stamps_are_told_once_and_the_axis_is_the_system_clock(
     robot: Any, listen: Listen, wait_for: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No middleware here stamps wrongly, so that right stamps have to count as wrong.
-    monkeypatch.setattr('mosaico_ros.nodes.inbox._DAY_NS', -1)
+    monkeypatch.setattr('mosaico_ros.nodes.taken._DAY_NS', -1)
     publishers = [robot.publisher(String, f'/odd{number}', LATCHED) for number in range(2)]
     for publisher in publishers:
         publisher.publish(text('x'))

@@ -20,6 +20,7 @@ from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.delivery import Delivery
 from mosaico_ros.nodes.parcel import CAPTURED
 from mosaico_ros.nodes.spool import Recording, Spool, SpooledTopic
+from mosaico_ros.nodes.spool_log import Share
 from mosaico_ros.protocol.errors import UnavailableError
 from mosaico_ros.protocol.server_info import EXTENSION_ANNOTATE, EXTENSION_SEAL
 
@@ -80,7 +81,7 @@ class Robot:
         if self.maps.spooled == 0:
             self.spool.add_topic(SpooledTopic(9, '/map', STRING, {}))
         rows = batch(self.drawn, [cdr(f'map {self.drawn}')], latched=False)
-        self.spool.log.append(9, self.maps.spooled, rows, 20)
+        self.spool.log.append(rows, [Share(9, self.maps.spooled, 1, 20)])
         self.maps.spooled += 1
 
     def check_maps(self, client: MosaicoClient, delivery: Delivery) -> None:
@@ -117,6 +118,19 @@ class Robot:
 
     def say(self, number: int, count: int = 1, *, malformed: int = 0, size: int = 0) -> None:
         """Append so many messages; some more do not fit their type."""
+        rows, share = self._said(number, count, malformed, size)
+        self.spool.log.append(rows, [share])
+
+    def say_together(self, count: int, *, malformed: int = 0) -> None:
+        """Append so many messages of every topic as one record."""
+        batches, shares = zip(
+            *(self._said(number, count, malformed, 0) for number in self.expected), strict=True
+        )
+        self.spool.log.append(pa.concat_batches(batches), shares)
+
+    def _said(
+        self, number: int, count: int, malformed: int, size: int
+    ) -> tuple[pa.RecordBatch, Share]:
         account = self.accounts[number]
         payloads = []
         for index in range(count + malformed):
@@ -128,8 +142,10 @@ class Robot:
                 payloads.append(cdr(text))
                 self.expected[number].append(text)
         weight = sum(map(len, payloads))
-        self.spool.log.append(number, account.spooled, batch(account.spooled, payloads), weight)
+        share = Share(number, account.spooled, len(payloads), weight)
+        rows = batch(account.spooled, payloads)
         account.spooled += len(payloads)
+        return rows, share
 
     def start(self, *, growing: bool = True, patience: float | None = None) -> Delivery:
         delivery = Delivery(
@@ -257,9 +273,11 @@ def test_a_line_that_breaks_all_the_time(
         for _ in range(dice.randrange(1, 15)):
             if dice.random() < 0.2:
                 robot.draw_map()
-            robot.say(
-                dice.randrange(2), dice.randrange(1, 20), malformed=dice.choice([0, 0, 0, 2])
-            )
+            count, malformed = dice.randrange(1, 20), dice.choice([0, 0, 0, 2])
+            if dice.random() < 0.5:
+                robot.say_together(count, malformed=malformed)
+            else:
+                robot.say(dice.randrange(2), count, malformed=malformed)
             time.sleep(dice.uniform(0, 0.02))
         if dice.random() < 0.3:
             line.lose_answers()
@@ -380,7 +398,8 @@ def test_a_refused_topic_ends_alone_and_its_messages_are_counted(
     robot.spool.add_topic(SpooledTopic(1, '/strange', UNKNOWN, {}))
     delivery = robot.start()
     for _ in range(3):
-        robot.spool.log.append(1, robot.accounts[1].spooled, batch(0, [b'\0\1\0\0'] * 4), 16)
+        share = Share(1, robot.accounts[1].spooled, 4, 16)
+        robot.spool.log.append(batch(0, [b'\0\1\0\0'] * 4), [share])
         robot.accounts[1].spooled += 4
         robot.say(0, 5)
         time.sleep(0.05)

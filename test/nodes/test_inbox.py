@@ -11,10 +11,12 @@ from hypothesis import given, strategies as st
 
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.budget import Budget, Fate
-from mosaico_ros.nodes.inbox import Inbox, Moment, Source
+from mosaico_ros.nodes.gathering import gather
+from mosaico_ros.nodes.inbox import Inbox, Source
 from mosaico_ros.nodes.latch_cache import LatchCache
 from mosaico_ros.nodes.parcel import CAPTURED, Parcel, in_order, payloads
 from mosaico_ros.nodes.per_topic import Throttle
+from mosaico_ros.nodes.taken import Moment
 
 DAY = 86_400 * 10**9
 NOW = 1_700_000_000 * 10**9
@@ -271,3 +273,93 @@ def test_latched_messages_that_come_while_paused_are_recorded_after() -> None:
     assert bench.account.report().paused == 1
     assert bench.latch.parcels(missed=True) == []
     assert [sidecar(each, 'payload') for each in bench.latch.parcels()] == [[b'three']]
+
+
+# -- many topics at once -------------------------------------------------------------------------
+
+
+def test_messages_of_many_topics_are_gathered_as_each_would_be_alone() -> None:
+    together, alone = [Bench() for _ in range(3)], [Bench() for _ in range(3)]
+    expected: list[list[Any]] = [[], [], []]
+    found: list[list[Any]] = [[], [], []]
+    bundled = []
+    for turn in range(3):
+        for benches in (together, alone):
+            for topic, bench in enumerate(benches):
+                count = 0 if (topic, turn) == (2, 1) else topic + 1
+                for index in range(count):
+                    number = bench.account.arrived + 10 * turn * (topic == 1)
+                    stamp = NOW + (20 if (topic, turn) == (0, 1) else turn * 10 + index)
+                    text = f'{topic} {number}'.encode()
+                    bench.put(message(stamp, text, publisher=b'p', number=number, source=NOW))
+        bundle = gather(bench.inbox for bench in together)
+        for parcel in bundle.parcels if bundle else ():
+            place = [bench.account for bench in together].index(parcel.account)
+            found[place] += parcel.rows.to_pylist()
+            together[place].budget.release(parcel.size)
+            bundled.append((turn, place))
+        for place, bench in enumerate(together):
+            if bench.inbox.count:
+                left = bench.swap()
+                found[place] += left.rows.to_pylist()
+                bench.budget.release(left.size)
+        for place, bench in enumerate(alone):
+            if bench.inbox.count:
+                expected[place] += bench.swap().rows.to_pylist()
+    assert found == expected
+    # The first of a publisher, what follows on a gap, and a stamp that does not rise go alone.
+    assert bundled == [(1, 0), (2, 2)]
+    for bench, other in zip(together, alone, strict=True):
+        assert bench.account.report() == other.account.report()
+        assert bench.budget.pending == 0
+        assert bench.inbox.holding.bytes == 0
+
+
+@pytest.mark.parametrize(
+    'bench',
+    [
+        Bench(Source(0), Source(1)),
+        Bench(Source(0, latched_before=NOW)),
+        Bench(throttle=Throttle(1000.0)),
+    ],
+    ids=['two subscriptions', 'latched', 'throttled'],
+)
+def test_topics_with_more_to_find_out_are_not_gathered(bench: Bench) -> None:
+    plain = Bench()
+    for number in (1, 2):
+        for each in (bench, plain):
+            each.put(message(NOW + number, publisher=b'p', number=number))
+        if number == 1:
+            bench.swap()
+            plain.swap()
+    bundle = gather([bench.inbox, plain.inbox])
+    assert bundle is not None
+    assert [parcel.account for parcel in bundle.parcels] == [plain.account]
+    assert bench.inbox.count == 1
+    assert gather([bench.inbox, plain.inbox]) is None
+
+
+def test_odd_stamps_repetitions_and_much_data_are_not_gathered() -> None:
+    for last in (
+        message(5, publisher=b'p', number=2),
+        message(NOW + 2, publisher=b'p', number=1),
+        message(NOW + 2, publisher=b'q', number=2),
+        message(NOW + 2, bytes(100_000), publisher=b'p', number=2),
+    ):
+        bench = Bench()
+        bench.put(message(NOW + 1, publisher=b'p', number=1))
+        bench.swap()
+        bench.put(last, system=NOW + 3)
+        assert gather([bench.inbox]) is None
+        assert bench.inbox.count == 1
+        assert bench.account.report().lost == 0
+
+
+def test_unnamed_publishers_are_gathered_and_their_losses_known() -> None:
+    bench = Bench()
+    for number in (1, 2, 4):
+        bench.put(message(NOW + number, number=number, source=NOW + number))
+    bundle = gather([bench.inbox])
+    assert bundle is not None
+    assert len(bundle.rows) == 3
+    assert bench.account.report().lost == 1

@@ -6,6 +6,7 @@ import os
 import resource
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from mosaico_ros.nodes.spool import (
     SpooledTopic,
     left_behind,
 )
-from mosaico_ros.nodes.spool_log import SPLIT, SpoolLog
+from mosaico_ros.nodes.spool_log import Piece, Record, Share, SpoolLog
 from mosaico_ros.protocol.errors import FailedPreconditionError, ResourceExhaustedError
 
 IMU, GPS = 0, 1
+BOTH = (IMU, GPS)
+#: Stands for a topic where a split is read.
+SPLIT = -1
 
 
 def rows(first: int, count: int, size: int = 3) -> pa.RecordBatch:
@@ -38,20 +42,34 @@ def rows(first: int, count: int, size: int = 3) -> pa.RecordBatch:
 
 
 def append(log: SpoolLog, topic: int, first: int, count: int, size: int = 3) -> bool:
-    return log.append(topic, first, rows(first, count, size), count * size)
+    share = Share(topic, first, count, count * size)
+    return log.append(rows(first, count, size), [share])
+
+
+def read_one(log: SpoolLog, record: Record) -> list[tuple[int, int, int]]:
+    """Topic, first row and rows of each piece; checks that the rows are those."""
+    found = [(SPLIT, record.split, 0)] if record.split else []
+    for piece in record.pieces():
+        found.append(piece.share[:3])
+        check(piece)
+        log.release([piece])
+    return found
+
+
+def check(piece: Piece) -> None:
+    """The rows are those that were appended."""
+    assert piece.batch is not None
+    first, count = piece.share.first, piece.share.rows
+    numbers = [int(text) for text in piece.batch.column('payload').to_pylist()]
+    assert numbers == list(range(first, first + count))
+    assert piece.batch.column(0).to_pylist() == list(range(first + 1, first + count + 1))
 
 
 def read(log: SpoolLog) -> list[tuple[int, int, int]]:
-    """Topic, first row and rows of what is there; checks that the rows are those."""
+    """Topic, first row and rows of all that is there."""
     found = []
     while (record := log.next(0.0)) is not None:
-        found.append((record.topic, record.first, record.rows))
-        if record.topic != SPLIT:
-            assert record.batch is not None
-            numbers = [int(text) for text in record.batch.column('payload').to_pylist()]
-            assert numbers == list(range(record.first, record.first + record.rows))
-        if record.held:
-            log.release(record)
+        found += read_one(log, record)
     return found
 
 
@@ -73,6 +91,11 @@ def test_a_log_cut_off_at_any_byte_keeps_what_was_whole(tmp_path: Path) -> None:
     log.mark_split(1)
     written.append((SPLIT, 1, 0))
     ends.append(log.size)
+    log.append(
+        pa.concat_batches([rows(1, 1), rows(5, 2)]), [Share(GPS, 1, 1, 3), Share(IMU, 5, 2, 6)]
+    )
+    ends += [log.size, log.size]
+    written += [(GPS, 1, 1), (IMU, 5, 2)]
     log.close()
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
@@ -91,6 +114,8 @@ def test_a_log_with_a_damaged_byte_never_gives_wrong_rows(tmp_path: Path) -> Non
     log = SpoolLog(tmp_path)
     for first in range(0, 6, 2):
         append(log, IMU, first, 2)
+    both = [Share(GPS, 0, 1, 3), Share(IMU, 6, 1, 3)]
+    log.append(pa.concat_batches([rows(0, 1), rows(6, 1)]), both)
     log.close()
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
@@ -98,8 +123,9 @@ def test_a_log_with_a_damaged_byte_never_gives_wrong_rows(tmp_path: Path) -> Non
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
         again = SpoolLog(tmp_path)
         while (record := again.next(0.0)) is not None:
-            if record.batch is not None:
-                assert record.batch.equals(rows(record.first, record.rows))
+            for piece in record.pieces():
+                if piece.batch is not None:
+                    check(piece)
         again.close()
 
 
@@ -107,7 +133,7 @@ def test_a_log_with_a_damaged_byte_never_gives_wrong_rows(tmp_path: Path) -> Non
 @given(
     steps=st.lists(
         st.one_of(
-            st.tuples(st.just('append'), st.sampled_from([IMU, GPS]), st.integers(1, 4)),
+            st.tuples(st.just('append'), st.sampled_from([IMU, GPS, BOTH]), st.integers(1, 4)),
             st.tuples(st.just('read'), st.just(0), st.integers(1, 5)),
             st.tuples(st.just('split'), st.just(0), st.just(0)),
             st.tuples(st.just('sync'), st.just(0), st.just(0)),
@@ -120,29 +146,34 @@ def test_a_log_with_a_damaged_byte_never_gives_wrong_rows(tmp_path: Path) -> Non
     memory=st.sampled_from([0, 100, 10_000]),
 )
 def test_every_row_is_read_in_order_until_it_is_acknowledged(
-    steps: list[tuple[str, int, int]], memory: int
+    steps: list[tuple[str, Any, int]], memory: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _walk(Path(folder), steps, memory)
 
 
-def _walk(folder: Path, steps: list[tuple[str, int, int]], memory: int) -> None:
+def _walk(folder: Path, steps: list[tuple[str, Any, int]], memory: int) -> None:
     options: dict[str, Any] = {'segment_bytes': 1500, 'memory_bytes': memory}
     log = SpoolLog(folder, **options)
-    appended: list[tuple[int, int, int]] = []
+    appended: list[list[tuple[int, int, int]]] = []  # a list for each record
     ends = {IMU: 0, GPS: 0}
     acknowledged = {IMU: 0, GPS: 0}
     taken = 0  # of what was appended
     splits = 0
     for step, topic, count in steps:
         if step == 'append':
-            append(log, topic, ends[topic], count, size=40)
-            appended.append((topic, ends[topic], count))
-            ends[topic] += count
+            shares = [
+                Share(each, ends[each], count, count * 40)
+                for each in (topic if topic == BOTH else [topic])
+            ]
+            log.append(pa.concat_batches([rows(each.first, count, 40) for each in shares]), shares)
+            appended.append([each[:3] for each in shares])
+            for each in shares:
+                ends[each.topic] += count
         elif step == 'split':
             splits += 1
             log.mark_split(splits)
-            appended.append((SPLIT, splits, 0))
+            appended.append([(SPLIT, splits, 0)])
         elif step == 'sync':
             log.sync()
         elif step == 'read':
@@ -151,15 +182,10 @@ def _walk(folder: Path, steps: list[tuple[str, int, int]], memory: int) -> None:
                 if record is None:
                     assert taken == len(appended)
                     break
-                assert (record.topic, record.first, record.rows) == appended[taken]
-                if record.topic != SPLIT:
-                    assert record.batch is not None
-                    assert record.batch.equals(rows(record.first, record.rows, 40))
-                if record.held:
-                    log.release(record)
+                assert read_one(log, record) == appended[taken]
                 taken += 1
         elif step == 'acknowledge':
-            read_rows = [each for each in appended[:taken] if each[0] == topic]
+            read_rows = [each for each in chain(*appended[:taken]) if each[0] == topic]
             if read_rows:
                 acknowledged[topic] = read_rows[-1][1] + read_rows[-1][2]
             before = len(list(folder.iterdir()))
@@ -172,9 +198,10 @@ def _walk(folder: Path, steps: list[tuple[str, int, int]], memory: int) -> None:
                 log.close()
                 log = SpoolLog(folder, **options)
                 assert log.cut == 0
+            pieces = list(chain(*appended))
             rest = read(log)
-            assert rest == appended[len(appended) - len(rest) :]
-            for lost_topic, first, number in appended[: len(appended) - len(rest)]:
+            assert rest == pieces[len(pieces) - len(rest) :]
+            for lost_topic, first, number in pieces[: len(pieces) - len(rest)]:
                 assert lost_topic == SPLIT or first + number <= acknowledged[lost_topic]
             taken = len(appended)
     assert log.size == sum(path.stat().st_size for path in folder.iterdir())
@@ -197,7 +224,7 @@ def test_what_shrinks_is_compressed_and_what_does_not_is_left_alone(tmp_path: Pa
     noise = pa.array([os.urandom(100_000)], pa.large_binary())
     noise = rows(0, 1).set_column(len(CAPTURED) - 1, CAPTURED.field('payload'), noise)
     for number in range(3):
-        log.append(GPS, number, noise, 100_000)
+        log.append(noise, [Share(GPS, number, 1, 100_000)])
     assert 300_000 < log.size < 330_000
     assert [log.next(0.0) is not None for _ in range(5)] == [True] * 4 + [False]
     log.close()

@@ -135,7 +135,7 @@ class TopicWriter:
                 self._note(error)
                 raise
 
-    def push_batch(self, batch: TableLike) -> None:
+    def push_batch(self, batch: TableLike, *, commit: bool = False) -> None:
         """Accept rows that already are columns; sent at once.
 
         Parameters
@@ -155,6 +155,8 @@ class TopicWriter:
 
             Nothing is sent of a table that has a fault. A RecordBatchReader is sent as it is
             read, so that it may be longer than the memory.
+        commit
+            Have everything up to the end of it made durable now, as :meth:`commit` does.
 
         Raises
         ------
@@ -173,9 +175,16 @@ class TopicWriter:
             if not isinstance(batch, pa.RecordBatchReader):
                 parts = list(parts)
             self._send_rows()
+            waiting: pa.RecordBatch | None = None
             for part in parts:
                 self._rows_pushed += part.num_rows
-                self._send(part)
+                if waiting is not None:
+                    self._send(waiting)
+                waiting = part
+            if waiting is not None:
+                self._send(waiting, commit=commit)
+            elif commit:
+                self._upload.ask_commit()
 
     def flush(self) -> None:
         """Send what is buffered. The daemon has it then, but perhaps not yet on disk.
