@@ -16,20 +16,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import time
 import uuid
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mosaico_ros.nodes.latched_file import LatchedFile
-from mosaico_ros.nodes.spool_log import FULL, SpoolLog, sync_folder
-from mosaico_ros.protocol.errors import FailedPreconditionError, ResourceExhaustedError
+from mosaico_ros.nodes.spool_journal import Journal
+from mosaico_ros.nodes.spool_log import SpoolLog, sync_folder
 
 _JOURNAL = 'journal'
 _LOCK = 'lock'
@@ -155,14 +153,13 @@ class Spool:
         self._lock = lock
         self.topics: dict[int, SpooledTopic] = {}
         self.progress = Progress()
-        entries = list(_read_journal(folder / _JOURNAL))
-        self.recording = Recording(**entries[0])
-        for entry in entries[1:]:
+        self._journal = Journal(folder / _JOURNAL)
+        first, *others = self._journal.entries
+        self.recording = Recording(**first)
+        for entry in others:
             self._apply(entry)
         self.latched = LatchedFile(folder)
-        self.log = SpoolLog(folder, before_sync=self._sync_journal, **limits)
-        self._journal = os.open(folder / _JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._unsynced = False
+        self.log = SpoolLog(folder, before_sync=self._journal.sync, **limits)
 
     @classmethod
     def create(cls, root: Path, recording: Recording, **limits: int) -> Spool:
@@ -174,12 +171,13 @@ class Spool:
         # Nobody may find a spool that has no owner yet: it gets its name last.
         hidden = root / f'.{recording.id}'
         hidden.mkdir(parents=True, mode=0o700)
-        lock = _lock(hidden)
-        assert lock is not None
-        with (hidden / _JOURNAL).open('wb') as file:
-            file.write(_line(asdict(recording)))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            lock = _lock(hidden)
+            assert lock is not None
+            Journal.create(hidden / _JOURNAL, asdict(recording))
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
         hidden.rename(folder)
         sync_folder(root)
         return cls(folder, lock, **limits)
@@ -204,7 +202,7 @@ class Spool:
         """Remember durably which sequence is being written, and where each topic stands."""
         self.latched.save()
         self._write({'part': asdict(part), **_positions(positions)})
-        self._sync_journal()
+        self._journal.sync()
 
     def acknowledge(self, positions: Mapping[int, Position]) -> None:
         """Let go of files whose rows are durable in the archive."""
@@ -215,7 +213,7 @@ class Spool:
                 noted = True
                 self.latched.save()
                 self._write(_positions(positions))
-                self._sync_journal()
+                self._journal.sync()
 
     def sync(self) -> None:
         """Make everything written so far survive a power cut: the one call per flush period."""
@@ -224,7 +222,7 @@ class Spool:
     def close(self, *, remove: bool) -> None:
         """Give up the spool; with `remove` it goes, as everything in it is in the archive."""
         self.log.close()
-        os.close(self._journal)
+        self._journal.close()
         if remove:
             # Renamed first: what a crash leaves half removed is no spool any more.
             gone = self.folder.with_name(f'.{self.folder.name}')
@@ -244,26 +242,8 @@ class Spool:
             self.progress.positions[int(topic)] = Position(*position)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        line = _line(entry)
-        size = os.fstat(self._journal).st_size
-        try:
-            whole = os.write(self._journal, line) == len(line)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            whole = False
-        if not whole:
-            os.ftruncate(self._journal, size)  # lines behind half a one would not be found
-            raise ResourceExhaustedError(
-                f'the disk of {self.folder} is full', remedy='free some space'
-            )
+        self._journal.append(entry)
         self._apply(entry)
-        self._unsynced = True
-
-    def _sync_journal(self) -> None:
-        if self._unsynced:
-            self._unsynced = False
-            os.fsync(self._journal)
 
 
 def left_behind(root: Path) -> list[Path]:
@@ -300,27 +280,3 @@ def _lock(folder: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _line(entry: dict[str, Any]) -> bytes:
-    text = json.dumps(entry, separators=(',', ':')).encode()
-    return b'%08x %s\n' % (zlib.crc32(text), text)
-
-
-def _read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole lines of a journal, and cut off what is none."""
-    data = path.read_bytes()
-    good = 0
-    for line in data.splitlines(keepends=True):
-        checksum, _, text = line.partition(b' ')
-        if not line.endswith(b'\n') or checksum != b'%08x' % zlib.crc32(text[:-1]):
-            break
-        good += len(line)
-        yield json.loads(text)
-    if good == 0:
-        raise FailedPreconditionError(
-            f'the journal {path} does not say what was recorded',
-            remedy='move the folder away; what is in it cannot be delivered',
-        )
-    if good < len(data):
-        os.truncate(path, good)

@@ -348,6 +348,25 @@ def test_positions_are_durable_before_their_files_go(tmp_path: Path) -> None:
     again.close(remove=False)
 
 
+def test_the_disk_keeps_room_for_saying_what_is_delivered(tmp_path: Path) -> None:
+    def room(folder: Path) -> int:
+        status = (folder / 'journal').stat()
+        return status.st_blocks * 512 - status.st_size
+
+    spool = Spool.create(tmp_path, RECORDING)
+    assert room(spool.folder) > 500_000
+    for number in range(40):  # more than the room there was at first
+        spool.add_topic(
+            SpooledTopic(number, f'/topic_{number}', 'a/msg/B', {'long': 'x' * 50_000})
+        )
+        assert room(spool.folder) > 400_000
+    again = Spool.take_over(abandon(spool))
+    assert again is not None
+    assert len(again.topics) == 40
+    assert room(again.folder) > 400_000
+    again.close(remove=True)
+
+
 def test_half_made_and_half_removed_spools_are_nobodys(tmp_path: Path) -> None:
     half = tmp_path / '.run-2'
     half.mkdir()
