@@ -102,7 +102,14 @@ def test_uploads_can_end_that_are_stopped_with_it(
         'shutdown_grace:=0.0',
     )
     try:
-        with MosaicoClient.connect('127.0.0.1', free_port, timeout=20) as client:
+        # As long as one upload is open, the daemon is there for whatever else comes.
+        with (
+            MosaicoClient.connect('127.0.0.1', free_port, timeout=20) as client,
+            client.sequence_create('long', {}) as long,
+        ):
+            held = long.topic_create('/text', {}, String)
+            held.push(Message(timestamp_ns=1, data=String(data='open')))
+            held.flush()
             with client.sequence_create('run', {}) as sequence:
                 writer = sequence.topic_create('/text', {}, String)
                 writer.push(Message(timestamp_ns=1, data=String(data='before')))
