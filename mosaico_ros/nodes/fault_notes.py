@@ -44,15 +44,15 @@ def status(note: FaultNote, robot_id: str) -> Any:
     event = note.event
     values = {
         'outcome': note.outcome,
-        'severity': event.severity.name,
+        'severity': event.severity.label,
         'reports': note.reports,
         'sources': ','.join(note.sources),
         'stamp_ns': event.stamp,
         'snapshot_id': note.snapshot_id,
         **event.extra,
     }
-    # OK would say that it passed.
-    level = 0 if note.outcome == 'healed' else max(int(event.severity), 1)
+    # OK would say that it passed, and what is above ERROR that it is stale.
+    level = 0 if note.outcome == 'healed' else min(max(event.severity, 1), 2)
     return DiagnosticStatus(
         level=bytes([level]),
         name=event.fault_code,
