@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-#: Topics read at once.
-_STREAMS = 128
-
 #: Topics whose last message late subscribers expect, where nothing was recorded about it.
 _LATCHED = ('/tf_static', '/robot_description')
 
@@ -77,6 +74,9 @@ class ROSExtractorConfig:
         ``(package, folder or .msg file, distribution or None)`` to register.
     registry : ROSTypeRegistry, optional
         Definitions shared with other extractions.
+    streams : int
+        Topics that are read at once, as daemons limit calls under way; of more topics, those with
+        the least data are read into memory beforehand.
     """
 
     saving_path: Path
@@ -97,6 +97,7 @@ class ROSExtractorConfig:
     custom_msgs: list[tuple[str, str | Path, Stores | str | None]] | None = None
     registry: ROSTypeRegistry | None = None
     recording_name: str | None = None
+    streams: int = 256
 
 
 def connect(config: ROSExtractorConfig) -> MosaicoClient:
@@ -164,9 +165,9 @@ class ExtractedSource:
     _window: tuple[int | None, int | None]
 
     @property
-    def message_count(self) -> int:
-        """Number of messages, whatever their time."""
-        return self._handler.message_count or 0
+    def size(self) -> int:
+        """Bytes in the archive, whatever their time."""
+        return self._handler.total_size_bytes
 
     def messages(self) -> Iterator[tuple[np.ndarray, np.ndarray, Payloads]]:
         """Yield record and publish times (ns) and payloads in time order, a batch at a time."""
@@ -236,7 +237,7 @@ class ROSSequenceExtractor:
             written = [source.written for source in sources]
             begun = bag_writer(self._format, self.report.path, written, self._distro, self.extras)
             with begun as bag:
-                for messages in _merged(sources):
+                for messages in _merged(sources, self._config.streams):
                     bag.write(*messages)
                     if self._progress is not None:
                         self._progress(self.report)
@@ -324,15 +325,15 @@ class ROSSequenceExtractor:
 
 def _merged(
     sources: list[ExtractedSource],
+    at_once: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, list[Buffer]]]:
     """Messages of all topics in time order, as many at a time as are sure to be next.
 
     Yields their topics, record and publish times, and payloads.
     """
-    # Daemons limit calls under way: of many topics, the smallest are read beforehand.
-    by_size = sorted(range(len(sources)), key=lambda i: -sources[i].message_count)
+    by_size = sorted(range(len(sources)), key=lambda i: -sources[i].size)
     streams = [source.messages() for source in sources]
-    for i in by_size[_STREAMS:]:
+    for i in by_size[at_once:]:
         streams[i] = iter(list(streams[i]))
     heads: dict[int, tuple[np.ndarray, np.ndarray, Payloads, int]] = {}
     waiting = set(range(len(sources)))

@@ -106,4 +106,4 @@ class ROSInjectionConfig:
     checksum: bool = True
     resume: bool = False
     read_ahead_bytes: int = WAITING_BYTES
-    streams: int = 128
+    streams: int = 256

@@ -228,7 +228,8 @@ def test_more_topics_than_a_daemon_serves_at_once(start_shared, tmp_path):
         data = b'\0\1\0\0' + len(large).to_bytes(4, 'little') + large
         writer.add_message(channels[0], 999, data, 999)
         writer.finish()
-    config = ROSInjectionConfig(bag, 'wide', host=narrow.host, port=narrow.port, log_level='ERROR')
+    there = {'host': narrow.host, 'port': narrow.port}
+    config = ROSInjectionConfig(bag, 'wide', **there, log_level='ERROR', streams=120)
     injector = RosbagInjector(config)
     injector.run()
     report = injector.report
@@ -237,7 +238,7 @@ def test_more_topics_than_a_daemon_serves_at_once(start_shared, tmp_path):
     ((reason, count),) = report.topics['/t0'].malformed.items()
     assert (count, 'larger than the daemon accepts' in reason) == (1, True)
     assert all(topic.read == topic.stored for topic in list(report.topics.values())[1:])
-    written = extraction(narrow, tmp_path, 'wide').run()
+    written = extraction(narrow, tmp_path, 'wide', streams=120).run()
     assert {t.name: t.count for t in open_bag(written.path).topics.values()} == {
         f'/t{i}': (300 - i + 139) // 140 if i < 140 else 0 for i in range(150)
     }
