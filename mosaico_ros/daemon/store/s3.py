@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
+import botocore.session
 import pyarrow as pa
 from botocore import exceptions
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 from mosaico_ros.daemon.store.base import checked_key, describe_store, store_id_of
 from mosaico_ros.daemon.store.ranges import RangedSource, ReadPlan
@@ -69,6 +71,20 @@ _PASSING = {
 }
 
 
+def _session() -> boto3.Session:
+    """Return a session with the configuration as it is now."""
+    session = botocore.session.Session()
+    descriptions = _descriptions(session.get_config_variable('data_path'))
+    session.register_component('data_loader', descriptions)
+    return boto3.Session(botocore_session=session)
+
+
+@cache
+def _descriptions(path: str | None) -> Loader:
+    """Descriptions of services: most of the time of a first client, so they are read once."""
+    return create_loader(path)
+
+
 class S3Store:
     """Objects in one bucket.
 
@@ -100,7 +116,7 @@ class S3Store:
         self.bucket = bucket
         self._where = f'{endpoint.rstrip("/") or "S3"}'
         with self.translated('opened'):
-            session = boto3.Session()
+            session = _session()
             self.client: Any = session.client(
                 's3',
                 endpoint_url=endpoint or None,
