@@ -266,7 +266,8 @@ class ROSSequenceExtractor:
         chosen = TopicFilter(self._config.topics)
         sources = [
             source
-            for topic in handler.topics
+            # By name: which were created first is a matter of chance.
+            for topic in sorted(handler.topics)
             if chosen(topic)
             and (source := self._source(handler.get_topic_handler(topic), distro)) is not None
         ]

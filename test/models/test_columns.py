@@ -306,7 +306,7 @@ def test_unmodeled_rows():
 
 def test_empty_layout_keeps_its_rows():
     cls = make_unmodeled_ontology_class(
-        'Empty', 'Empty', SerializationFormat.Default, pa.struct([])
+        'NoMembers', 'NoMembers', SerializationFormat.Default, pa.struct([])
     )
     messages = [Message(data=cls(raw_data={}), timestamp_ns=i) for i in range(3)]
     assert decode(cls, encode(cls, messages)) == messages

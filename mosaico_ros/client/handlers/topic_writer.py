@@ -172,17 +172,18 @@ class TopicWriter:
         with self._noting():
             self._check_open()
             parts: Iterable[pa.RecordBatch] = self._tables.batches(batch)
+            last = None
             if not isinstance(batch, pa.RecordBatchReader):
                 parts = list(parts)
+                # The last rows and the wish are one message.
+                last = parts.pop() if commit and parts else None
             self._send_rows()
-            waiting: pa.RecordBatch | None = None
             for part in parts:
                 self._rows_pushed += part.num_rows
-                if waiting is not None:
-                    self._send(waiting)
-                waiting = part
-            if waiting is not None:
-                self._send(waiting, commit=commit)
+                self._send(part)
+            if last is not None:
+                self._rows_pushed += last.num_rows
+                self._send(last, commit=True)
             elif commit:
                 self._upload.ask_commit()
 
