@@ -69,6 +69,8 @@ def test_an_upload_may_end_within_the_grace(make_daemon, connect, workers):
 def test_an_upload_that_goes_on_is_cut_off_and_keeps_what_arrived(make_daemon, connect):
     daemon = make_daemon(MOSAICOD_SHUTDOWN_GRACE='1')
     remote = connect(daemon)
+    # What the first chunk of all imports takes longer on a busy machine than stopping may.
+    remote.put('before', [batch(0, 1)])
     writer, _ = remote.client.do_put(remote.topic('t'), SCHEMA)
     writer.write_batch(batch(0, 100))
     time.sleep(0.2)
