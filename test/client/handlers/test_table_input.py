@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 
 import numpy as np
 import pandas as pd
@@ -315,3 +316,18 @@ def test_a_fault_in_a_later_batch_of_a_table_sends_nothing_of_it(client, name):
         assert (whole.rows_pushed, stream.rows_pushed) == (0, 2)
     assert client.topic_handler(name, 'table').message_count == 0
     assert client.topic_handler(name, 'stream').message_count == 2
+
+
+@pytest.mark.parametrize('streamed', [False, True])
+def test_rows_can_be_made_durable_as_they_are_pushed(client, name, streamed):
+    table = pa.table({'timestamp_ns': range(4), 'data': [1, 2, 3, 4]})
+    parts = pa.Table.from_batches(table.to_batches(max_chunksize=2))
+    with client.sequence_create(name) as sequence:
+        topic = sequence.topic_create('table', ontology_type=Unsigned8)
+        topic.push_batch(parts.to_reader() if streamed else parts, commit=True)
+        deadline = time.monotonic() + 60
+        while topic.durable_rows < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        topic.push_batch(parts.slice(0, 0), commit=True)  # nothing to add, and no error
+    assert client.topic_handler(name, 'table').message_count == 4
