@@ -8,10 +8,10 @@ what is in use.
 from __future__ import annotations
 
 import ctypes
-import functools
-from collections.abc import Callable
 
 import pyarrow as pa
+
+from mosaico_ros.nodes.libc import of_libc
 
 # Of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -26,7 +26,7 @@ def bound_heap() -> None:
 
     Without effect where the C library is not glibc.
     """
-    mallopt = _of_libc('mallopt')
+    mallopt = of_libc('mallopt')
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_TRIM_THRESHOLD, _LARGE)
@@ -36,15 +36,6 @@ def bound_heap() -> None:
 def give_back() -> None:
     """Give back what Arrow and the C library keep for later; takes some milliseconds."""
     pa.default_memory_pool().release_unused()
-    trim = _of_libc('malloc_trim')
+    trim = of_libc('malloc_trim')
     if trim is not None:
         trim(ctypes.c_size_t(0))
-
-
-@functools.cache
-def _of_libc(name: str) -> Callable[..., int] | None:
-    try:
-        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
-    except (AttributeError, OSError, TypeError):
-        return None
-    return function

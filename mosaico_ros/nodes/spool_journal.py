@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mosaico_ros.nodes.libc import of_libc
 from mosaico_ros.nodes.spool_log import FULL
 from mosaico_ros.protocol.errors import FailedPreconditionError, ResourceExhaustedError
 
@@ -122,8 +123,6 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
 
 def _keep_room(file: int, start: int) -> None:
     """Have the disk keep room behind the end of a file, if it can."""
-    try:
-        fallocate = ctypes.CDLL(None).fallocate64
-    except (AttributeError, OSError, TypeError):
-        return
-    fallocate(file, _KEEP_SIZE, ctypes.c_int64(start), ctypes.c_int64(_ROOM))
+    fallocate = of_libc('fallocate64')
+    if fallocate is not None:
+        fallocate(file, _KEEP_SIZE, ctypes.c_int64(start), ctypes.c_int64(_ROOM))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mosaico_ros.nodes.parcel import CAPTURED, PAYLOAD
 from mosaico_ros.ros_bridge.cdr.columns import number_array
+from mosaico_ros.ros_bridge.cdr.cursor import running
 
 _DAY_NS = 86_400_000_000_000
 _INT64 = pa.int64()
@@ -97,8 +98,7 @@ class Taken:
 def _payload_column(payloads: Sequence[bytes]) -> pa.Array:
     if not payloads or len(payloads[0]) < _LARGE:
         return pa.array(payloads, PAYLOAD.type)
-    offsets = np.zeros(len(payloads) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)), out=offsets[1:])
+    offsets = running(np.fromiter(map(len, payloads), np.int64, len(payloads)))
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b''.join(payloads))]
     return pa.Array.from_buffers(PAYLOAD.type, len(payloads), buffers)
 
