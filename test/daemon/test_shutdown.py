@@ -26,6 +26,17 @@ for _ in range(100):
     while not stop.wait(0):
         pass
 """
+# The main thread sleeps for longer than the test may take; the signal hits another one.
+STOPPED_BESIDE = """
+import signal, threading, time
+from mosaico_ros.daemon.process.serving import stop_on_signals
+stop = stop_on_signals()
+def signalled():
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Thread(target=signalled).start()
+assert stop.wait(3600)
+"""
 GONE = (flight.FlightUnavailableError, flight.FlightCancelledError)
 
 
@@ -45,6 +56,10 @@ def await_refusal(daemon: Any) -> None:
 
 def test_a_signal_is_heard_at_any_instant():
     subprocess.run([sys.executable, '-c', STOPPED], check=True, timeout=120)
+
+
+def test_a_signal_is_heard_whichever_thread_it_hits():
+    subprocess.run([sys.executable, '-c', STOPPED_BESIDE], check=True, timeout=60)
 
 
 @pytest.mark.parametrize('workers', ['1', '2'])

@@ -8,12 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import NoReturn
 
 from mosaico_ros.daemon.settings import Settings
 
 __all__ = ['end', 'serve', 'stop_on_signals']
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def stop_on_signals() -> threading.Event:
@@ -22,18 +23,26 @@ def stop_on_signals() -> threading.Event:
     Only the main thread may call it, before anything that must end in order.
     """
     wanted = threading.Event()
-    # A handler must not set the event: it may have interrupted its own thread inside of the
-    # event's lock, and would wait for itself. Putting into this queue takes no lock.
-    received: SimpleQueue[int] = SimpleQueue()
+    # A handler in Python runs only once the main thread does, which may sleep on: the system may
+    # have given the signal to another thread, or just before the sleep. What the interpreter
+    # writes when a signal comes, whichever thread that hits, wakes a thread of its own.
+    received, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+
+    def await_signal() -> int:
+        while (number := os.read(received, 1)[0]) not in _SIGNALS:
+            pass
+        return number
 
     def obey() -> None:
-        received.get()
+        await_signal()
         wanted.set()
-        os._exit(128 + received.get())
+        os._exit(128 + await_signal())
 
     threading.Thread(target=obey, name='signals', daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: received.put(number))
+    for number in _SIGNALS:
+        signal.signal(number, lambda _number, _frame: None)
     return wanted
 
 
