@@ -20,9 +20,6 @@ from mosaico_ros.ros_bridge.injector import RosbagInjector
 
 _log = get_logger(__name__)
 
-#: Topics sent at once by all processes.
-_STREAMS = 256
-
 
 class Advance(NamedTuple):
     """How far one recording is; `expected` is None if its file does not say it."""
@@ -69,8 +66,7 @@ def ingest_all(
     """
     if jobs > 1:
         # They share what the daemon allows.
-        shared = max(_STREAMS // jobs, 8)
-        configs = [replace(config, streams=min(config.streams, shared)) for config in configs]
+        configs = [replace(one, streams=max(one.streams // jobs, 1)) for one in configs]
         yield from _Workers(configs, jobs).run(progress)
         return
     for config in configs:
