@@ -102,7 +102,7 @@ def test_nobody_there(free_port):
     begin = time.monotonic()
     with pytest.raises(UnavailableError, match=f'127.0.0.1:{free_port}') as caught:
         MosaicoClient.connect('127.0.0.1', free_port, timeout=0.5)
-    assert 0.3 < time.monotonic() - begin < 3
+    assert 0.3 < time.monotonic() - begin < 10
     assert isinstance(caught.value, ConnectionError)
     assert 'mosaicod run' in str(caught.value)
 
@@ -121,10 +121,10 @@ def test_a_wrong_key_fails_at_once(serve):
     port = serve({}, 'msco_right')
     begin = time.monotonic()
     with pytest.raises(PermissionDeniedError, match='refused the API key'):
-        MosaicoClient.connect('127.0.0.1', port, timeout=10, api_key='msco_wrong')
+        MosaicoClient.connect('127.0.0.1', port, timeout=30, api_key='msco_wrong')
     with pytest.raises(PermissionDeniedError, match='demands an API key'):
-        MosaicoClient.connect('127.0.0.1', port, timeout=10)
-    assert time.monotonic() - begin < 3
+        MosaicoClient.connect('127.0.0.1', port, timeout=30)
+    assert time.monotonic() - begin < 15
 
 
 def test_older_daemons_answer_version_only(serve, monkeypatch):
@@ -155,17 +155,17 @@ def test_tls(tls_daemon, certificate, monkeypatch):
 def test_an_untrusted_certificate_fails_at_once(tls_daemon):
     begin = time.monotonic()
     with pytest.raises(UnavailableError, match='tls_cert_path'):
-        MosaicoClient.connect('localhost', tls_daemon.port, timeout=10, enable_tls=True)
-    assert time.monotonic() - begin < 5
+        MosaicoClient.connect('localhost', tls_daemon.port, timeout=30, enable_tls=True)
+    assert time.monotonic() - begin < 15
 
 
 def test_tls_towards_a_plain_daemon_fails_at_once(shared_daemon, certificate):
     begin = time.monotonic()
     with pytest.raises(UnavailableError, match='--tls'):
         MosaicoClient.connect(
-            'localhost', shared_daemon.port, timeout=10, tls_cert_path=certificate[1]
+            'localhost', shared_daemon.port, timeout=30, tls_cert_path=certificate[1]
         )
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 15
 
 
 def test_a_certificate_file_that_cannot_be_used(tmp_path):

@@ -65,7 +65,7 @@ def test_keys_that_are_not_valid_fail_at_once(connect, secure, key):
     begin = time.monotonic()
     with pytest.raises(PermissionDeniedError, match='refused the API key') as caught:
         connect(key)
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 8
     secret = secure[1].get(key, key)
     assert secret not in str(caught.value)
 

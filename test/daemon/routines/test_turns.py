@@ -112,4 +112,4 @@ def test_a_failing_routine_does_not_stop_the_daemon(filled, stored):
 def test_a_daemon_ends_promptly_whatever_its_routines_are_at(filled):
     begin = time.monotonic()
     filled.archive.close()
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 5.0
