@@ -83,8 +83,8 @@ def command(
     mosaico export first_drive --format parquet --topics /imu
     mosaico export first_drive --where 'IMU.acceleration.y > 8' --around 2
 
-    Exit code: 0 all of it is written, 1 failed, 2 wrong use, 3 topics were left out (the table
-    says which, and why).
+    Exit code: 0 all of it is written, 1 failed, 2 wrong use, 3 topics or attachments were left
+    out (it says which, and why).
     """
     from mosaico_ros.cli.export_bars import ExportBars
     from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig
@@ -203,8 +203,12 @@ def _show(report: ExtractionReport, *, as_json: bool) -> None:
     for topic in report.topics.values():
         if topic.skipped:
             click.echo(f'mosaico: {topic.name}: left out, {topic.skipped}', err=True)
+    for problem in report.problems:
+        click.echo(f'mosaico: {problem}', err=True)
+    attached = f', {report.attachments:,} attachment(s)' if report.attachments else ''
     console.print(
-        f'[bold]{report.path}[/bold]: {report.messages:,} messages, {size_text(report.nbytes)}'
+        f'[bold]{report.path}[/bold]: {report.messages:,} messages, '
+        f'{size_text(report.nbytes)}{attached}'
     )
 
 
@@ -213,6 +217,8 @@ def _facts(report: ExtractionReport) -> dict[str, Any]:
         'path': str(report.path),
         'messages': report.messages,
         'bytes': report.nbytes,
+        'attachments': report.attachments,
         'complete': report.complete,
+        'problems': report.problems,
         'topics': [vars(topic) for topic in report.topics.values()],
     }

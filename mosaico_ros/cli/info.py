@@ -15,6 +15,9 @@ from mosaico_ros.protocol.sizes import size_text
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
+#: Of a value of the metadata, such as a small attachment, this many characters are shown.
+_SHOWN = 1000
+
 
 @click.command('info')
 @click.argument('sequence')
@@ -74,7 +77,10 @@ def command(client: MosaicoClient, sequence: str, as_json: bool) -> None:
     if handler.user_metadata:
         console.print()
         for key, value in _flat(handler.user_metadata):
-            console.print(f'{key}: {json.dumps(value, ensure_ascii=False)}', markup=False)
+            text = json.dumps(value, ensure_ascii=False)
+            if len(text) > _SHOWN:
+                text = f'{text[:_SHOWN]}... ({size_text(len(text))}, see --json)'
+            console.print(f'{key}: {text}', markup=False)
     for topic, message in notifications:
         console.print(f'! {topic or handler.name}: {message}', markup=False)
 

@@ -86,6 +86,8 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         'complete': report.complete,
         'replaced': report.replaced,
         'problems': report.problems,
+        'attachments': report.attachments,
+        'attached_bytes': report.attached_bytes,
         'topics': [asdict(topic) for topic in report.topics.values()],
     }
 
@@ -129,6 +131,9 @@ def show_bag(outcome: Outcome) -> None:
             )
         )
     console = rendering.console()
+    attached = ''
+    if report.attachments:
+        attached = f', {report.attachments:,} attachment(s) of {size_text(report.attached_bytes)}'
     header = ('topic', 'type', 'stored as', 'messages', 'lost', 'rate', 'size')
     console.print(rendering.table(header, rows, right=header[3:]))
     if dry_run:
@@ -136,13 +141,13 @@ def show_bag(outcome: Outcome) -> None:
     elif status is InjectionStatus.PRESENT:
         console.print(
             f'[bold]{report.sequence_name}[/bold]: this bag is in the archive already, '
-            f'with {report.stored:,} messages; nothing was sent'
+            f'with {report.stored:,} messages{attached}; nothing was sent'
         )
     else:
         per_second = report.stored / report.seconds if report.seconds else 0
         console.print(
             f'[bold]{report.sequence_name}[/bold]: {report.stored:,} messages, '
-            f'{size_text(report.nbytes)} in {report.seconds:.2f} s '
+            f'{size_text(report.nbytes)}{attached} in {report.seconds:.2f} s '
             f'({per_second:,.0f} messages/s, '
             f'{size_text(report.nbytes / max(report.seconds, 1e-9))}/s)'
         )

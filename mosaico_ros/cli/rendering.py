@@ -43,9 +43,15 @@ def duration(span_ns: int | None) -> str:
     return f'{minutes // 60} h {minutes % 60:02d} min'
 
 
+#: Rows that follow each other faster are the pieces of something, and have no rate.
+_SHORTEST_NS = 100
+
+
 def rate(count: int, start_ns: int | None, end_ns: int | None) -> str:
     """Mean rate of ``count`` messages from the first to the last stamp."""
-    if count < 2 or start_ns is None or end_ns is None or end_ns <= start_ns:
+    if count < 2 or start_ns is None or end_ns is None:
+        return '-'
+    if end_ns - start_ns < _SHORTEST_NS * (count - 1):
         return '-'
     return f'{(count - 1) * 1e9 / (end_ns - start_ns):.1f} Hz'
 

@@ -34,6 +34,7 @@ EXPORTS: dict[str, str] = {
     **dict.fromkeys(
         (
             'Acceleration',
+            'AttachmentPiece',
             'Boolean',
             'CovarianceMixin',
             'Duration',

@@ -27,6 +27,7 @@ from mosaico_ros.protocol.errors import (
     MosaicoError,
 )
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.attachments import holds_attachments
 from mosaico_ros.ros_bridge.topic_encoder import TopicEncoder
 from mosaico_ros.ros_bridge.topic_filter import TopicFilter
 from mosaico_ros.ros_bridge.way_back import way_back
@@ -176,8 +177,9 @@ class PlaybackSource:
         recordings, segments = self._segments(client, request)
         for number, recording in enumerate(recordings):
             distro = recording.user_metadata.get('_bag_', {}).get('ros_distro')
-            for topic in filter(chosen, recording.topics):
-                self._add(number, recording.get_topic_handler(topic), distro)
+            for topic in map(recording.get_topic_handler, filter(chosen, recording.topics)):
+                if not holds_attachments(topic):
+                    self._add(number, topic, distro)
         if self.left_out and not self.tracks:
             reasons = ''.join(f'\n  {name}: {why}' for name, why in self.left_out.items())
             raise FailedPreconditionError(f'no topic of this can be played{reasons}')

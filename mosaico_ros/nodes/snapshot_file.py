@@ -117,7 +117,7 @@ def write_snapshot(
                 published[chosen],
             )
         for title, content in attachments.items():
-            file.add_attachment(title, 'application/json', content, start_ns)
+            file.add_attachment(title, 'application/json', len(content), [content], start_ns)
         for title, values in records.items():
             file.add_metadata(title, dict(values))
         file.add_metadata(

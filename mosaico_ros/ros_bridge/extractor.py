@@ -17,6 +17,7 @@ from mosaico_ros.client.handlers.recording_handler import open_recording
 from mosaico_ros.client.logging_config import get_logger
 from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError
 from mosaico_ros.ros_bridge.adapters.maps import ColumnMap
+from mosaico_ros.ros_bridge.attachments import holds_attachments, stored_attachments
 from mosaico_ros.ros_bridge.bags.extras import Extras
 from mosaico_ros.ros_bridge.bags.metadata import latched_qos
 from mosaico_ros.ros_bridge.bags.writing import BagFormat, WrittenTopic, bag_writer
@@ -129,10 +130,15 @@ class ExtractedTopic:
 
 @dataclass
 class ExtractionReport:
-    """What was written: ``path``, and topics by their name in the archive."""
+    """What was written: ``path``, topics by their name in the archive, number of attachments.
+
+    ``problems`` say what else was not.
+    """
 
     path: Path
     topics: dict[str, ExtractedTopic] = field(default_factory=dict)
+    attachments: int = 0
+    problems: list[str] = field(default_factory=list)
 
     @property
     def messages(self) -> int:
@@ -145,7 +151,7 @@ class ExtractionReport:
     @property
     def complete(self) -> bool:
         """Whether nothing was skipped."""
-        return not any(topic.skipped for topic in self.topics.values())
+        return not self.problems and not any(topic.skipped for topic in self.topics.values())
 
 
 @dataclass
@@ -264,17 +270,28 @@ class ROSSequenceExtractor:
         distro = self._config.ros_distro or recorded.get('ros_distro')
         self._distro = None if distro is None else _plain(distro)
         chosen = TopicFilter(self._config.topics)
-        sources = [
-            source
-            # By name: which were created first is a matter of chance.
-            for topic in sorted(handler.topics)
-            if chosen(topic)
-            and (source := self._source(handler.get_topic_handler(topic), distro)) is not None
-        ]
+        sources = []
+        # By name: which were created first is a matter of chance.
+        for topic in map(handler.get_topic_handler, sorted(handler.topics)):
+            if holds_attachments(topic):
+                self.extras.attachments += stored_attachments(topic, self.report.problems)
+            elif chosen(topic.name) and (source := self._source(topic, distro)) is not None:
+                sources.append(source)
+        self._admit_attachments()
         if not sources:
             reasons = ''.join(f'\n  {t.name}: {t.skipped}' for t in self.report.topics.values())
             raise InvalidArgumentError(f'{name} holds no topic that can be written{reasons}')
         return sources
+
+    def _admit_attachments(self) -> None:
+        count = len(self.extras.attachments)
+        if self._format is BagFormat.MCAP:
+            self.report.attachments = count
+        elif count:
+            self.report.problems.append(
+                f'{count} attachment(s) left out, {self._format.value} has no place for them; '
+                'export them as mcap'
+            )
 
     def _claim(self, definition: Definition) -> None:
         """Refuse a second definition of a type: rosbag2's databases hold one of each."""

@@ -44,7 +44,8 @@ class InjectionReport:
     """What became of a bag.
 
     ``problems`` concern the bag itself; ``replaced`` says that a part of it, which a killed
-    injection had left, was deleted first.
+    injection had left, was deleted first. It has ``attachments`` files attached to it, of
+    ``attached_bytes`` bytes, which are stored too.
     """
 
     sequence_name: str
@@ -53,6 +54,8 @@ class InjectionReport:
     expected: int | None = None
     seconds: float = 0.0
     replaced: bool = False
+    attachments: int = 0
+    attached_bytes: int = 0
 
     @property
     def stored(self) -> int:

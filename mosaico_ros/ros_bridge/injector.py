@@ -22,6 +22,7 @@ from mosaico_ros.protocol.errors import (
     NotFoundError,
 )
 from mosaico_ros.protocol.limits import MAX_COMPONENT_LENGTH
+from mosaico_ros.ros_bridge.attachments import store_attachments
 from mosaico_ros.ros_bridge.bags import Bag, BagTopic, MessageGroup, bag_files, open_bag
 from mosaico_ros.ros_bridge.channels.channel_decoder import ChannelDecoder
 from mosaico_ros.ros_bridge.ingest_plan import is_stored
@@ -137,6 +138,8 @@ class RosbagInjector:
         for topic in bag.topics.values():
             self._wanted(bag, topic)
         self.report.problems += bag.problems
+        self.report.attachments = len(bag.extras.attachments)
+        self.report.attached_bytes = bag.extras.attached_bytes
         for pattern in self._chosen.unused:
             _log.warning('the pattern %r matches no topic of %s', pattern, bag.path)
         lanes = self._lanes.values()
@@ -251,6 +254,7 @@ class RosbagInjector:
             tls_cert_path=config.tls_cert_path,
             api_key=config.mosaico_api_key,
         ) as client:
+            attachments = bag.extras.attachments
             if config.update_if_exists and client.sequence_exists(config.sequence_name):
                 session: BaseSessionWriter = client.sequence_update(
                     config.sequence_name, on_error=config.on_error
@@ -258,9 +262,10 @@ class RosbagInjector:
             else:
                 if config.resume and self._is_present(client, metadata):
                     return InjectionStatus.PRESENT
-                session = client.sequence_create(
-                    config.sequence_name, metadata.result(), config.on_error
-                )
+                facts = metadata.result()
+                session = client.sequence_create(config.sequence_name, facts, config.on_error)
+                if 'attachments' in facts['_bag_']:
+                    attachments = []
             told = len(bag.problems)
             try:
                 with session:
@@ -269,6 +274,8 @@ class RosbagInjector:
                         if self._accepted <= (turn + 1) * config.streams:
                             break
                     self._store_silent(bag, session)
+                    if attachments:
+                        store_attachments(session, attachments)
             finally:
                 # Damage is met again with every reading.
                 self.report.problems += dict.fromkeys(bag.problems[told:])

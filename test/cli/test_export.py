@@ -12,10 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from mosaico_ros import IMU, Message, MosaicoClient, RobotJoint, Vector3d
+from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = 1_000_000_000
@@ -129,6 +131,27 @@ def test_verify(mosaico, tmp_path):
     missing = mosaico('verify', bag, 'none')
     assert missing.returncode == 1
     assert 'none' in missing.stderr
+
+
+def test_attachments(mosaico, tmp_path):
+    bag = tmp_path / 'mapped.mcap'
+    with McapWriter(bag) as writer:
+        channel = writer.add_ros_channel('/x', 'std_msgs/msg/Bool', 'bool data', '', '')
+        writer.write(np.array([channel]), np.array([SECOND]), [b'\0\1\0\0\1'])
+        writer.add_attachment('site.map', '', 3_000_000, [b'abc' * 1_000_000], 2 * SECOND)
+    done = mosaico('ingest', bag)
+    assert done.returncode == 0, done.stderr
+    assert ', 1 attachment(s) of 3.0 MB' in done.stdout
+    done = mosaico('info', 'mapped')
+    assert '_bag_.attached_files: ["site.map"]' in done.stdout
+    assert re.search(r'/attachments +AttachmentPiece +3 +- ', done.stdout)
+    done = mosaico('export', 'mapped', '--format', 'ros1')
+    assert done.returncode == 3
+    assert '1 attachment(s) left out, ros1 has no place for them' in done.stderr
+    done = mosaico('export', 'mapped', '--topics', '/x')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert ', 1 attachment(s)' in done.stdout
+    assert mosaico('verify', bag, 'mapped').returncode == 0
 
 
 @pytest.mark.parametrize('form', ['mcap', 'parquet'])

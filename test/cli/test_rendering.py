@@ -38,6 +38,7 @@ def test_duration(span: int | None, text: str) -> None:
 def test_rate_is_intervals_over_time() -> None:
     assert rendering.rate(201, 0, 10**9) == '200.0 Hz'
     assert rendering.rate(1, 0, 0) == '-'
+    assert rendering.rate(20, 0, 19) == '-'  # pieces of an attachment
 
 
 def test_span_counts_from_the_origin() -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from mosaico_ros import IMU, Message, Vector3d
-from mosaico_ros.models import String
+from mosaico_ros.models import AttachmentPiece, String
 from mosaico_ros.nodes.playback_source import PlaybackSource, PlayRequest
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
@@ -230,6 +230,19 @@ def test_what_is_not_there_is_said(daemon: Any, store: Any) -> None:
             PlaybackSource(client, PlayRequest([name], topics=('/camera/*',)))
         with pytest.raises(InvalidArgumentError, match='no message'):
             PlaybackSource(client, PlayRequest([name], start_ns=BEGIN + S))
+
+
+def test_attachments_are_none_of_the_topics(daemon: Any, store: Any) -> None:
+    name = store({'/imu': [(0, 0.0)]})
+    with daemon.client() as client:
+        with client.sequence_handler(name).update() as session:
+            writer = session.topic_create('/attachments', {}, AttachmentPiece)
+            told = {'log_time_ns': 1, 'create_time_ns': 1, 'size': 1, 'piece': 0, 'pieces': 1}
+            piece = AttachmentPiece(name='map', media_type='', data=b'x', **told)
+            writer.push(Message(timestamp_ns=1, data=piece))
+        source = PlaybackSource(client, PlayRequest([name]))
+    assert [track.name for track in source.tracks] == ['/imu']
+    assert source.left_out == {}
 
 
 def test_what_cannot_be_played_says_why(daemon: Any) -> None:

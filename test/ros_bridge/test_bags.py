@@ -268,20 +268,54 @@ def test_bags_of_older_ros1_versions_are_named(tmp_path):
         open_bag(tmp_path / 'old.bag')
 
 
-def test_metadata_that_no_summary_names_comes_too_late(tmp_path):
+def test_metadata_and_attachments_are_found_without_a_summary(tmp_path):
     path = tmp_path / 'bag.mcap'
     with path.open('wb') as file:
         writer = McapWriter(file)
         writer.start(profile='ros2')
         writer.add_metadata('robot', {'serial': 'R2'})
-        writer.add_attachment(1, 2, 'a.txt', 'text/plain', b'a')
+        writer.add_attachment(1, 2, 'a.txt', 'text/plain', b'abc')
+        writer.add_attachment(3, 4, 'b.txt', 'text/plain', b'b' * 3_000_000)
         writer.finish()
     raw = path.read_bytes()
-    assert messages(path)[1] == []
-    path.write_bytes(raw[: raw.index(b'\x0f' + (4).to_bytes(8, 'little'))])
-    problems = messages(path)[1]
-    assert "metadata 'robot' is not loaded: the summary does not name it" in problems
-    assert 'an attachment is not loaded: the summary does not name it' in problems
+    end = raw.index(b'\x0f' + (4).to_bytes(8, 'little'))
+    cut = end - 1_000_000
+    for stop, names in ((None, ['a.txt', 'b.txt']), (end, ['a.txt', 'b.txt']), (cut, ['a.txt'])):
+        path.write_bytes(raw[:stop] + bytes(0 if stop is None else 50))
+        with open_bag(path) as bag:
+            assert bag.extras.metadata == [('robot', {'serial': 'R2'})]
+            assert [file.name for file in bag.extras.attachments] == names
+            assert b''.join(bag.extras.attachments[0].pieces) == b'abc'
+        told = messages(path)[1]
+        assert any('ends inside a record of 3000' in one for one in told) is (stop == cut)
+    path.write_bytes(raw[: raw.index(b'b.txt')])
+    assert [file.name for file in open_bag(path).extras.attachments] == ['a.txt']
+
+
+def test_attachments_of_all_files_of_a_folder(tmp_path):
+    for number in range(2):
+        with (tmp_path / f'{tmp_path.name}_{number}.mcap').open('wb') as file:
+            writer = McapWriter(file)
+            writer.start(profile='ros2')
+            writer.add_attachment(1, 2, f'{number}.bin', '', bytes(700_000))
+            writer.finish()
+    with open_bag(tmp_path) as bag:
+        assert [file.name for file in bag.extras.attachments] == ['0.bin', '1.bin']
+        # Together they are too large for metadata.
+        assert bag.extras.to_dict() == {'attached_files': ['0.bin', '1.bin']}
+
+
+def test_damaged_attachments_are_named(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        writer.add_attachment(1, 2, 'a.txt', 'text/plain', b'abc')
+        writer.finish()
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b'\3\0\0\0\0\0\0\0abc', b'\3\1\0\0\0\0\0\0abc'))
+    with open_bag(path) as bag:
+        assert bag.problems == ['an attachment is damaged (it ends early)']
 
 
 def test_a_database_may_list_a_topic_twice(tmp_path):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,7 @@ from mosaico_ros import (
     Serializable,
     Vector3d,
 )
+from mosaico_ros.models import AttachmentPiece, String
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from mosaico_ros.ros_bridge import (
     BagFormat,
@@ -244,24 +249,26 @@ def test_more_topics_than_a_daemon_serves_at_once(start_shared, tmp_path):
     }
 
 
-def test_metadata_and_attachments_of_a_recording_come_back(daemon, tmp_path):
+def extras_of(path: Path):
+    """Attachments, sorted, and metadata records, as the ``mcap`` library reads them."""
     from mcap.reader import make_reader
 
+    with path.open('rb') as opened:
+        reader = make_reader(opened, validate_crcs=True)
+        attached = [vars(one) for one in reader.iter_attachments()]
+        records = [(m.name, m.metadata) for m in reader.iter_metadata()]
+    attached.sort(key=lambda one: (one['name'], one['data']))
+    return attached, [record for record in records if record[0] != 'rosbag2']
+
+
+def test_metadata_and_attachments_of_a_recording_come_back(daemon, tmp_path):
     bag = tmp_path / 'extras.mcap'
     write_with_extras(bag)
     ingest(daemon, bag, 'extras', keep_raw=True)
     report = extraction(daemon, tmp_path / 'out', 'extras').run()
     (file,) = report.path.glob('*.mcap')
-
-    def extras(path: Path):
-        with path.open('rb') as opened:
-            reader = make_reader(opened)
-            attached = [vars(one) for one in reader.iter_attachments()]
-            records = [(m.name, m.metadata) for m in reader.iter_metadata()]
-            return attached, [record for record in records if record[0] != 'rosbag2']
-
-    assert extras(file) == extras(bag)
-    assert len(extras(bag)[0]) == 2
+    assert extras_of(file) == extras_of(bag)
+    assert len(extras_of(bag)[0]) == report.attachments == 2
     with open_bag(report.path) as opened:
         assert (opened.extras.custom_data, opened.distro) == ({'by': 'me'}, 'jazzy')
     assert verify(
@@ -272,19 +279,163 @@ def test_metadata_and_attachments_of_a_recording_come_back(daemon, tmp_path):
     assert 'keep the file (its metadata and attachments differ)' in str(verdict)
 
 
-def test_large_attachments_are_missed_loudly(daemon, tmp_path):
+def write_with_attachments(path: Path, files: list[tuple[int, int, str, str, bytes]]) -> None:
+    """A recording of two messages with attachments: log and create time, name, type, bytes."""
+    with path.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data\n')
+        for name in ('/x', '/attachments'):
+            channel = writer.register_channel(name, 'cdr', schema)
+            writer.add_message(channel, 1000, GARBAGE[0], 1000)
+        for one in files:
+            writer.add_attachment(*one)
+        writer.finish()
+
+
+#: More than a sequence's metadata takes; several at one time, empty, at the end of time.
+ATTACHED = [
+    (1000, 1, 'map.bin', 'application/octet-stream', random.Random(5).randbytes(20_000_001)),
+    (1000, 2, 'map.bin', '', b'another of the name'),
+    (1000, 3, 'empty', 'text/plain', b''),
+    (7, 2**64 - 1, 'exactly.bin', '', bytes(2 << 20)),
+    (2**64 - 1, 0, 'camera.yaml', 'text/yaml', b'focus: 1\n'),
+]
+
+
+def test_large_attachments_come_back_bit_for_bit(daemon, tmp_path):
     bag = tmp_path / 'large.mcap'
-    write_with_extras(bag, 2_000_000)
+    write_with_attachments(bag, ATTACHED)
     config = ROSInjectionConfig(
-        bag, 'large', host=daemon.host, port=daemon.port, log_level='ERROR', keep_raw=True
+        bag,
+        'large',
+        host=daemon.host,
+        port=daemon.port,
+        log_level='ERROR',
+        keep_raw=True,
+        topics=['/x', '/attachments'],
     )
     injector = RosbagInjector(config)
     injector.run()
-    assert not injector.report.complete
-    (problem,) = injector.report.problems
-    assert problem.startswith('its attachments (2.0 MB) are not loaded')
-    verdict = verify(bag, ROSExtractorConfig(tmp_path, 'large', daemon.host, daemon.port))
+    assert injector.report.complete
+    assert injector.report.stored == 2
+    size = sum(len(one[-1]) for one in ATTACHED)
+    assert (injector.report.attachments, injector.report.attached_bytes) == (5, size)
+    with MosaicoClient.connect(daemon.host, daemon.port) as client:
+        sequence = client.sequence_handler('large')
+        assert sequence is not None
+        assert set(sequence.user_metadata['_bag_']['attached_files']) == {
+            name for _, _, name, _, _ in ATTACHED
+        }
+        pieces = client.topic_handler('large', 'attachments_2').get_data_streamer()
+        told = [message.get_data(AttachmentPiece) for message in pieces]
+    assert max(len(piece.data) for piece in told) == 1 << 20
+    data = b''.join(p.data for p in told if p.media_type == 'application/octet-stream')
+    assert data == ATTACHED[0][-1]
+    for name, topics in (('all', None), ('some', ['/x']), ('none', ['!/attachments*'])):
+        report = extraction(daemon, tmp_path / name, 'large', topics=topics).run()
+        assert report.complete
+        assert not any('attachments_2' in topic for topic in report.topics)
+        assert report.attachments == len(ATTACHED)
+        (file,) = report.path.glob('*.mcap')
+        assert extras_of(file) == extras_of(bag)
+        assert {topic for topic, _ in by_rosbags(report.path)} == (
+            {'/x', '/attachments'} if topics is None else {'/x'}
+        )
+    there = ROSExtractorConfig(tmp_path, 'large', daemon.host, daemon.port)
+    assert verify(bag, there).equal_bytes
+    changed = bytearray(ATTACHED[0][-1])
+    changed[-1] ^= 1
+    write_with_attachments(bag, [(*ATTACHED[0][:-1], bytes(changed)), *ATTACHED[1:]])
+    verdict = verify(bag, there)
+    assert verdict.problems == ['its metadata and attachments differ']
     assert not verdict.equal_values
+
+
+def test_formats_without_attachments_say_so(daemon, tmp_path):
+    bag = tmp_path / 'some.mcap'
+    write_with_attachments(bag, ATTACHED[1:3])
+    ingest(daemon, bag, 'some')
+    report = extraction(daemon, tmp_path / 'out', 'some', storage_plugin='sqlite3').run()
+    assert (report.messages, report.attachments) == (2, 0)
+    (problem,) = report.problems
+    assert problem.startswith('2 attachment(s) left out, sqlite3 has no place for them')
+    assert not report.complete
+
+
+def test_attachments_that_are_there_in_part_are_named(daemon, tmp_path):
+    with (
+        MosaicoClient.connect(daemon.host, daemon.port) as client,
+        client.sequence_create('cut') as sequence,
+    ):
+        texts = sequence.topic_create('x', {}, String)
+        texts.push(Message(timestamp_ns=5, data=String(data='x')))
+        pieces = sequence.topic_create('attachments', {}, AttachmentPiece)
+        for time, number, of, name in ((1, 0, 1, 'whole'), (2, 0, 3, 'cut'), (3, 1, 3, 'cut')):
+            piece = AttachmentPiece(
+                name=name,
+                media_type='',
+                log_time_ns=time,
+                create_time_ns=0,
+                size=of,
+                piece=number,
+                pieces=of,
+                data=b'x',
+            )
+            pieces.push(Message(timestamp_ns=time, data=piece))
+    report = extraction(daemon, tmp_path, 'cut').run()
+    assert report.problems == [
+        "the attachment 'cut' is in the archive in part only: 2 of 3 pieces"
+    ]
+    assert not report.complete
+    (file,) = report.path.glob('*.mcap')
+    assert [one['name'] for one in extras_of(file)[0]] == ['whole']
+
+
+def test_attachments_of_bags_that_become_one_sequence(daemon, tmp_path):
+    bag = tmp_path / 'part.mcap'
+    for topic, files in (('/attachments', ATTACHED[:1]), ('/x', ATTACHED[4:])):
+        write_with_attachments(bag, files)
+        ingest(daemon, bag, 'joint', topics=[topic], update_if_exists=True)
+    report = extraction(daemon, tmp_path / 'out', 'joint').run()
+    assert (report.messages, report.attachments) == (2, 2)
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from mosaico_ros.ros_bridge import (
+    RosbagInjector, ROSExtractorConfig, ROSInjectionConfig, ROSSequenceExtractor
+)
+from mosaico_ros.ros_bridge.verification import verify
+
+folder, port = Path(sys.argv[1]), int(sys.argv[2])
+for name in ('modest', 'huge'):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bag = folder / f'{name}.mcap'
+    config = ROSInjectionConfig(bag, name, host='127.0.0.1', port=port, log_level='ERROR')
+    RosbagInjector(config).run()
+    there = ROSExtractorConfig(folder / 'out', name, '127.0.0.1', port, log_level='ERROR')
+    assert ROSSequenceExtractor(there).run().attachments == 1
+    assert verify(bag, there).equal_values
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_attachments(daemon, tmp_path):
+    noise = random.Random(6).randbytes(1 << 20)
+    for name, size in (('modest', 12), ('huge', 100)):
+        write_with_attachments(tmp_path / f'{name}.mcap', [(1, 1, 'a', '', noise * size)])
+    done = subprocess.run(
+        [sys.executable, '-c', MEMORY, str(tmp_path), str(daemon.port)],
+        env={**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert float(done.stdout) < 30  # MB
 
 
 def test_what_was_latched_in_ros1_stays_so(daemon, tmp_path):

@@ -3,7 +3,7 @@
 The file is read once, front to back. The index records that follow a chunk say where its messages
 lie, so that no record is parsed in Python; what no index covers (definitions, chunks without
 index, messages outside chunks) is scanned record by record. Nothing depends on the summary at
-the end: it only tells topics and counts beforehand.
+the end: it only tells topics, counts and the places of metadata and attachments beforehand.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
-from mosaico_ros.protocol.sizes import size_text
-from mosaico_ros.ros_bridge.bags.extras import KEPT_BYTES, Attachment
+from mosaico_ros.ros_bridge.bags.extras import Attachment, FilePart
 from mosaico_ros.ros_bridge.bags.metadata import parse_metadata
 from mosaico_ros.ros_bridge.bags.records import Bag, BagTopic, Collector, MessageGroup
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
@@ -33,6 +32,8 @@ MAGIC = b'\x89MCAP0\r\n'
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 0x03, 0x04, 0x05, 0x06, 0x07
 _ATTACHMENT, _ATTACHMENT_INDEX, _STATISTICS = 0x09, 0x0A, 0x0B
 _METADATA, _METADATA_INDEX, _DATA_END = 0x0C, 0x0D, 0x0F
+#: Records beside the messages, which are taken in when the file is opened.
+_BESIDE = (_ATTACHMENT, _METADATA)
 _RECORD = struct.Struct('<BQ')
 _FOOTER = struct.Struct('<BQQQI')
 #: Fixed part of a message record: opcode, length, channel, sequence, log and publish time.
@@ -50,6 +51,8 @@ _MESSAGE_HEAD = 22
 #: believed before it is unpacked.
 _LARGEST_CHUNK = 4 << 30
 _BELIEVED_CHUNK = 64 << 20
+#: Of an attachment, at most so much stands before its bytes.
+_LARGEST_HEAD = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,16 @@ class McapBag(Bag):
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
         self._channels: dict[int, _Channel] = {}
         self._counts: dict[int, int] = {}
-        #: Where the records are that the summary names, which are read beforehand.
-        self._named: set[int] = set()
+        #: Number of records beside the messages, if the summary says it.
+        self._beside: int | None = None
         with path.open('rb') as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise InvalidArgumentError(f'{path} is not an MCAP file')
-            self._read_summary(file)
+            places = self._read_summary(file)
+            if len(places) != self._beside:
+                places = list(self._walked())
+            for opcode, start, length in places:
+                self._read_beside(file, opcode, start, length)
 
     def groups(self, wanted: Callable[[BagTopic], bool]) -> Iterator[MessageGroup]:
         collector = Collector()
@@ -87,7 +94,6 @@ class McapBag(Bag):
             chunk: np.ndarray | None = None
             indexes: list[bytes] = []
             while True:
-                at = file.tell()
                 opcode, content = self._record(file)
                 if opcode == _INDEX and chunk is not None:
                     indexes.append(content)
@@ -103,31 +109,34 @@ class McapBag(Bag):
                     yield from self._messages(record, np.zeros(1, np.int64), wanted, collector)
                 elif opcode in (_DATA_END, None):
                     break
-                elif at not in self._named:
-                    known = len(self.extras.metadata)
+                elif opcode not in _BESIDE:
                     self._define(opcode, content)
-                    for name, _ in self.extras.metadata[known:]:
-                        self.problems.append(
-                            f'metadata {name!r} is not loaded: the summary does not name it'
-                        )
-                    del self.extras.metadata[known:]
         yield from collector.rest()
 
     # --- records --------------------------------------------------------------------------------
 
     def _record(self, file: BinaryIO) -> tuple[int | None, bytes]:
-        """Next record; opcode None at the end of the file, however it ends."""
+        """Next record; opcode None at the end of the file, however it ends.
+
+        The content of those beside the messages is passed over: attachments may be large.
+        """
         head = file.read(_RECORD.size)
         if len(head) < _RECORD.size:
             self.problems.append('the file was not finished: it has no end of data')
             return None, b''
         opcode, length = _RECORD.unpack(head)
         # Not more than there is: reading makes room for all that is asked for.
-        content = file.read(min(length, self._size - file.tell()))
-        if len(content) < length:
+        there = min(length, self._size - file.tell())
+        if opcode in _BESIDE:
+            file.seek(there, os.SEEK_CUR)
+            content = b''
+        else:
+            content = file.read(there)
+            there = len(content)
+        if there < length:
             self.problems.append(
                 f'the file ends inside a record of {length} bytes at byte '
-                f'{self._size - len(content)}; what lies before is kept'
+                f'{self._size - there}; what lies before is kept'
             )
             if opcode == _CHUNK:
                 return opcode, content
@@ -135,7 +144,7 @@ class McapBag(Bag):
         return opcode, content
 
     def _define(self, opcode: int, content: bytes) -> None:
-        """Take in a schema, a channel, the statistics or the recorder's metadata."""
+        """Take in a schema, a channel or the statistics."""
         view = _Fields(content)
         try:
             if opcode == _SCHEMA:
@@ -146,15 +155,12 @@ class McapBag(Bag):
                 name, encoding = view.text(), view.text()
                 self._add_channel(key, schema, name, encoding, view.strings())
             elif opcode == _STATISTICS:
+                self._beside = sum(struct.unpack_from('<II', content, 14))
                 view.at = 42
                 pairs = np.frombuffer(view.blob(), np.dtype([('key', '<u2'), ('count', '<u8')]))
                 self._counts = dict(
                     zip(pairs['key'].tolist(), pairs['count'].tolist(), strict=True)
                 )
-            elif opcode == _METADATA:
-                self._describe(view.text(), view.strings())
-            elif opcode == _ATTACHMENT:
-                self.problems.append('an attachment is not loaded: the summary does not name it')
         except (struct.error, ValueError) as error:
             self.problems.append(f'a record of type 0x{opcode:02x} is damaged ({error})')
 
@@ -166,36 +172,44 @@ class McapBag(Bag):
             self.distro = described.distro
             self.extras.custom_data = described.custom_data
 
-    def _read_extras(self, file: BinaryIO, places: list[tuple[int, int, int]]) -> None:
-        """Read what the summary names: opcode, place and length of metadata and attachments."""
-        self._named = {start for _, start, _ in places}
-        attached = sum(length for opcode, _, length in places if opcode == _ATTACHMENT)
-        for opcode, start, length in places:
-            if start + length > self._size or length < _RECORD.size:
-                self.problems.append('the summary names a record that is not there')
-                continue
-            file.seek(start + _RECORD.size)
-            if opcode == _METADATA:
-                self._define(opcode, file.read(length - _RECORD.size))
-            elif attached <= KEPT_BYTES:
-                self._attach(file.read(length - _RECORD.size))
-        if attached > KEPT_BYTES:
-            self.problems.append(
-                f'its attachments ({size_text(attached)}) are not loaded: they are larger than '
-                f'{size_text(KEPT_BYTES)}'
-            )
+    def _walked(self) -> Iterator[tuple[int, int, int]]:
+        """Opcode, place and length of the records beside the messages, by all records' heads."""
+        at = len(MAGIC)
+        with self.path.open('rb', buffering=0) as file:
+            while at + _RECORD.size <= self._size:
+                file.seek(at)
+                opcode, length = _RECORD.unpack(file.read(_RECORD.size))
+                length += _RECORD.size
+                # A file that lost power may end with zeros.
+                if opcode in (0, _DATA_END) or at + length > self._size:
+                    return
+                if opcode in _BESIDE:
+                    yield opcode, at, length
+                at += length
 
-    def _attach(self, content: bytes) -> None:
-        view = _Fields(content)
-        try:
-            times = view.number('<Q'), view.number('<Q')
-            name, media_type = view.text(), view.text()
-            size = view.number('<Q')
-        except (struct.error, ValueError) as error:
-            self.problems.append(f'an attachment is damaged ({error})')
+    def _read_beside(self, file: BinaryIO, opcode: int, start: int, length: int) -> None:
+        """Take in metadata, or what there is to know of an attachment."""
+        if start + length > self._size or length < _RECORD.size:
+            self.problems.append('the summary names a record that is not there')
             return
-        data = content[view.at : view.at + size]
-        self.extras.attachments.append(Attachment(name, media_type, *times, data))
+        file.seek(start + _RECORD.size)
+        length -= _RECORD.size
+        try:
+            if opcode == _METADATA:
+                view = _Fields(file.read(length))
+                self._describe(view.text(), view.strings())
+            else:
+                view = _Fields(file.read(min(length, _LARGEST_HEAD)))
+                times = view.number('<Q'), view.number('<Q')
+                name, media_type = view.text(), view.text()
+                size = view.number('<Q')
+                if view.at + size > length:
+                    raise ValueError('it ends early')
+                part = FilePart(self.path, start + _RECORD.size + view.at, size)
+                self.extras.attachments.append(Attachment(name, media_type, *times, size, part))
+        except (struct.error, ValueError) as error:
+            kind = 'metadata' if opcode == _METADATA else 'an attachment'
+            self.problems.append(f'{kind} is damaged ({error})')
 
     def _add_channel(
         self, key: int, schema: int, name: str, encoding: str, extra: dict[str, str]
@@ -227,21 +241,24 @@ class McapBag(Bag):
                 self.problems.append(f'{name}: skipped, {error}')
         self._channels[key] = _Channel(topic and self._admit(topic), schema)
 
-    def _read_summary(self, file: BinaryIO) -> None:
-        """Topics and counts from the end of the file, if it has one."""
+    def _read_summary(self, file: BinaryIO) -> list[tuple[int, int, int]]:
+        """Take in topics and counts from the end of the file, if it has one.
+
+        Returns opcode, place and length of the records beside the messages that it names.
+        """
         tail = _FOOTER.size + len(MAGIC)
         if self._size < 2 * tail:
-            return
+            return []
         file.seek(-tail, os.SEEK_END)
         footer = file.read(tail)
         opcode, _, start, _, _ = _FOOTER.unpack(footer[: _FOOTER.size])
         if opcode != 0x02 or not footer.endswith(MAGIC) or not 0 < start < self._size:
-            return
+            return []
         file.seek(start)
         stop = self._size - tail
         summary = file.read(stop - start)
         at = 0
-        places = []
+        places: list[tuple[int, int, int]] = []
         while at + _RECORD.size <= len(summary):
             opcode, length = _RECORD.unpack_from(summary, at)
             at += _RECORD.size
@@ -251,12 +268,12 @@ class McapBag(Bag):
                 # The record itself has the opcode before that of its index.
                 places.append((opcode - 1, *struct.unpack_from('<QQ', summary, at)))
             at += length
-        self._read_extras(file, places)
         for key, channel in self._channels.items():
             if channel.topic is not None and self._counts:
                 topic = self.topics[channel.topic.key]
                 count = (topic.count or 0) + self._counts.get(key, 0)
                 self.topics[topic.key] = replace(topic, count=count)
+        return places
 
     # --- chunks ---------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -202,7 +202,8 @@ class McapWriter:
         self,
         name: str,
         media_type: str,
-        data: bytes,
+        size: int,
+        pieces: Iterable[bytes],
         log_time: int,
         create_time: int | None = None,
     ) -> None:
@@ -212,8 +213,8 @@ class McapWriter:
         ----------
         name, media_type
             Such as ``freeze_frame.json`` and ``application/json``.
-        data
-            Its bytes.
+        size, pieces
+            Number of its bytes, and they themselves.
         log_time
             When it was recorded, in ns.
         create_time
@@ -224,10 +225,17 @@ class McapWriter:
         created = time.time_ns() if create_time is None else create_time
         times = struct.pack('<QQ', log_time, created)
         named = _text(name) + _text(media_type)
-        content = times + named + struct.pack('<Q', len(data)) + data
-        written = self._record(_ATTACHMENT, content + struct.pack('<I', zlib.crc32(content)))
-        place = struct.pack('<QQ', at, len(written))
-        self._attachments.append(place + times + struct.pack('<Q', len(data)) + named)
+        head = times + named + struct.pack('<Q', size)
+        length = len(head) + size + 4
+        self._file.write(_RECORD.pack(_ATTACHMENT, length))
+        self._file.write(head)
+        check = zlib.crc32(head)
+        for piece in pieces:
+            self._file.write(piece)
+            check = zlib.crc32(piece, check)
+        self._file.write(struct.pack('<I', check))
+        place = struct.pack('<QQ', at, _RECORD.size + length)
+        self._attachments.append(place + times + struct.pack('<Q', size) + named)
 
     def close(self) -> None:
         """Write the summary and close the file; calling it again does nothing."""

@@ -237,7 +237,12 @@ class McapBagWriter(BagWriter):
             self._file.add_metadata(name, values)
         for file in self.extras.attachments:
             self._file.add_attachment(
-                file.name, file.media_type, file.data, file.log_time, file.create_time
+                file.name,
+                file.media_type,
+                file.size,
+                file.pieces,
+                file.log_time,
+                file.create_time,
             )
         information = self._information('mcap', self._name)
         self._file.add_metadata('rosbag2', {'serialized_metadata': yaml_text(information)})
