@@ -188,8 +188,8 @@ def verify(path: Path, config: ROSExtractorConfig) -> Verification:
             for times, published, payloads in source.messages():
                 digest.add(times, published, list(payloads))
             restored.setdefault(source.written.name, []).append(digest)
-        equal = extractor.extras.digest() == beside
-    if not equal:
+        restored_beside = extractor.extras.digest()
+    if restored_beside != beside:
         verdict.problems.append('its metadata and attachments differ')
     for topic, digest in recorded:
         back = _counterpart(digest, restored.get(topic.name, []))
