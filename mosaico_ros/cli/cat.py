@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaico_ros.cli.connection import connects, open_topic
+from mosaico_ros.cli.spans import exclusive
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
@@ -38,7 +39,7 @@ def command(
     handler = open_topic(client, topic)
     if handler.timestamp_ns_min is None:
         return
-    reader = handler.get_data_streamer(start_ns, None if end_ns is None else end_ns + 1)
+    reader = handler.get_data_streamer(start_ns, exclusive(end_ns))
     with reader:
         for message in islice(reader, count):
             line = {'timestamp_ns': message.timestamp_ns, **message.data.model_dump()}

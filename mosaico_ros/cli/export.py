@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import click
 
 from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import addressed
+from mosaico_ros.cli.spans import Seconds, exclusive
 from mosaico_ros.protocol.sizes import size_text
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ _Window = tuple[int | None, int | None]
     '--around',
     default=0.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     help='Seconds before and after each window of --where.',
 )
 @click.option('--overwrite', is_flag=True, help='Replace what is there.')
@@ -83,10 +86,11 @@ def command(
     mosaico export first_drive --format parquet --topics /imu
     mosaico export first_drive --where 'IMU.acceleration.y > 8' --around 2
 
-    Exit code: 0 all of it is written, 1 failed, 2 wrong use, 3 topics or attachments were left
-    out (it says which, and why).
+    Exit code: 0 all of it is written, 1 failed, 2 wrong use, 3 topics, attachments, or members
+    that the other ROS version lacks were left out (it says which, and why).
     """
     from mosaico_ros.cli.export_bars import ExportBars
+    from mosaico_ros.protocol.errors import InvalidArgumentError
     from mosaico_ros.ros_bridge.extractor import ROSExtractorConfig
 
     config = ROSExtractorConfig(
@@ -100,7 +104,7 @@ def command(
         tls_cert,
         tls,
         start_ns,
-        None if end_ns is None else end_ns + 1,
+        exclusive(end_ns),
         overwrite,
     )
     whole = (config.start_timestamp_ns, config.end_timestamp_ns)
@@ -115,7 +119,12 @@ def command(
             part = replace(part, recording_name=f'{sequence}_{number:04}')
         write = _tables if form in _TABLES else _recording
         with ExportBars(shown=not as_json and sys.stderr.isatty()) as bars:
-            report = write(part, form, bars.advance)
+            try:
+                report = write(part, form, bars.advance)
+            except OSError as error:
+                raise InvalidArgumentError(
+                    f'{sequence} cannot be written into {output} ({error.strerror or error})'
+                ) from error
         _show(report, as_json=as_json)
         complete = complete and report.complete
     return 0 if complete else _PARTLY
@@ -130,7 +139,7 @@ def _recording(config: ROSExtractorConfig, form: str, progress: _Progress) -> Ex
 def _tables(config: ROSExtractorConfig, form: str, progress: _Progress) -> ExtractionReport:
     from mosaico_ros.client.handlers.recording_handler import open_recording
     from mosaico_ros.client.table_files import TableFormat, write_table_file
-    from mosaico_ros.protocol.errors import AlreadyExistsError
+    from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
     from mosaico_ros.ros_bridge.extractor import (
         ExtractedTopic,
         ExtractionReport,
@@ -151,23 +160,45 @@ def _tables(config: ROSExtractorConfig, form: str, progress: _Progress) -> Extra
             done = ExtractedTopic(name, topic.ontology_tag)
             done.expected = topic.message_count if whole else None
             report.topics[name] = done
-        for done in report.topics.values():
-            path = folder / f'{done.name.strip("/")}.{form}'
-
-            def advance(rows: int, done: ExtractedTopic = done) -> None:
-                done.messages = rows
-                progress(report)
-
-            done.messages = write_table_file(
-                handler.get_topic_handler(done.name),
-                path,
-                TableFormat(form),
-                config.start_timestamp_ns,
-                config.end_timestamp_ns,
-                advance,
+        report.unused = chosen.unused
+        if not report.topics:
+            raise InvalidArgumentError(
+                f'{config.sequence_name} holds no topic to write',
+                remedy=f'it has {", ".join(sorted(handler.topics))}' if handler.topics else '',
             )
-            done.nbytes = path.stat().st_size
+        with _whole_folder(folder) as partial:
+            for done in report.topics.values():
+                path = partial / f'{done.name.strip("/")}.{form}'
+
+                def advance(rows: int, done: ExtractedTopic = done) -> None:
+                    done.messages = rows
+                    progress(report)
+
+                done.messages = write_table_file(
+                    handler.get_topic_handler(done.name),
+                    path,
+                    TableFormat(form),
+                    config.start_timestamp_ns,
+                    config.end_timestamp_ns,
+                    advance,
+                )
+                done.nbytes = path.stat().st_size
     return report
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` when it is complete."""
+    partial = folder.with_name(f'.{folder.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _windows(config: ROSExtractorConfig, where: str, around_ns: int) -> list[_Window]:
@@ -200,9 +231,18 @@ def _show(report: ExtractionReport, *, as_json: bool) -> None:
     ]
     console = rendering.console()
     console.print(rendering.table(header, rows, right=header[2:]))
+    for pattern in report.unused:
+        click.echo(f'mosaico: no topic of the sequence is {pattern}', err=True)
     for topic in report.topics.values():
         if topic.skipped:
             click.echo(f'mosaico: {topic.name}: left out, {topic.skipped}', err=True)
+        if topic.lost:
+            members = ', '.join(topic.lost)
+            click.echo(
+                f'mosaico: {topic.name}: without {members}, which its type does not have in the '
+                'other ROS version',
+                err=True,
+            )
     for problem in report.problems:
         click.echo(f'mosaico: {problem}', err=True)
     attached = f', {report.attachments:,} attachment(s)' if report.attachments else ''

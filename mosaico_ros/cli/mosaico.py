@@ -72,6 +72,10 @@ def main(args: Sequence[str] | None = None) -> int:
         # `mosaico cat ... | head`: the reader has enough; keep the interpreter's exit silent too.
         sys.stdout = None
         return 0
+    except OSError as error:  # of the files that the user named
+        where = '' if error.filename is None else f'{error.filename}: '
+        click.echo(f'mosaico: {where}{error.strerror or error}', err=True)
+        return 1
     return result if isinstance(result, int) else 0
 
 

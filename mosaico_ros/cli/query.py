@@ -9,6 +9,7 @@ import click
 
 from mosaico_ros.cli import rendering
 from mosaico_ros.cli.connection import connects
+from mosaico_ros.cli.spans import Seconds
 
 if TYPE_CHECKING:
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     '--gap',
     default=0.1,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     help='Hits closer than this (seconds) belong to one window.',
 )
 @click.option(

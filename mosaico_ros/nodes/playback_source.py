@@ -307,10 +307,10 @@ def _encoder(handler: RecordedTopicHandler, distro: str | None) -> tuple[Definit
     """Message type of a topic in ROS 2, and what makes payloads of its rows."""
     made, way = way_back(handler, distro)
     definition = made.for_ros(2)
-    recorded = definition is made
+    target = None if definition is made else definition
     if way is None or isinstance(way, ColumnMap):
-        return definition, TopicEncoder(definition, way, recorded=recorded)
-    return definition, TopicEncoder(definition, None, adapter=way, recorded=recorded)
+        return definition, TopicEncoder(made, way, target=target)
+    return definition, TopicEncoder(made, None, adapter=way, target=target)
 
 
 def _reader(stream: _Stream, start_ns: int, end_ns: int) -> Callable[[], _Rows]:

@@ -116,7 +116,8 @@ def connect(config: ROSExtractorConfig) -> MosaicoClient:
 class ExtractedTopic:
     """What became of one topic; ``skipped`` says why nothing of it was written.
 
-    ``expected`` is how many messages there will be, where that is known beforehand.
+    ``expected`` is how many messages there will be, where that is known beforehand; ``lost`` names
+    the members that had values, and that the type does not have in the ROS version written.
     """
 
     name: str
@@ -126,19 +127,21 @@ class ExtractedTopic:
     messages: int = 0
     nbytes: int = 0
     skipped: str | None = None
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass
 class ExtractionReport:
     """What was written: ``path``, topics by their name in the archive, number of attachments.
 
-    ``problems`` say what else was not.
+    ``problems`` say what else was not; ``unused`` are patterns that match no topic.
     """
 
     path: Path
     topics: dict[str, ExtractedTopic] = field(default_factory=dict)
     attachments: int = 0
     problems: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
     @property
     def messages(self) -> int:
@@ -150,8 +153,9 @@ class ExtractionReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was skipped."""
-        return not self.problems and not any(topic.skipped for topic in self.topics.values())
+        """Whether nothing was skipped, nor lost on the way to another ROS version."""
+        topics = self.topics.values()
+        return not self.problems and not any(topic.skipped or topic.lost for topic in topics)
 
 
 @dataclass
@@ -280,7 +284,11 @@ class ROSSequenceExtractor:
         self._admit_attachments()
         if not sources:
             reasons = ''.join(f'\n  {t.name}: {t.skipped}' for t in self.report.topics.values())
-            raise InvalidArgumentError(f'{name} holds no topic that can be written{reasons}')
+            raise InvalidArgumentError(
+                f'{name} holds no topic that can be written{reasons}',
+                remedy='' if reasons else f'it has {", ".join(sorted(handler.topics))}',
+            )
+        self.report.unused = chosen.unused
         return sources
 
     def _admit_attachments(self) -> None:
@@ -332,11 +340,12 @@ class ROSSequenceExtractor:
         report.msgtype = target.msgtype
         name = about.get('topic', handler.name)
         qos = about.get('offered_qos_profiles') or _default_qos(name)
-        recorded = target is definition
+        translated = None if target is definition else target
         if way is None or isinstance(way, ColumnMap):
-            encoder = TopicEncoder(target, way, recorded=recorded)
+            encoder = TopicEncoder(definition, way, target=translated)
         else:
-            encoder = TopicEncoder(target, None, adapter=way, recorded=recorded)
+            encoder = TopicEncoder(definition, None, adapter=way, target=translated)
+        report.lost = encoder.lost
         written = WrittenTopic(name, target, qos)
         return ExtractedSource(written, report, handler, encoder.encode, window)
 

@@ -16,6 +16,7 @@ from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.cdr.encoder import PayloadEncoder
 from mosaico_ros.ros_bridge.provenance import SOURCE_NS
 from mosaico_ros.ros_bridge.residual import RESIDUAL, restored
+from mosaico_ros.ros_bridge.ros_versions import VersionTranslator
 from mosaico_ros.ros_bridge.stored_names import stored_names
 
 if TYPE_CHECKING:
@@ -30,13 +31,18 @@ class TopicEncoder:
     Parameters
     ----------
     definition : Definition
-        The message type.
+        The message type, as the rows were recorded under it.
     column_map : ColumnMap, optional
         The map that made the rows; None for a type derived from the definition.
     adapter : type, optional
         The per-message adapter that made the rows, which has a way back.
-    recorded : bool
-        The definition is the one under which the rows were recorded, so that residuals apply.
+    target : Definition, optional
+        The same type in the other ROS version, into which the messages are translated.
+
+    Attributes
+    ----------
+    lost : list of str
+        Members that the other version lacks, and that had values in what was encoded so far.
     """
 
     def __init__(
@@ -45,13 +51,17 @@ class TopicEncoder:
         column_map: ColumnMap | None,
         *,
         adapter: type[ROSAdapterBase[Any]] | None = None,
-        recorded: bool = True,
+        target: Definition | None = None,
     ) -> None:
         self._definition = definition
         self._map = column_map
         self._adapter = adapter
-        self._recorded = recorded
         self._payloads = PayloadEncoder(definition.tree, definition.wire)
+        self._translator = None if target is None else VersionTranslator(definition, target)
+
+    @property
+    def lost(self) -> list[str]:
+        return [] if self._translator is None else self._translator.lost
 
     def columns(self, rows: pa.RecordBatch) -> Column:
         """The members of the messages, as the decoder gives them.
@@ -113,8 +123,10 @@ class TopicEncoder:
             payloads = self._translated(rows, self._adapter)
         else:
             payloads = self._payloads.encode(self.columns(rows))
-        if self._recorded and RESIDUAL.name in rows.schema.names:
+        if RESIDUAL.name in rows.schema.names:
             payloads = restored(payloads, rows.column(RESIDUAL.name))
+        if self._translator is not None:
+            payloads = self._translator.translate(payloads)
         times = rows.column(TIMESTAMP_COLUMN)
         published = times
         if SOURCE_NS.name in rows.schema.names:

@@ -117,6 +117,42 @@ def test_bad_use(mosaico, tmp_path):
     assert mosaico('export', 'drive', '--where', 'IMU.acceleration.x >').returncode == 1
 
 
+def test_a_folder_that_cannot_be_written_is_said_plainly(mosaico, tmp_path):
+    (tmp_path / 'notes').write_text('remember the milk')
+    for form in ('mcap', 'csv'):
+        done = mosaico('export', 'drive', '--format', form, '-o', 'notes/below')
+        assert done.returncode == 1
+        said = 'drive cannot be written into notes/below (Not a directory)'
+        assert done.stderr == f'mosaico: {said}\n'
+
+
+def test_tables_take_the_place_of_those_before_them(mosaico, tmp_path):
+    mosaico('export', 'drive', '--format', 'csv')
+    done = mosaico('export', 'drive', '--format', 'csv', '--topics', '/imu', '--overwrite')
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['drive']
+    assert [path.name for path in (tmp_path / 'drive').iterdir()] == ['imu.csv']
+
+
+@pytest.mark.parametrize('form', ['mcap', 'csv'])
+def test_patterns_that_match_nothing_are_told(mosaico, tmp_path, form):
+    none = mosaico('export', 'drive', '--format', form, '--topics', '/arm')
+    assert none.returncode == 1
+    assert 'it has /arm/joints, /imu' in none.stderr
+    assert not (tmp_path / 'drive').exists()
+    some = mosaico('export', 'drive', '--format', form, '--topics', '/arm', '--topics', '/imu')
+    assert some.returncode == 0
+    assert 'no topic of the sequence is /arm' in some.stderr
+    assert '100 messages' in some.stdout
+
+
+def test_the_last_time_that_there_is_may_be_asked_for(mosaico):
+    end = 2**63 - 1
+    assert mosaico('export', 'drive', '--start', 9 * SECOND, '--end', end).returncode == 0
+    last = mosaico('cat', 'drive/imu', '--start', 9_900_000_000, '--end', end)
+    assert json.loads(last.stdout)['timestamp_ns'] == 9_900_000_000
+
+
 def test_verify(mosaico, tmp_path):
     mosaico('export', 'drive', '--topics', '/imu')
     bag = tmp_path / 'drive'

@@ -656,6 +656,56 @@ def test_ros1_and_ros2_are_translated(daemon, tmp_path):
     assert messages(back) == messages(source)
 
 
+def test_translated_messages_have_their_values_whatever_the_ontology_keeps(daemon, tmp_path):
+    from rosbags.highlevel import AnyReader
+
+    store = typestore('jazzy')
+    stamp = store.types['builtin_interfaces/msg/Time'](1, 2)
+    header = store.types['std_msgs/msg/Header'](stamp, 'eye')
+    picture = store.types['sensor_msgs/msg/CompressedImage'](
+        header, 'bgr8; jpeg compressed bgr8', np.arange(9, dtype=np.uint8)
+    )
+    echo = store.types['sensor_msgs/msg/Range'](header, 0, 0.1, 0.2, 4.0, 1.5, 0.25)
+    bag = tmp_path / 'values.mcap'
+    with bag.open('wb') as file:
+        writer = McapWriter(file)
+        writer.start(profile='ros2')
+        for topic, message in (('/picture', picture), ('/echo', echo)):
+            text = store.generate_msgdef(message.__msgtype__, ros_version=2)[0]
+            schema = writer.register_schema(message.__msgtype__, 'ros2msg', text.encode())
+            channel = writer.register_channel(topic, 'cdr', schema)
+            writer.add_message(
+                channel, 5, bytes(store.serialize_cdr(message, message.__msgtype__)), 5
+            )
+        writer.finish()
+    ingest(daemon, bag, 'values')
+    report = extraction(daemon, tmp_path, 'values', storage_plugin='ros1').run()
+    assert report.topics['/picture'].lost == []
+    assert report.topics['/echo'].lost == ['variance']
+    assert not report.complete
+    with AnyReader([report.path]) as reader:
+        made = {c.topic: reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()}
+    assert made['/picture'].format == 'bgr8; jpeg compressed bgr8'
+    assert made['/picture'].data.tolist() == list(range(9))
+    assert made['/echo'].range == 1.5
+
+
+@pytest.mark.parametrize('time', [-1, 2**32 * 10**9])
+def test_ros1_refuses_times_that_it_cannot_hold(daemon, tmp_path, time):
+    name = f'times{time}'.replace('-', '_')
+    with (
+        MosaicoClient.connect(daemon.host, daemon.port) as client,
+        client.sequence_create(name) as sequence,
+    ):
+        vector = Vector3d(x=1.0, y=2.0, z=3.0)
+        imu = IMU(acceleration=vector, angular_velocity=vector)
+        sequence.topic_create('imu', {}, IMU).push(Message(timestamp_ns=time, data=imu))
+    with pytest.raises(InvalidArgumentError, match=f'/imu has a message of {time} ns'):
+        extraction(daemon, tmp_path, name, storage_plugin='ros1').run()
+    assert list(tmp_path.iterdir()) == []
+    assert extraction(daemon, tmp_path, name).run().messages == 1
+
+
 def test_what_is_there_is_not_overwritten_unasked(daemon, tmp_path):
     bag = write_bag(tmp_path / 'o.mcap', {'/talk': GARBAGE}, 'std_msgs/msg/String', 'string data')
     ingest(daemon, bag, 'once')

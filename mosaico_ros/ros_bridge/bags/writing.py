@@ -6,9 +6,10 @@ What is under way has another name: a recording is there whole or not at all.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from mosaico_ros.protocol.errors import AlreadyExistsError
+from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
 from mosaico_ros.ros_bridge.bags.extras import Extras
 from mosaico_ros.ros_bridge.bags.mcap_writer import McapWriter
 from mosaico_ros.ros_bridge.bags.metadata import (
@@ -30,6 +31,9 @@ from mosaico_ros.ros_bridge.bags.metadata import (
 from mosaico_ros.ros_bridge.cdr.decoder import Buffer
 from mosaico_ros.ros_bridge.channels.codec import Channel
 from mosaico_ros.ros_bridge.definitions import Definition
+
+#: ROS 1 has 32 bits for the seconds of a time, without a sign.
+_ROS1_END_NS = 2**32 * 10**9
 
 
 class BagFormat(str, Enum):
@@ -173,13 +177,15 @@ class BagWriter(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._finish()
-            self.partial.rename(self.path)
-            return
-        with suppress(Exception):
-            self._abandon()
-        self._remove_partial()
+        try:
+            if error is None:
+                self._finish()
+                self.partial.rename(self.path)
+        finally:
+            if self.partial.exists():
+                with suppress(Exception):
+                    self._abandon()
+                self._remove_partial()
 
     def _remove_partial(self) -> None:
         if self.partial.is_dir():
@@ -291,11 +297,13 @@ class SqliteBagWriter(BagWriter):
         published: np.ndarray,
         payloads: Sequence[Buffer],
     ) -> None:
-        for topic, time, payload in zip(topics.tolist(), times.tolist(), payloads, strict=True):
-            self._writer.write(self._connections[topic], time, payload)
+        with _as_file_errors():
+            for topic, time, raw in zip(topics.tolist(), times.tolist(), payloads, strict=True):
+                self._writer.write(self._connections[topic], time, raw)
 
     def _finish(self) -> None:
-        self._writer.close()
+        with _as_file_errors():
+            self._writer.close()
         name = f'{self.path.name}_0.db3'
         (file,) = self.partial.glob('*.db3')
         file.rename(self.partial / name)
@@ -303,6 +311,15 @@ class SqliteBagWriter(BagWriter):
 
     def _abandon(self) -> None:
         self._writer.close()
+
+
+@contextmanager
+def _as_file_errors() -> Iterator[None]:
+    """What a database tells of its file, such as a full disk, told as files do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(str(error)) from error
 
 
 class Ros1BagWriter(BagWriter):
@@ -333,6 +350,12 @@ class Ros1BagWriter(BagWriter):
         payloads: Sequence[Buffer],
     ) -> None:
         for topic, time, payload in zip(topics.tolist(), times.tolist(), payloads, strict=True):
+            if not 0 <= time < _ROS1_END_NS:
+                raise InvalidArgumentError(
+                    f'{self.topics[topic].name} has a message of {time} ns, and a ROS 1 bag holds '
+                    'times from 1970 to 2106',
+                    remedy='export it as mcap, or a part of it by --start and --end',
+                )
             self._writer.write(self._connections[topic], time, bytes(payload))
 
     def _finish(self) -> None:

@@ -258,8 +258,8 @@ def column_of(node: Node, array: pa.Array | None, length: int) -> Column:
         What the message definition says.
     array
         Values of shape (length,) in any form that holds them: members of structures are found by
-        name, numbers may be wider than the node's, blobs may be lists of integers. None for a
-        member that the archive does not have.
+        name, whose letters ROS 1 and ROS 2 have in different cases, numbers may be wider than the
+        node's, blobs may be lists of integers. None for a member that the archive does not have.
 
     Raises
     ------
@@ -270,7 +270,11 @@ def column_of(node: Node, array: pa.Array | None, length: int) -> Column:
         inside = (
             {} if array is None else dict(zip(_names(node, array), array.flatten(), strict=True))
         )
-        members = {name: column_of(m, inside.get(name), length) for name, m in node.members}
+        folded = {name.lower(): member for name, member in inside.items()}
+        members = {
+            name: column_of(m, inside.get(name, folded.get(name.lower())), length)
+            for name, m in node.members
+        }
         return Group(members, length)
     if isinstance(node, Primitive):
         return Leaf(_numbers(node, array, length))
