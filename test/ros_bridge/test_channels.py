@@ -215,11 +215,13 @@ def test_json_that_is_not_as_its_schema_says_is_kept_whole():
         b'{"frame_id":null}',
         b'{"timestamp":{}}',
         b'{"kind":123456789012345678901234567890,"latitude":9007199254740993}',
+        b'{"latitude":1e400}',
         b'{"frame_id":"\\ud800"}',
         b'{"satellites":[{"id":1.5},null]}',
     ]
     batch, back, _ = round_trip(json_channel(), payloads)
     assert [json.loads(one) for one in back] == [json.loads(one) for one in payloads]
+    assert back[5] == b'{"latitude":1e400}'  # infinity is no JSON
     assert batch['frame_id'].to_pylist()[:3] == ['more', None, None]
 
 

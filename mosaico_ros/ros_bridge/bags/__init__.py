@@ -61,8 +61,14 @@ def bag_files(path: Path) -> list[Path]:
 
 
 def loose_files(folder: Path) -> list[Path]:
-    """Bag files that lie in a folder, in the order of their numbers."""
-    return sorted(filter(is_bag_file, folder.iterdir()), key=_natural)
+    """Bag files that lie in a folder, in the order of their numbers.
+
+    A compressed one beside which it lies unpacked, as rosbag2 leaves them after playing, is not
+    there twice.
+    """
+    found = {path.name: path for path in filter(is_bag_file, folder.iterdir())}
+    packed = {f'{name}.zstd' for name in found}
+    return sorted((path for name, path in found.items() if name not in packed), key=_natural)
 
 
 def is_bag_file(path: Path) -> bool:

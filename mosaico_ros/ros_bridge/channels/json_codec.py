@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -296,7 +297,9 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(',', ':'))
 
 
-def _number(text: str) -> float | int:
-    """A number, whole ones as integers: 1.0 means 1."""
+def _number(text: str) -> float | int | str:
+    """A number, whole ones as integers: 1.0 means 1; as text where no float is as large."""
     value = float(text)
+    if math.isinf(value):
+        return text
     return int(value) if abs(value) < _EXACT and value.is_integer() and value else value
