@@ -32,6 +32,16 @@ def _json_object(
     return value
 
 
+def _json_objects(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> dict[str, dict[str, Any]]:
+    """The same with JSON objects in it."""
+    value = _json_object(context, parameter, text)
+    if not all(isinstance(inner, dict) for inner in value.values()):
+        raise click.BadParameter('has to be like {"/imu": {"mount": "wrist"}}')
+    return value
+
+
 @click.command('ingest')
 @click.argument('paths', nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option('--name', '-n', help='Name of the sequence (one bag only). Default: the file name.')
@@ -47,7 +57,7 @@ def _json_object(
 @click.option('--metadata', callback=_json_object, metavar='JSON', help='JSON object, or a file.')
 @click.option(
     '--topic-metadata',
-    callback=_json_object,
+    callback=_json_objects,
     metavar='JSON',
     help='JSON object from topic name to metadata, or a file.',
 )

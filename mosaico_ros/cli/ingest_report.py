@@ -86,6 +86,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         'complete': report.complete,
         'replaced': report.replaced,
         'problems': report.problems,
+        'unused': report.unused,
         'attachments': report.attachments,
         'attached_bytes': report.attached_bytes,
         'topics': [asdict(topic) for topic in report.topics.values()],
@@ -100,6 +101,8 @@ def remarks(outcome: Outcome) -> Iterator[str]:
     if report.replaced:
         yield 'a part of it, left by an ingest that was killed, was deleted first'
     yield from report.problems
+    for unused in report.unused:
+        yield f'no topic loaded is {unused}'
     for topic in report.topics.values():
         if topic.skipped:
             yield f'{topic.name}: skipped, {topic.skipped}'

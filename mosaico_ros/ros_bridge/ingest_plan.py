@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError
+from mosaico_ros.protocol.locators import SequenceLocator
 from mosaico_ros.ros_bridge.bags import is_bag_file, loose_files
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def plan(paths: Iterable[Path], name: str | None = None) -> list[Recording]:
     Raises
     ------
     InvalidArgumentError
-        If two recordings would become one sequence, `name` is given to several, or a folder
-        cannot be read.
+        If two recordings would become one sequence, `name` is given to several or is none, or a
+        folder cannot be read.
     """
     found: dict[Path, Recording] = {}
     try:
@@ -61,6 +62,7 @@ def plan(paths: Iterable[Path], name: str | None = None) -> list[Recording]:
                 f'one name is given to {len(recordings)} recordings',
                 remedy='leave --name out, or give one recording with it',
             )
+        SequenceLocator(name)
         return [Recording(recording.path, name) for recording in recordings]
     by_name: dict[str, list[str]] = {}
     for recording in recordings:

@@ -45,7 +45,8 @@ class InjectionReport:
 
     ``problems`` concern the bag itself; ``replaced`` says that a part of it, which a killed
     injection had left, was deleted first. It has ``attachments`` files attached to it, of
-    ``attached_bytes`` bytes, which are stored too.
+    ``attached_bytes`` bytes, which are stored too. ``unused`` are patterns that match none of its
+    topics, and topics that were given metadata and are not loaded.
     """
 
     sequence_name: str
@@ -56,6 +57,7 @@ class InjectionReport:
     replaced: bool = False
     attachments: int = 0
     attached_bytes: int = 0
+    unused: list[str] = field(default_factory=list)
 
     @property
     def stored(self) -> int:

@@ -117,6 +117,7 @@ class RosbagInjector:
             ):
                 if self._config.dry_run:
                     self._prepare(bag)
+                    self._note_unused()
                     return InjectionStatus.DRY_RUN
                 ended = threading.Event()
                 metadata = background.submit(self._sequence_metadata, bag, ended)
@@ -140,8 +141,6 @@ class RosbagInjector:
         self.report.problems += bag.problems
         self.report.attachments = len(bag.extras.attachments)
         self.report.attached_bytes = bag.extras.attached_bytes
-        for pattern in self._chosen.unused:
-            _log.warning('the pattern %r matches no topic of %s', pattern, bag.path)
         lanes = self._lanes.values()
         if bag.topics and not any(lane.decoder for lane in lanes):
             reasons = [f'{lane.report.name}: {lane.report.skipped}' for lane in lanes]
@@ -276,6 +275,7 @@ class RosbagInjector:
                     self._store_silent(bag, session)
                     if attachments:
                         store_attachments(session, attachments)
+                    self._note_shortfalls(bag)
             finally:
                 # Damage is met again with every reading.
                 self.report.problems += dict.fromkeys(bag.problems[told:])
@@ -311,6 +311,7 @@ class RosbagInjector:
                 report.start_ns, report.end_ns = topic.timestamp_ns_min, topic.timestamp_ns_max
             if lane.decoder is not None:
                 report.read = report.stored if report.expected is None else report.expected
+        self._note_unused()
         return True
 
     def _store(self, session: BaseSessionWriter, group: MessageGroup) -> None:
@@ -368,13 +369,29 @@ class RosbagInjector:
                 self._open_lane(session, lane)
                 self._seal(lane.topic.key)
 
+    def _note_shortfalls(self, bag: Bag) -> None:
+        read = [(key, lane.report.read) for key, lane in self._lanes.items() if lane.decoder]
+        told = (bag.topics[key].shortfall(count) for key, count in read)
+        self.report.problems += filter(None, told)
+
     @staticmethod
     def _note_times(report: TopicReport, group: MessageGroup) -> None:
         first, last = int(group.timestamps.min()), int(group.timestamps.max())
         report.start_ns = first if report.start_ns is None else min(report.start_ns, first)
         report.end_ns = last if report.end_ns is None else max(report.end_ns, last)
 
+    def _note_unused(self) -> None:
+        """Tell of what the user has said of topics that there are not."""
+        names = {lane.topic.name for lane in self._lanes.values()}
+        self.report.unused = [
+            *self._chosen.unused,
+            *(name for name in self._config.topic_metadata or {} if name not in names),
+        ]
+        for unused in self.report.unused:
+            _log.warning('%s: no topic loaded is %s', self._config.file_path, unused)
+
     def _close_books(self) -> None:
+        self._note_unused()
         for lane in self._lanes.values():
             if lane.decoder is None:
                 continue

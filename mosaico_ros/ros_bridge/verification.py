@@ -9,6 +9,7 @@ or times of publication differ. Payloads that hold more than their columns stand
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -216,6 +217,7 @@ def _same(one: Definition | Channel, other: Definition | Channel) -> bool:
 def _recorded(bag: Bag, problems: list[str]) -> list[tuple[BagTopic, TopicDigest]]:
     """Digests of the topics of a recording; what cannot be read is told as a problem."""
     found: dict[str, tuple[BagTopic, TopicDigest | None]] = {}
+    read: Counter[str] = Counter()
 
     def known(topic: BagTopic) -> bool:
         if topic.key not in found:
@@ -239,7 +241,9 @@ def _recorded(bag: Bag, problems: list[str]) -> list[tuple[BagTopic, TopicDigest
         _, digest = found[group.topic]
         assert digest is not None
         digest.add(group.timestamps, group.published, list(group.payloads))
+        read[group.topic] += len(group.timestamps)
     problems += bag.problems
+    problems += filter(None, (bag.topics[key].shortfall(read[key]) for key in found))
     return [(topic, digest) for topic, digest in found.values() if digest is not None]
 
 

@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -204,6 +205,36 @@ def test_topics_are_chosen_by_patterns_in_order(tmp_path, ingest, client):
     assert [name.strip('/') for name in sequence.topics] == ['arm/talk']
 
 
+def test_what_is_said_of_topics_that_there_are_not_is_told(tmp_path, ingest):
+    bag = write_bag(tmp_path / 'told.mcap', {'/talk': [text('1')]})
+    about = ('--topic-metadata', '{"/walk": {"gait": "trot"}}')
+    done = ingest(bag, '--topics', '/talk', '--topics', '/tlak', *about)
+    assert done.returncode == 0
+    assert 'no topic loaded is /tlak' in done.stderr
+    assert 'no topic loaded is /walk' in done.stderr
+    told = json.loads(ingest(bag, '--topics', '/talk', '--topics', '/tlak', '--json').stdout)
+    assert told['unused'] == ['/tlak']
+
+
+def test_messages_that_the_bag_tells_of_and_has_not_are_a_loss(tmp_path, ingest, client):
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    folder = tmp_path / 'short'
+    store = typestore('latest')
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        connection = writer.add_connection('/talk', 'std_msgs/msg/String', typestore=store)
+        for i in range(5):
+            writer.write(connection, i, text(str(i)))
+    database = sqlite3.connect(next(folder.glob('*.db3')))
+    with database:
+        database.execute("UPDATE messages SET data = 'gone' WHERE timestamp = 2")
+    database.close()
+    done = ingest(folder)
+    assert done.returncode == 3
+    assert '/talk: the bag tells of 5 messages, and has 4' in done.stderr
+    assert len(rows(client, 'short', '/talk')) == 4
+
+
 def test_names_that_the_archive_forbids_are_mended_and_remembered(tmp_path, ingest, client):
     bag = write_bag(tmp_path / 'my bag (1).mcap', {'/cam.front/talk me': [text('x')]})
     assert ingest(bag).returncode == 0
@@ -382,6 +413,8 @@ def test_the_ros_command_is_the_same(tmp_path, daemon):
         ([], 2, 'PATHS'),
         (['a.mcap', 'b.mcap', '--name', 'one'], 2, '--name'),
         (['a.mcap', '--metadata', '[1]'], 2, 'JSON object'),
+        (['a.mcap', '--topic-metadata', '{"/a": 1}'], 2, '{"/imu": {"mount": "wrist"}}'),
+        (['a.mcap', '--name', 'no/name'], 2, 'forbidden characters'),
         (['a.mcap', '--topics', '/nothing'], 1, 'no topic to load'),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from mcap.writer import CompressionType, IndexType, Writer as McapWriter
 
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
-from mosaico_ros.ros_bridge.bags import bag_files, open_bag
+from mosaico_ros.ros_bridge.bags import BagTopic, bag_files, open_bag
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.definitions import find_definition, typestore
 
@@ -508,3 +508,22 @@ def test_a_definition_that_does_not_parse_costs_its_channel_only(samples):
                 refused.append(topic.name)
     assert '/test_topic1' in parsed
     assert '/test_service1/_service_event' in refused
+
+
+def test_a_file_that_lies_packed_and_unpacked_in_a_folder_is_read_once(tmp_path):
+    folder = tmp_path / 'drive'
+    folder.mkdir()
+    expected = write_mcap(folder / 'drive_0.mcap', 20)
+    with pa.CompressedOutputStream(folder / 'drive_0.mcap.zstd', 'zstd') as packed:
+        packed.write((folder / 'drive_0.mcap').read_bytes())
+    assert messages(folder) == (expected, [])
+    (folder / 'drive_0.mcap').unlink()
+    assert messages(folder) == (expected, [])
+
+
+@pytest.mark.parametrize('found', [0, 4])
+def test_a_topic_knows_how_many_of_its_messages_are_missing(found):
+    topic = BagTopic('/talk', STRING, count=5)
+    assert topic.shortfall(found) == f'/talk: the bag tells of 5 messages, and has {found}'
+    assert topic.shortfall(5) is None
+    assert BagTopic('/talk', STRING).shortfall(found) is None

@@ -72,6 +72,12 @@ class BagTopic:
         """The name, and the variant where there are several."""
         return self.name if self.variant == 1 else f'{self.name} ({self.variant})'
 
+    def shortfall(self, found: int) -> str | None:
+        """What to say of that many messages found; None if the bag tells of no more."""
+        if self.count is None or found >= self.count:
+            return None
+        return f'{self.key}: the bag tells of {self.count:,} messages, and has {found:,}'
+
     def is_like(self, other: BagTopic) -> bool:
         """Whether messages of both can be decoded alike."""
         mine, others = (self.msgtype, self.ros1, self.channel), (other.msgtype, other.ros1)
