@@ -44,8 +44,10 @@ _CHANNEL_OPTIONS = [
     # A daemon under restart should be found as soon as it is back: gRPC's own default waits 1 s
     # after the first refused attempt and then up to 2 min.
     ('grpc.initial_reconnect_backoff_ms', 100),
-    ('grpc.min_reconnect_backoff_ms', 100),
     ('grpc.max_reconnect_backoff_ms', 2000),
+    # How long one attempt may take, whatever the name: over a slow line the handshakes of TCP, TLS
+    # and HTTP/2 take a second.
+    ('grpc.min_reconnect_backoff_ms', 5000),
 ]
 # Threads that read ahead, per client. More topics than threads take turns, batch by batch.
 _READ_AHEAD_THREADS = 8

@@ -37,6 +37,8 @@ class Line:
         self._lock = threading.Lock()
         #: Bytes per second towards the client.
         self.rate = float('inf')
+        #: Seconds that anything takes one way.
+        self.delay = 0.0
         #: How many bytes reach the client before each of the next cuts.
         self.cuts: list[int] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -95,6 +97,7 @@ class Line:
             carried = 0
             while data := source.recv(1 << 14):
                 open_way.wait()
+                time.sleep(self.delay)
                 target.sendall(data)
                 if to_client:
                     time.sleep(len(data) / self.rate)

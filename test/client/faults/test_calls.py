@@ -43,6 +43,12 @@ CHANGING = {
 }
 
 
+def test_a_daemon_is_found_over_a_line_that_takes_its_time(shared_daemon, make_line, connect_to):
+    line = make_line(shared_daemon)
+    line.delay = 0.2  # as over the air, or across an ocean and back
+    assert isinstance(connect_to(line).list_sequences(), list)
+
+
 def test_no_call_to_a_hung_daemon_lasts_longer_than_it_may(daemon, connect_to, write, hung, name):
     # Silence is noticed later here, so that it is the deadline that ends the calls.
     write(connect_to(daemon), name, a=np.arange(10))
