@@ -24,6 +24,7 @@ from mosaico_ros.nodes.fault_sources import Watch
 from mosaico_ros.nodes.faults import Fault, FaultEvent
 from mosaico_ros.nodes.ring import Ring, Segment, Window
 from mosaico_ros.nodes.snapshot_rules import SnapshotRule, SnapshotRules
+from mosaico_ros.protocol.errors import ResourceExhaustedError, UnavailableError
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.parcel import Parcel
@@ -39,6 +40,8 @@ _PATIENCE = 4.0
 # No message takes longer from the middleware to here, seconds; beyond that clocks disagree.
 _OLDEST_NEWS = 2.0
 _MINUTE = 60.0
+# How long somebody who asks for a snapshot waits to hear whether there will be one, seconds.
+_ANSWER = 5.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,14 @@ class Incident:
     complete: bool = True
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A snapshot that somebody asked for; why there will be none goes back, or nothing."""
+
+    fault: Fault
+    refusal: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+
+
 @dataclass
 class FaultCounts:
     """What became of faults since the start."""
@@ -109,7 +120,7 @@ class BlackBox(threading.Thread):
     pinned_bytes
         Memory that windows may hold beyond the ring; when they do, faults get no snapshot.
     per_minute
-        Snapshots within 60 s, at most; 0 sets no limit.
+        Snapshots within 60 s, at most, those asked for aside; 0 sets no limit.
     write_ahead
         Whether to hand on an incident at once as well, with what there is before it.
     released
@@ -165,7 +176,7 @@ class BlackBox(threading.Thread):
         self._ready = ready
         self._noted = noted
         self._tell = tell
-        self._items: queue.SimpleQueue[Parcel | FaultEvent | Fault | Incident | None] = (
+        self._items: queue.SimpleQueue[Parcel | FaultEvent | _Request | Incident | None] = (
             queue.SimpleQueue()
         )
         self._open: list[Incident] = []
@@ -189,10 +200,24 @@ class BlackBox(threading.Thread):
         self._items.put(event)
 
     def trigger(self, event: FaultEvent) -> Fault:
-        """Have a snapshot taken whatever the rules say; return what it will be of."""
-        fault = Fault(self._robot_id, event, (event.source,))
-        self._items.put(fault)
-        return fault
+        """Have a snapshot taken whatever the rules say; return what it will be of.
+
+        Raises
+        ------
+        ResourceExhaustedError
+            There is no memory for it now.
+        UnavailableError
+            No word whether there will be one: the robot is too busy, or this is ending.
+        """
+        request = _Request(Fault(self._robot_id, event, (event.source,)))
+        self._items.put(request)
+        try:
+            refusal = request.refusal.get(timeout=_ANSWER)
+        except queue.Empty:
+            raise UnavailableError('it is not known whether there will be a snapshot') from None
+        if refusal:
+            raise ResourceExhaustedError(f'no snapshot: {refusal}')
+        return request.fault
 
     def finish(self, patience: float) -> None:
         """End; windows that are open get no more, and are handed on as they are."""
@@ -210,8 +235,8 @@ class BlackBox(threading.Thread):
                         break
                     if isinstance(item, FaultEvent):
                         self._heard(item)
-                    elif isinstance(item, Fault):
-                        self._begin(item, 'manual')
+                    elif isinstance(item, _Request):
+                        item.refusal.put(self._begin(item.fault, 'manual'))
                     elif isinstance(item, Incident):
                         self._hand_on(item)
                     else:
@@ -298,19 +323,21 @@ class BlackBox(threading.Thread):
             self._tell(f'{event.fault_code} is back within its cooldown: no further snapshot')
             self._note('cooling', decision)
             return
-        if event.severity < self._rules.of(event.fault_code).min_severity:
+        if decision.outcome is Outcome.MILD:
             self.counts.mild += 1
             self._note('mild', decision)
             return
         fault = Fault(self._robot_id, event, decision.sources, decision.reports)
-        self._begin(fault, 'fault')
+        if self._begin(fault, 'fault'):
+            self._debouncer.refused(event.fault_code)
 
     def _note(self, outcome: str, of: Decision) -> None:
         self._noted(FaultNote(outcome, of.event, of.sources, of.reports))
 
-    def _begin(self, fault: Fault, kind: str) -> None:
+    def _begin(self, fault: Fault, kind: str) -> str:
+        """Begin a snapshot; return why not, or nothing."""
         event = fault.event
-        refusal = self._refusal()
+        refusal = self._memory_refusal() or ('' if kind == 'manual' else self._rate_refusal())
         self._noted(
             FaultNote(
                 'refused' if refusal else 'snapshot',
@@ -323,7 +350,7 @@ class BlackBox(threading.Thread):
         if refusal:
             self.counts.refused += 1
             self._tell(f'{event.fault_code} gets no snapshot: {refusal}', warning=True)
-            return
+            return refusal
         rule = self._rules.of(event.fault_code)
         start = event.stamp - int(rule.pre_sec * 1e9)
         end = event.stamp + int(rule.post_sec * 1e9)
@@ -349,11 +376,14 @@ class BlackBox(threading.Thread):
             f'{event.description or "no description"}',
             warning=True,
         )
+        return ''
 
-    def _refusal(self) -> str:
-        """Why no further snapshot can be taken now, or nothing."""
+    def _memory_refusal(self) -> str:
         if self.ring.held - self.ring.size > self._pinned_bytes:
             return 'those that are not written yet hold all the memory they may (ring_max_mb)'
+        return ''
+
+    def _rate_refusal(self) -> str:
         now = time.monotonic()
         while self._begun and now - self._begun[0] >= _MINUTE:
             self._begun.popleft()

@@ -43,6 +43,9 @@ class Debounce:
     cooldown_sec
         A fault that comes back sooner after the last snapshot of its code gets no other one,
         seconds.
+    min_severity
+        Milder faults are confirmed without a snapshot: what gets worse while it is confirmed
+        gets one then.
     """
 
     confirm_count: int = 1
@@ -53,6 +56,7 @@ class Debounce:
     heal_count: int = 3
     heal_after_sec: float = 30.0
     cooldown_sec: float = 60.0
+    min_severity: Severity = Severity.INFO
 
 
 class Outcome(Enum):
@@ -61,6 +65,8 @@ class Outcome(Enum):
     CONFIRMED = 'confirmed'
     #: Confirmed again within the cooldown.
     COOLING = 'cooling'
+    #: Confirmed, but milder than what gets a snapshot.
+    MILD = 'mild'
     HEALED = 'healed'
     #: It had failed, but not enough to be confirmed.
     NEAR_MISS = 'near miss'
@@ -85,6 +91,7 @@ class Decision:
 class _State:
     counter: int = 0
     confirmed: bool = False
+    mild: bool = False
     failing_since: float | None = None
     heard: float = 0.0
     failed_at: float = 0.0
@@ -146,9 +153,15 @@ class Debouncer:
             state.recent.append(now)
             while len(state.recent) > rule.rate_count:
                 state.recent.popleft()
-        if not state.confirmed and self._enough(state, rule, event, now):
-            return self._confirm(state, rule, event, now)
-        return None
+        if state.confirmed:
+            worse = state.mild and event.severity >= rule.min_severity
+        else:
+            worse = self._enough(state, rule, event, now)
+        return self._confirm(state, rule, event, now) if worse else None
+
+    def refused(self, code: str) -> None:
+        """Say that a fault just confirmed got no snapshot: no cooldown begins with it."""
+        self._states[code].captured_at = None
 
     def tick(self, now: float) -> list[Decision]:
         """Return what the mere passing of time changed."""
@@ -200,6 +213,9 @@ class Debouncer:
     def _confirm(state: _State, rule: Debounce, event: FaultEvent, now: float) -> Decision:
         state.confirmed = True
         state.unconfirmed = 0
+        state.mild = event.severity < rule.min_severity
+        if state.mild:
+            return Decision(Outcome.MILD, event, tuple(state.sources), state.reports)
         cooling = state.captured_at is not None and now - state.captured_at < rule.cooldown_sec
         if not cooling:
             state.captured_at = now

@@ -21,11 +21,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mosaico_ros.nodes.diagnostics import Status, hardware_id
+from mosaico_ros.nodes.diagnostics import Level, Status, hardware_id
 from mosaico_ros.nodes.fault_snapshot_parameters import FAULT_SNAPSHOT
 from mosaico_ros.nodes.fault_sources.medkit import MEDKIT
 from mosaico_ros.nodes.running import Work, program
-from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
+from mosaico_ros.protocol.errors import InvalidArgumentError, MosaicoError, NotFoundError
 
 if TYPE_CHECKING:
     from mosaico_ros.nodes.black_box import BlackBox
@@ -226,6 +226,7 @@ class FaultSnapshots(Work):
     def diagnose(self) -> Iterable[Status]:
         """Return how the ring, the faults and the outbox are."""
         if not self._active:
+            yield Status('faults', Level.WARN, 'not active: no fault is noticed')
             return
         from mosaico_ros.nodes.snapshot_health import statuses
 
@@ -278,8 +279,11 @@ class FaultSnapshots(Work):
             time.time_ns(),
             description='asked for by ~/trigger',
         )
-        response.success = True
-        response.message = self._box.trigger(event).snapshot_id
+        try:
+            response.message = self._box.trigger(event).snapshot_id
+            response.success = True
+        except MosaicoError as error:
+            response.success, response.message = False, str(error)
         return response
 
     def _medkit_bags(self) -> MedkitBags | None:

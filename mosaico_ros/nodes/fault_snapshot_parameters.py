@@ -148,7 +148,7 @@ FAULT_SNAPSHOT = (
     ParameterSpec(
         'min_severity',
         'WARN',
-        'Milder faults get no snapshot, except by ~/trigger.',
+        'Milder faults get no snapshot, except by ~/trigger; one that gets worse gets it then.',
         choices=('INFO', 'WARN', 'ERROR', 'CRITICAL'),
     ),
     ParameterSpec(
@@ -208,16 +208,16 @@ FAULT_SNAPSHOT = (
         'cooldown_sec',
         60.0,
         'A fault that comes back sooner after the last snapshot of its code gets no other one, '
-        'seconds.',
+        'seconds. One that was too mild for a snapshot, or got none, begins no cooldown.',
         low=0.0,
         high=86400.0,
     ),
     ParameterSpec(
         'snapshots_per_minute',
         30,
-        'At most so many snapshots within 60 s, of all faults together; what is more is told and '
-        'counted. A robot that falls apart reports hundreds of faults, and each of their '
-        'snapshots would hold the same seconds. 0 sets no limit.',
+        'At most so many snapshots within 60 s, of all faults together, those of ~/trigger aside; '
+        'what is more is told and counted. A robot that falls apart reports hundreds of faults, '
+        'and each of their snapshots would hold the same seconds. 0 sets no limit.',
         low=0,
         high=100_000,
     ),

@@ -43,7 +43,7 @@ def statuses(
 
 
 def _capture(topics: Sequence[TopicReport]) -> Status:
-    dropped = sum(topic.dropped for topic in topics)
+    dropped = sum(topic.dropped + topic.thinned for topic in topics)
     losses = [topic.lost for topic in topics]
     problems = [topic for topic in topics if topic.problem]
     level = Level.ERROR if dropped else Level.WARN if problems else Level.OK

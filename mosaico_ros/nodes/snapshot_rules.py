@@ -12,7 +12,7 @@ from mosaico_ros.nodes.faults import Severity
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 _DEBOUNCE = tuple(each.name for each in fields(Debounce))
-_OVERRIDABLE = (*_DEBOUNCE, 'min_severity', 'pre_sec', 'post_sec')
+_OVERRIDABLE = (*_DEBOUNCE, 'pre_sec', 'post_sec')
 _SPECS = {spec.name: spec for spec in FAULT_SNAPSHOT if spec.name in _OVERRIDABLE}
 
 
@@ -21,7 +21,6 @@ class SnapshotRule:
     """What applies to a fault code; times in seconds."""
 
     debounce: Debounce
-    min_severity: Severity
     pre_sec: float
     post_sec: float
 
@@ -100,9 +99,5 @@ def _rule(values: Mapping[str, Any]) -> SnapshotRule:
     debounce = {name: values[name] for name in _DEBOUNCE}
     bypass = values['bypass_severity']
     debounce['bypass_severity'] = None if bypass == 'never' else Severity.parse(bypass)
-    return SnapshotRule(
-        Debounce(**debounce),
-        Severity.parse(values['min_severity']),
-        values['pre_sec'],
-        values['post_sec'],
-    )
+    debounce['min_severity'] = Severity.parse(values['min_severity'])
+    return SnapshotRule(Debounce(**debounce), values['pre_sec'], values['post_sec'])

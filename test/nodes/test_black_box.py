@@ -24,6 +24,7 @@ from mosaico_ros.nodes.parameters import resolve
 from mosaico_ros.nodes.parcel import Parcel
 from mosaico_ros.nodes.ring import Ring
 from mosaico_ros.nodes.snapshot_rules import SnapshotRules
+from mosaico_ros.protocol.errors import ResourceExhaustedError
 
 
 def until(ready: Callable[[], Any], what: str = 'it') -> None:
@@ -179,6 +180,42 @@ def test_a_storm_of_faults_is_cut_and_told(bench: Callable[..., Bench]) -> None:
     until(lambda: box.box.counts.refused == 7)
     until(lambda: len(box.ready) == 3)
     assert sum('gets no snapshot: there were 3 within a minute' in each for each in box.said) == 7
+
+
+def test_a_fault_that_gets_worse_gets_its_snapshot_then(bench: Callable[..., Bench]) -> None:
+    box = bench(min_severity='ERROR', cooldown_sec=3600.0, post_sec=0.0)
+    box.fail('MOTOR', Severity.WARN)
+    box.fail('MOTOR', Severity.ERROR)
+    until(lambda: box.ready)
+    assert box.ready[0].fault.event.severity is Severity.ERROR
+    assert [note.outcome for note in box.notes] == ['mild', 'snapshot']
+
+
+def asked(severity: Severity = Severity.INFO) -> FaultEvent:
+    return FaultEvent('MANUAL', severity, 'trigger', time.time_ns())
+
+
+def test_a_snapshot_that_is_asked_for_does_not_count_with_the_storm(
+    bench: Callable[..., Bench],
+) -> None:
+    box = bench(per_minute=1, post_sec=0.0)
+    box.fail()
+    wanted = [box.box.trigger(asked()).snapshot_id for _ in range(3)]
+    until(lambda: len(box.ready) == 4)
+    assert {each.fault.snapshot_id for each in box.ready if each.kind == 'manual'} == set(wanted)
+
+
+def test_who_asks_for_a_snapshot_hears_that_there_is_no_memory_for_it(
+    bench: Callable[..., Bench],
+) -> None:
+    box = bench(post_sec=0.0)
+    box.ring._seconds = 0.0
+    box.box.put(box.parcel(time.time_ns(), size=200_000))
+    box.box.trigger(asked())
+    until(lambda: box.ready)
+    box.box.put(box.parcel(time.time_ns()))  # the ring lets go, the snapshot does not
+    with pytest.raises(ResourceExhaustedError, match=r'no snapshot: .*ring_max_mb'):
+        box.box.trigger(asked())
 
 
 def test_windows_that_nobody_writes_do_not_fill_the_memory(bench: Callable[..., Bench]) -> None:

@@ -108,6 +108,26 @@ def test_what_comes_back_within_the_cooldown_gets_no_further_snapshot() -> None:
     assert bench.failed() is Outcome.CONFIRMED
 
 
+def test_a_mild_fault_gets_its_snapshot_when_it_gets_worse() -> None:
+    bench = Bench(heal_count=1, cooldown_sec=60.0, min_severity=Severity.ERROR)
+    assert bench.failed(severity=Severity.WARN) is Outcome.MILD
+    assert bench.failed(severity=Severity.WARN) is None
+    assert bench.failed(severity=Severity.ERROR) is Outcome.CONFIRMED
+    assert bench.failed(severity=Severity.CRITICAL) is None  # one snapshot while it stands
+
+
+def test_no_cooldown_begins_with_a_fault_that_got_no_snapshot() -> None:
+    bench = Bench(heal_count=1, cooldown_sec=60.0, min_severity=Severity.ERROR)
+    assert bench.failed(severity=Severity.WARN) is Outcome.MILD
+    assert [bench.passed(), bench.passed()] == [None, Outcome.HEALED]
+    assert bench.failed() is Outcome.CONFIRMED
+    bench.debouncer.refused('X')
+    assert [bench.passed(), bench.passed()] == [None, Outcome.HEALED]
+    assert bench.failed() is Outcome.CONFIRMED
+    assert [bench.passed(), bench.passed()] == [None, Outcome.HEALED]
+    assert bench.failed() is Outcome.COOLING
+
+
 def test_codes_do_not_mix_and_reporters_are_remembered_until_healed() -> None:
     debouncer = Debouncer(lambda _: Debounce(confirm_count=2, heal_count=1))
     assert debouncer.feed(event(fault_code='A', source='one'), 0.0) is None

@@ -31,7 +31,7 @@ def test_the_longest_beginning_of_a_code_decides() -> None:
     assert found.of('MOTOR_RIGHT').pre_sec == 2.5
     left = found.of('MOTOR_LEFT_HOT')
     assert (left.debounce.confirm_count, left.debounce.bypass_severity) == (2, None)
-    assert left.min_severity is Severity.ERROR
+    assert left.debounce.min_severity is Severity.ERROR
 
 
 @pytest.mark.parametrize(
