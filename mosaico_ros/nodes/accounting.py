@@ -23,6 +23,8 @@ class TopicReport:
     ----------
     received, received_bytes
         Messages taken from the middleware, repetitions aside, and their serialized size in bytes.
+    recorded_bytes
+        Serialized size of the messages that were not left out, bytes.
     stored
         Rows that the daemon acknowledged as durable.
     sent
@@ -57,6 +59,7 @@ class TopicReport:
     type: str
     received: int = 0
     received_bytes: int = 0
+    recorded_bytes: int = 0
     sent: int = 0
     stored: int = 0
     waiting: int = 0
@@ -72,6 +75,12 @@ class TopicReport:
     first_stamp_ns: int | None = None
     last_stamp_ns: int | None = None
     problem: str = ''
+
+    @property
+    def recorded(self) -> int:
+        """Messages received and not left out."""
+        left_out = self.throttled + self.thinned + self.dropped + self.paused + self.malformed
+        return self.received - left_out
 
     @property
     def complete(self) -> bool:
@@ -94,6 +103,7 @@ class TopicAccount:
     arrived: int = 0
     duplicates: int = 0
     received_bytes: int = 0
+    recorded_bytes: int = 0
     throttled: int = 0
     thinned: int = 0
     dropped: int = 0
@@ -145,6 +155,7 @@ class TopicAccount:
             type=self.type,
             received=self.arrived - self.duplicates,
             received_bytes=self.received_bytes,
+            recorded_bytes=self.recorded_bytes,
             sent=self.sent,
             stored=self.stored,
             waiting=max(0, self.spooled + self.repeated - self.stored - self._left_out),

@@ -148,7 +148,11 @@ class Discovery:
             if watched_already is not None:
                 if not thorough:
                     self._look_again(watched_already, thorough)
+                if len(types) > 1:
+                    self._tell_of_types(name, types)
                 continue
+            if len(types) > 1:
+                types = self._offered_types(name, types)
             if self.settled or (name, types[0]) in self._refused or name in self._without_type:
                 continue
             verdict = self._selection.verdict(name, types[0])
@@ -181,6 +185,21 @@ class Discovery:
             or info.node_namespace != self._node.get_namespace()
         ]
 
+    def _offered_types(self, name: str, types: list[str]) -> list[str]:
+        """Return the types that are published: somebody may only listen with another one."""
+        offered = {info.topic_type for info in self._publishers(name)}
+        return [each for each in types if each in offered] or types
+
+    def _tell_of_types(self, name: str, types: list[str]) -> None:
+        recorded = self.accounts[name].type
+        for other in self._offered_types(name, types):
+            if other != recorded and (name, other) not in self._refused:
+                self._refused.add((name, other))
+                self._warn(
+                    f'{name} is published as {other}, too, of which nothing is recorded; '
+                    f'recording {recorded}'
+                )
+
     def _appeared(self, name: str, types: list[str]) -> bool:
         publishers = self._publishers(name) if self._node.count_publishers(name) else []
         if not publishers and not self._rules.include_unpublished_topics:
@@ -203,11 +222,6 @@ class Discovery:
             account.problem = str(error)
             return False
         account.problem = ''
-        if len(types) > 1:
-            self._warn(
-                f'{name} has publishers of several types ({", ".join(types)}); '
-                f'recording {topic_type}'
-            )
         override = self._rules.qos_overrides.get(name)
         watched = _Watched(self._inbox(account), cls, override)
         try:

@@ -366,3 +366,6 @@ class DrainLoop(threading.Thread):
             for tap in self._taps:
                 tap.close()
             self._taps = ()
+            if self.clock is not None:
+                self.clock.close()
+                self.clock = None

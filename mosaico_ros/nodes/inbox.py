@@ -12,7 +12,7 @@ import pyarrow as pa
 from mosaico_ros.nodes.accounting import TopicAccount
 from mosaico_ros.nodes.budget import Budget, Fate, Holding
 from mosaico_ros.nodes.latch_cache import LatchCache
-from mosaico_ros.nodes.parcel import CAPTURED, Parcel, in_order
+from mosaico_ros.nodes.parcel import CAPTURED, Parcel, in_order, payloads
 from mosaico_ros.nodes.per_topic import Throttle
 from mosaico_ros.nodes.taken import Message, Moment, Taken, columns, joined
 from mosaico_ros.ros_bridge.cdr.columns import number_array
@@ -150,7 +150,8 @@ class Inbox:
         kept = self._kept(arrived, fate)
         if kept is not arrived and self._latching:
             rows = arrived.rows(in_order(arrived.stamps, self.floor))
-            self._latch.keep(account, rows, missed=True)
+            # What was left out for another reason stays so: it is counted, and comes no more.
+            self._latch.keep(account, rows, missed=fate is Fate.PAUSED)
         if len(kept):
             self._settled.append(kept)
         count = sum(map(len, self._settled))
@@ -185,7 +186,9 @@ class Inbox:
 
     def gathered(self, rows: pa.RecordBatch) -> Parcel:
         """Make a parcel of rows that somebody made of all `batches`, and start anew."""
-        self.account.received_bytes += self.size - self.count * _OVERHEAD
+        weight = self.size - self.count * _OVERHEAD
+        self.account.received_bytes += weight
+        self.account.recorded_bytes += weight
         parcel = self._parcel(rows, self.size, self.since)
         self._taken, self.undecided, self.count, self.size = [], 0, 0, 0
         return parcel
@@ -200,6 +203,7 @@ class Inbox:
             # One subscription may have been ahead of the other when they were settled.
             taken = taken.select(np.argsort(taken.stamps, kind='stable'))
         stamps = in_order(taken.stamps, self.floor)
+        self.account.recorded_bytes += _size(taken)
         parcel = self._parcel(taken.rows(stamps), self.size, self.since)
         if self._latching:
             self._latch.keep(self.account, parcel.rows)
@@ -212,6 +216,7 @@ class Inbox:
         stamps = number_array(in_order(stamps.to_numpy(), self.floor), stamps.type)
         rows = pa.RecordBatch.from_arrays([stamps, *others], schema=CAPTURED)
         self.account.paused -= len(rows)
+        self.account.recorded_bytes += int(payloads(rows).lengths.sum())
         self._budget.charge(self.holding, latched.size)
         return self._parcel(rows, latched.size, time.monotonic())
 

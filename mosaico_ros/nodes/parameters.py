@@ -67,6 +67,8 @@ class ParameterSpec:
         if self.choices and value not in self.choices:
             raise self._refuse(value, f'one of {", ".join(map(repr, self.choices))}')
         if isinstance(value, (int, float)):
+            if value != value:  # NaN is in every range
+                raise self._refuse(value, 'a number')
             if self.low is not None and value < self.low:
                 raise self._refuse(value, f'at least {self.low:g}')
             if self.high is not None and value > self.high:

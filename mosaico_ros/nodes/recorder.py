@@ -20,11 +20,13 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaico_ros.nodes.diagnostics import Level, Status, hardware_id
 from mosaico_ros.nodes.recorder_parameters import RECORDER
 from mosaico_ros.nodes.running import DONE, FAILED, Work, program
+from mosaico_ros.nodes.stop_signals import StopSignals
 from mosaico_ros.nodes.user_metadata import user_metadata
 from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
 from mosaico_ros.protocol.locators import SequenceLocator
@@ -80,6 +82,11 @@ class Recorder(Work):
     _services: Sequence[Any] = ()
     _notes: Any = None
 
+    def __init__(self, node: Any, settings: Mapping[str, Any], stop: StopSignals) -> None:
+        super().__init__(node, settings, stop)
+        # The exit code and the spool of each recording.
+        self._ended: list[tuple[int, Path]] = []
+
     def configure(self) -> None:
         """Check the settings, and begin to deliver what dead recorders have left.
 
@@ -93,8 +100,6 @@ class Recorder(Work):
         from mosaico_ros.nodes.control_services import offer
         from mosaico_ros.nodes.heap import bound_heap
         from mosaico_ros.nodes.recorder_controls import controls
-        from mosaico_ros.nodes.recording import batches, connector, daemon_address, spool_root
-        from mosaico_ros.nodes.recovery import Recovery
         from mosaico_ros.nodes.reports import reporter
 
         bound_heap()
@@ -102,6 +107,17 @@ class Recorder(Work):
         sequence_name(settings['sequence_name'], self.node.get_name(), datetime.now())
         user_metadata(settings['metadata'])
         self._reporter = reporter(settings['report'])
+        self._recover()
+        self._services = offer(self.node, controls(lambda: self._recording, self.stop))
+        self._notes = self.node.create_subscription(
+            KeyValue, '~/metadata', self._note, 100, raw=True
+        )
+
+    def _recover(self) -> None:
+        from mosaico_ros.nodes.recording import batches, connector, daemon_address, spool_root
+        from mosaico_ros.nodes.recovery import Recovery
+
+        settings = self.settings
         self._recovery = Recovery(
             spool_root(settings),
             daemon_address(settings),
@@ -110,10 +126,6 @@ class Recorder(Work):
             **batches(settings),
         )
         self._recovery.start()
-        self._services = offer(self.node, controls(lambda: self._recording, self.stop))
-        self._notes = self.node.create_subscription(
-            KeyValue, '~/metadata', self._note, 100, raw=True
-        )
 
     def _note(self, payload: bytes, info: Any) -> None:
         recording = self._recording
@@ -129,6 +141,9 @@ class Recorder(Work):
             The disk of the spool is full, and nothing that is being delivered will change that.
         """
         self._wait_for_room = False
+        left = any(code == KEPT for code, _ in self._ended)
+        if left and (self._recovery is None or not self._recovery.is_alive()):
+            self._recover()
         try:
             self._begin()
         except ResourceExhaustedError as error:
@@ -209,7 +224,7 @@ class Recorder(Work):
         if self.stop:
             self._reporter.event(f'closing ({self.stop.received})')
         recording.close()
-        self.exit_code = self._report_end(recording)
+        self._ended.append((self._report_end(recording), recording.spool_folder))
 
     def cleanup(self) -> None:
         """Stop delivering what dead recorders have left; the next start goes on with it."""
@@ -222,6 +237,9 @@ class Recorder(Work):
             self._recovery.stop()
             self._recovery = None
             self._reporter.close()
+        # Of all recordings of the process; what one had to keep may have been delivered since.
+        codes = {code for code, spool in self._ended if code != KEPT or spool.exists()}
+        self.exit_code = next((each for each in (FAILED, KEPT, PARTIAL) if each in codes), DONE)
 
     def _report_end(self, recording: LiveRecording) -> int:
         for name in recording.never_seen():

@@ -25,7 +25,12 @@ from mosaico_ros.nodes.spool_log import FULL
 from mosaico_ros.nodes.spool_room import SpoolRoom
 from mosaico_ros.nodes.spool_writer import SpoolWriter
 from mosaico_ros.nodes.taken import Taken
-from mosaico_ros.protocol.errors import InvalidArgumentError, ResourceExhaustedError
+from mosaico_ros.protocol.errors import (
+    DeadlineExceededError,
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from mosaico_ros.ros_bridge.topic_decoder import TopicDecoder
 
 if TYPE_CHECKING:
@@ -45,7 +50,9 @@ _TOGETHER, _BY_AGE = 0.7, 0.9
 # How long a call to the daemon may take, and how long it may be silent, seconds. Whatever takes
 # longer goes on from the spool.
 _CALL_TIMEOUT, _SILENCE_TIMEOUT = 20.0, 20.0
-_CONNECT_TIMEOUT = 0.2
+# A daemon that is gone says so at once. Where nothing answers at all, as on a slow line, the next
+# attempt waits twice as long, up to the second of these, seconds.
+_CONNECT_TIMEOUT, _SLOW_CONNECT_TIMEOUT = 0.2, 3.2
 _THIS_MACHINE = ('localhost', '127.0.0.1', '::1')
 
 
@@ -64,20 +71,31 @@ def daemon_address(settings: Mapping[str, Any]) -> str:
 
 
 def connector(settings: Mapping[str, Any]) -> Callable[[], MosaicoClient]:
-    """Return what makes a client of the daemon, quickly or not at all."""
+    """Return what makes a client of the daemon, quickly or not at all.
+
+    Over a slow line it takes some attempts: each is given more time than the one before.
+    """
     from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 
+    timeout = _CONNECT_TIMEOUT
+
     def connect() -> MosaicoClient:
-        return MosaicoClient.connect(
-            settings['host'],
-            settings['port'],
-            timeout=_CONNECT_TIMEOUT,
-            enable_tls=settings['enable_tls'],
-            tls_cert_path=settings['tls_cert_path'] or None,
-            api_key=os.environ.get('MOSAICO_API_KEY'),
-            call_timeout=_CALL_TIMEOUT,
-            silence_timeout=_SILENCE_TIMEOUT,
-        )
+        nonlocal timeout
+        try:
+            return MosaicoClient.connect(
+                settings['host'],
+                settings['port'],
+                timeout=timeout,
+                enable_tls=settings['enable_tls'],
+                tls_cert_path=settings['tls_cert_path'] or None,
+                api_key=os.environ.get('MOSAICO_API_KEY'),
+                call_timeout=_CALL_TIMEOUT,
+                silence_timeout=_SILENCE_TIMEOUT,
+            )
+        except UnavailableError as error:
+            if isinstance(error.__cause__, DeadlineExceededError):
+                timeout = min(2 * timeout, _SLOW_CONNECT_TIMEOUT)
+            raise
 
     return connect
 
@@ -155,7 +173,11 @@ class LiveRecording:
         recording = Recording.new(
             name, metadata(self._capture.metadata()), daemon_address(settings)
         )
-        self._spool = _new_spool(settings, recording)
+        try:
+            self._spool = _new_spool(settings, recording)
+        except BaseException:
+            self._capture.close()
+            raise
         shedding = settings['when_spool_full'] == 'shed'
         self._room = SpoolRoom(self._capture.priority) if shedding else None
         self._writer = SpoolWriter(
@@ -232,10 +254,10 @@ class LiveRecording:
             return f'{settings["duration_sec"]:g} s are over'
         if settings['stop_after_messages'] or settings['stop_after_mb']:
             reports = self._capture.reports()
-            count, limit = sum(each.received for each in reports), settings['stop_after_messages']
+            count, limit = sum(each.recorded for each in reports), settings['stop_after_messages']
             if limit and count >= limit:
                 return f'{count} messages are recorded'
-            size, limit = self._received_bytes(reports), settings['stop_after_mb'] * MB
+            size, limit = self._recorded_bytes(reports), settings['stop_after_mb'] * MB
             if limit and size >= limit:
                 return f'{size / MB:.1f} MB are recorded'
         return ''
@@ -247,20 +269,20 @@ class LiveRecording:
     def _rotate(self, now: float) -> str:
         seconds, size = self._settings['rotate_sec'], self._settings['rotate_mb'] * MB
         if (seconds and now - self._part_began >= seconds) or (
-            size and self._received_bytes(self._capture.reports()) - self._split_size >= size
+            size and self._recorded_bytes(self._capture.reports()) - self._split_size >= size
         ):
             self.split()
         return ''
 
     @staticmethod
-    def _received_bytes(reports: list[TopicReport]) -> int:
-        return sum(each.received_bytes for each in reports)
+    def _recorded_bytes(reports: list[TopicReport]) -> int:
+        return sum(each.recorded_bytes for each in reports)
 
     def split(self) -> None:
         """Have what comes from now on go into another part."""
         self._part_began = time.monotonic()
-        self._split_size = self._received_bytes(self._capture.reports())
         self._capture.flush(self._writer.split)
+        self._split_size = self._recorded_bytes(self._capture.reports())
 
     @property
     def paused(self) -> bool:

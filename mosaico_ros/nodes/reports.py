@@ -54,15 +54,17 @@ class RecordingState:
 def statuses(state: RecordingState) -> list[Status]:
     """Return what to say of a recording on ``/diagnostics``."""
     waiting = sum(topic.waiting for topic in state.topics)
-    losing = [topic.name for topic in state.topics if topic.lost or topic.dropped]
+    losing = [topic.name for topic in state.topics if topic.lost or topic.dropped or topic.thinned]
+    missing = [topic.name for topic in state.topics if topic.problem]
     way = 'delivering' if state.connected else 'no way to the daemon: messages are kept here'
     return [
         Status(
             'recording',
-            Level.OK,
-            f'recording into {state.sequence}',
+            Level.WARN if missing else Level.OK,
+            f'recording into {state.sequence}'
+            + (f'; not recorded: {", ".join(missing)}' if missing else ''),
             {
-                'topics': len(state.topics),
+                'topics': len(state.topics) - len(missing),
                 'received': state.received,
                 'stored': sum(topic.stored for topic in state.topics),
                 'seconds': round(state.elapsed, 1),
@@ -84,8 +86,8 @@ def statuses(state: RecordingState) -> list[Status]:
             Level.ERROR if losing else Level.OK,
             f'messages are lost on {", ".join(losing)}' if losing else 'none known',
             {
-                topic.name: f'lost on the way {_unknown(topic.lost)}, dropped {topic.dropped}, '
-                f'malformed {topic.malformed}'
+                topic.name: f'lost on the way {_unknown(topic.lost)}, dropped '
+                f'{topic.dropped + topic.thinned}, malformed {topic.malformed}'
                 for topic in state.topics
             },
         ),

@@ -28,6 +28,7 @@ class SimClock:
     """
 
     def __init__(self, node: Node, group: CallbackGroup | None) -> None:
+        self._node = node
         self._parked = group is not None
         self._started = threading.Event()
         self._now = 0
@@ -54,6 +55,10 @@ class SimClock:
             if last is not None:
                 self._heard(last[0])
         return self._now
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
 
     def _heard(self, payload: bytes) -> None:
         seconds, nanoseconds = struct.unpack_from(_FORMATS[payload[1] & 1], payload, _HEADER)

@@ -605,6 +605,42 @@ def test_discovery_once_finds_nothing_later(robot: Any, listen: Listen, wait_for
     assert listener.capture.never_seen() == ['/late']
 
 
+def test_what_is_published_is_recorded_though_somebody_listens_with_another_type(
+    robot: Any, operator: Any, listen: Listen
+) -> None:
+    operator.listen(GoalStatusArray, '/mixed')  # the first of the two in the alphabet
+    publisher = robot.publisher(String, '/mixed', LATCHED)
+    publisher.publish(text('x'))
+    # Both are in the graph before anybody decides.
+    operator.wait(
+        lambda: len(dict(robot.node.get_topic_names_and_types()).get('/mixed', ())) == 2,
+        'both types',
+    )
+    listener = listen(topics=['/mixed'], topic_types=['std_msgs/msg/*'])
+    listener.wait_received('/mixed', 1)
+    assert listener.report('/mixed').type == 'std_msgs/msg/String'
+
+
+def test_a_second_type_on_a_topic_is_told_once(
+    robot: Any, operator: Any, listen: Listen, wait_for: Any
+) -> None:
+    first = robot.publisher(String, '/mixed', LATCHED)
+    first.publish(text('x'))
+    listener = listen(topics=['/mixed'])
+    listener.wait_received('/mixed', 1)
+    operator.node.create_publisher(GoalStatusArray, '/mixed', 10)
+
+    def told() -> int:
+        words = '/mixed is published as action_msgs/msg/GoalStatusArray, too'
+        return sum(words in event for event in listener.events)
+
+    wait_for(told, 'the warning')
+    first.publish(text('y'))
+    listener.wait_received('/mixed', 2)
+    listener.finish()
+    assert told() == 1
+
+
 def test_a_type_that_becomes_importable_is_recorded_then(
     robot: Any, listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -275,6 +275,29 @@ def test_latched_messages_that_come_while_paused_are_recorded_after() -> None:
     assert [sidecar(each, 'payload') for each in bench.latch.parcels()] == [[b'three']]
 
 
+def test_latched_messages_left_out_for_another_reason_do_not_come_after_a_pause() -> None:
+    source = Source(0, latched_before=NOW)
+    bench = Bench(source, throttle=Throttle(1.0))
+    for number, word in enumerate((b'one', b'two', b'three')):
+        heard = message(NOW + 1 + number, word, publisher=b'p', number=number)
+        bench.put(heard, source=source)
+    assert sidecar(bench.swap(), 'payload') == [b'one']
+    assert bench.latch.parcels(missed=True) == []
+    report = bench.account.report()
+    assert (report.throttled, report.paused, report.recorded) == (2, 0, 1)
+
+
+def test_only_what_is_not_left_out_counts_as_recorded() -> None:
+    bench = Bench()
+    for number in range(4):
+        bench.put(message(NOW + number, bytes(100), publisher=b'p', number=number))
+        bench.inbox.settle(Fate.PAUSED if number % 2 else Fate.KEEP)
+    bench.swap()
+    report = bench.account.report()
+    assert (report.received, report.received_bytes) == (4, 400)
+    assert (report.recorded, report.recorded_bytes) == (2, 200)
+
+
 # -- many topics at once -------------------------------------------------------------------------
 
 

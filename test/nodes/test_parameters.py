@@ -71,6 +71,7 @@ def test_every_parameter_is_explained_and_bounded(node: str) -> None:
         ('port', '6726', 'of type int'),
         ('port', True, 'of type int'),
         ('commit_period_sec', 0.0, 'at least 0.1'),
+        ('commit_period_sec', float('nan'), 'a number'),
         ('topics', '/imu', 'a list of texts'),
         ('topics', [1, 2], 'a list of texts'),
         ('report', 'loud', "one of 'plain'"),

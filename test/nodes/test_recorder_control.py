@@ -99,6 +99,30 @@ def test_what_comes_while_paused_is_counted_and_not_stored(
         assert texts(client, 'paused', '/talk') == ['heard'] * 20
 
 
+def test_what_comes_while_paused_does_not_count_as_recorded(
+    robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(
+        topics=['/talk'],
+        sequence_name='bounded',
+        start_paused=True,
+        stop_after_messages=20,
+        rotate_mb=0.001,
+    )
+    publisher = robot.publisher(String, '/talk')
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [String(data='x' * 100)] * 50)
+    recorder.wait_received('/talk', 50)
+    done, words = ask(operator, 'resume')
+    assert done, words
+    robot.publish(publisher, [String(data='x')] * 20)
+    assert recorder.process.wait(30) == 0
+    topic = recorder.topic('/talk')
+    assert (topic['paused'], topic['stored']) == (50, 20)
+    assert recorder.state()['parts'] == ['bounded']
+    assert any('20 messages are recorded' in event for event in recorder.events())
+
+
 def test_names_and_fields_are_those_of_rosbag2_where_its_interfaces_are(
     robot: Any, operator: Any, start_recorder: Any, ros_environment: dict[str, str], tmp_path: Path
 ) -> None:

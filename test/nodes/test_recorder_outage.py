@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import resource
@@ -16,10 +17,13 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Imu
 from std_msgs.msg import String
 
+FAULTS = Path(__file__).parents[1] / 'client' / 'faults' / 'conftest.py'
 FLUSH = 0.1
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -77,6 +81,12 @@ def numbers(client: Any, name: str, topic: str = '/imu') -> list[float]:
     return values
 
 
+def kept(recorder: Any, topic: str) -> int:
+    """How many messages outlive the recorder, as it says itself."""
+    account = recorder.topic(topic)
+    return int(account['stored'] + account['waiting'])
+
+
 def once_and_in_order(values: list[float]) -> bool:
     return values == [float(number) for number in range(len(values))]
 
@@ -95,6 +105,20 @@ def record(mortal_daemon: Any, start_recorder: Callable[..., Any]) -> Callable[.
         )
 
     return start
+
+
+@pytest.fixture
+def slow_line(mortal_daemon: Any) -> Iterator[Any]:
+    """A line to the daemon over which an answer takes a third of a second, as over the air."""
+    spec = importlib.util.spec_from_file_location('faults', FAULTS)
+    assert spec is not None
+    assert spec.loader is not None
+    faults = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(faults)
+    made = faults.Line(mortal_daemon.port)
+    made.delay = 0.15
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -189,9 +213,10 @@ def test_a_killed_recorder_loses_a_flush_period_at_most_and_the_next_one_deliver
         if round_number == 2:  # what is in the spool alone
             mortal_daemon.kill()
         time.sleep(dice.uniform(0, 0.5))
-        # What it had taken by then; a machine that does not let it run is not its doing.
+        # What it had taken by now; what it calls kept a flush period later outlives it. A machine
+        # that does not let it run, or a busy disk, is not its doing.
         old = recorder.topic(topic)['received']
-        time.sleep(4 * FLUSH)
+        wait_for(lambda r=recorder, t=topic, o=old: kept(r, t) >= o, 'it to be kept')
         recorder.process.kill()
         recorder.process.wait()
         talker.quit()
@@ -236,6 +261,62 @@ def test_what_was_recorded_without_a_daemon_is_delivered_by_the_next_recorder(
         assert numbers(client, 'alone') == [float(number) for number in range(published)]
         (part,) = parts(client, 'alone')
         assert part.user_metadata['site'] == 'mine'
+
+
+def test_a_recording_that_was_kept_is_delivered_by_the_next_one_of_the_same_process(
+    mortal_daemon: Any, record: Any, robot: Any, operator: Any, wait_for: Any
+) -> None:
+    def change(transition: int) -> None:
+        asked = Transition(id=transition)
+        assert operator.call(
+            ChangeState, '/mosaico_recorder/change_state', transition=asked
+        ).success
+
+    mortal_daemon.kill()
+    recorder = record(sequence_name='twice', topics=['/text'])
+    publisher = robot.publisher(String, '/text')
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [String(data='x')] * 10)
+    recorder.wait_received('/text', 10)
+    change(Transition.TRANSITION_DEACTIVATE)
+    wait_for(lambda: recorder.state()['state'] == 'kept', 'the end of the recording')
+    change(Transition.TRANSITION_ACTIVATE)
+    mortal_daemon.start()
+    wait_for(
+        lambda: any('left unfinished, is complete' in event for event in recorder.events()),
+        'the recovery',
+    )
+    assert recorder.finish(signal.SIGINT) == 0  # nothing is left in the spool
+
+
+@pytest.mark.parametrize('away', [True, False])
+def test_the_exit_code_is_that_of_the_worst_recording(
+    mortal_daemon: Any, record: Any, robot: Any, operator: Any, wait_for: Any, away: bool
+) -> None:
+    if away:
+        mortal_daemon.kill()
+    recorder = record(sequence_name='worst', topics=['/text'])
+    publisher = robot.publisher(String, '/text')
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [String(data='x')] * 10)
+    recorder.wait_received('/text', 10)
+    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
+        asked = Transition(id=transition)
+        name = '/mosaico_recorder/change_state'
+        assert operator.call(ChangeState, name, transition=asked).success
+    # The second recording is empty.
+    assert recorder.finish(signal.SIGINT) == (4 if away else 0)
+
+
+def test_a_recorder_is_heard_over_a_slow_line(
+    mortal_daemon: Any, record: Any, robot: Any, slow_line: Any, wait_for: Any
+) -> None:
+    recorder = record(port=slow_line.port, sequence_name='slow', topics=['/text'])
+    publisher = robot.publisher(String, '/text')
+    robot.wait_matched(publisher)
+    robot.publish(publisher, [String(data='x')] * 10)
+    wait_for(lambda: recorder.topic('/text').get('stored') == 10, 'delivery', 60.0)
+    assert recorder.finish(signal.SIGINT) == 0
 
 
 def test_a_living_recorder_is_left_alone(record: Any, wait_for: Any, tmp_path: Path) -> None:
