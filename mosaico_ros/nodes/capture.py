@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+from rclpy.exceptions import NameValidationException
 
 from mosaico_ros.nodes.accounting import TopicAccount, TopicReport
 from mosaico_ros.nodes.budget import Budget
@@ -15,6 +18,7 @@ from mosaico_ros.nodes.parcel import Bundle, Parcel
 from mosaico_ros.nodes.per_topic import PerTopic, Throttle
 from mosaico_ros.nodes.qos_overrides import read_qos_overrides
 from mosaico_ros.nodes.topic_selection import TopicSelection, is_glob, static_topics
+from mosaico_ros.protocol.errors import InvalidArgumentError
 
 
 class Capture:
@@ -275,15 +279,39 @@ class Capture:
         self._drain.close()
 
 
+def full_name(resolve: Callable[[str], str], name: str) -> str:
+    """Complete a name that a parameter gives; globs stay.
+
+    Parameters
+    ----------
+    resolve
+        ``resolve_topic_name`` or ``resolve_service_name`` of the node.
+
+    Raises
+    ------
+    InvalidArgumentError
+        ROS allows no such name.
+    """
+    if is_glob(name):
+        return name
+    try:
+        return resolve(name)
+    except (RuntimeError, NameValidationException) as error:  # RCLError is the former
+        raise InvalidArgumentError(
+            f'{name!r} is no name in ROS: {str(error).partition(", at /")[0]}',
+            remedy='write names like /camera/image, globs like /camera/*',
+        ) from error
+
+
 def _resolver(node: Any) -> Callable[[str], str]:
-    return lambda name: name if is_glob(name) else node.resolve_topic_name(name)
+    return partial(full_name, node.resolve_topic_name)
 
 
 def _selection(node: Any, settings: Mapping[str, Any]) -> TopicSelection:
     def resolved(parameter: str) -> tuple[str, ...]:
         resolve = node.resolve_service_name if 'services' in parameter else node.resolve_topic_name
         names: Sequence[str] = settings[parameter]
-        return tuple(name if is_glob(name) else resolve(name) for name in names)
+        return tuple(full_name(resolve, name) for name in names)
 
     return TopicSelection(
         topics=resolved('topics'),

@@ -311,9 +311,9 @@ class FaultSnapshots(Work):
             logger.info(text)
 
     def _full_name(self, name: str) -> str:
-        from mosaico_ros.nodes.topic_selection import is_glob
+        from mosaico_ros.nodes.capture import full_name
 
-        return name if is_glob(name) else self.node.resolve_topic_name(name)
+        return full_name(self.node.resolve_topic_name, name)
 
     def _capture_settings(self) -> dict[str, Any]:
         """What is asked for, and what the sources need beside it."""

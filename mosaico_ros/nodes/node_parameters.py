@@ -60,8 +60,11 @@ def _declare(node: Node, spec: ParameterSpec) -> Any:
         return node.declare_parameter(spec.name, default, _descriptor(spec)).value
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         # ROS takes no integer for a floating point parameter: the most frequent mistake.
+        mistyped = isinstance(error, InvalidParameterTypeException)
         remedy = 'write it with a decimal point' if isinstance(spec.default, float) else None
-        raise InvalidArgumentError(f'parameter {spec.name}: {error}', remedy=remedy) from error
+        raise InvalidArgumentError(
+            f'parameter {spec.name}: {error}', remedy=remedy if mistyped else spec.description
+        ) from error
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:

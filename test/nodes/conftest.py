@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 30.0
+# A recorder has taken half of it to start, on a machine with six times the work it can do.
+PATIENCE = 60.0
 
 
 def wait_for(ready: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

@@ -378,6 +378,7 @@ def test_a_pause_or_stop_after_a_fault_keeps_what_there_is(
     ('parameter', 'reason'),
     [
         ('value_rules:=["/imu: z <"]', 'is not a value rule'),
+        ('report_topic:="not good"', "'not good' is no name in ROS"),
         ('pre_sec:=100.0', 'the ring holds 15 s'),
         ('snapshot_dir:=/proc/snapshots', '/proc/snapshots cannot be used'),
     ],

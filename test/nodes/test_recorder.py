@@ -223,6 +223,7 @@ def test_it_stops_by_itself_after_the_duration(start_recorder: Any) -> None:
         ({'port': 0}, 'parameter port'),
         ({'commit_period_sec': 1}, 'decimal point'),
         ({'regex': '('}, 'regex'),
+        ({'topics': ['no good!']}, "'no good!' is no name in ROS"),
         ({'metadata': '[1]'}, 'metadata must be a JSON object'),
         ({'sequence_name': '{robot}'}, 'known placeholders'),
         (
