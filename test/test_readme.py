@@ -445,11 +445,15 @@ def test_commands_of_the_guides_have_the_options_they_use(command: str) -> None:
 
 @pytest.mark.parametrize('guide', ['launching', 'player'])
 def test_parameters_of_the_guides_exist(guide: str) -> None:
+    from mosaico_ros.nodes.parameters import Changes
     from mosaico_ros.nodes.player_parameters import PLAYER
+    from mosaico_ros.nodes.recorder_parameters import RECORDER
 
+    tables = {'player': PLAYER, 'recorder': RECORDER}
     text = (ROOT / 'docs' / f'{guide}.md').read_text(encoding='utf-8')
-    set_ones = re.findall(r'ros2 param set /mosaico_player (\w+)', text)
-    assert set(set_ones) <= {spec.name for spec in PLAYER if not spec.read_only}
+    for node, name in re.findall(r'ros2 param set /mosaico_(\w+) (\w+)', text):
+        settable = {spec.name for spec in tables[node] if spec.changes is not Changes.NEVER}
+        assert name in settable
 
 
 def test_programs_of_the_guides(

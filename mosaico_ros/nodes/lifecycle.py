@@ -28,14 +28,17 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mosaico_ros.nodes.diagnostics import DiagnosticsPublisher, Level, Status
+from mosaico_ros.nodes.node_parameters import read, refusal
+from mosaico_ros.nodes.parameters import ParameterSpec
 from mosaico_ros.nodes.running import Work, exit_code_of
 from mosaico_ros.nodes.stop_signals import StopSignals
 from mosaico_ros.protocol.errors import MosaicoError
@@ -51,6 +54,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name, **arguments)
         self._lock = threading.Lock()
         self._work: Work | None = None
+        self._table: Sequence[ParameterSpec] = ()
         self._stop: StopSignals | None = None
         self._configured = False
         self._active = False
@@ -61,9 +65,14 @@ class ManagedNode(LifecycleNode):
             if service.srv_type is ChangeState:
                 service.callback = self._answering(service.callback)
 
-    def take_up(self, work: Work, stop: StopSignals) -> None:
-        """Have the transitions drive a work from now on."""
-        self._work, self._stop = work, stop
+    def take_up(self, work: Work, table: Sequence[ParameterSpec], stop: StopSignals) -> None:
+        """Have the transitions drive a work from now on, by the parameters of a table."""
+        self._work, self._table, self._stop = work, table, stop
+        self.add_on_set_parameters_callback(self._admit)
+
+    def _admit(self, wanted: Sequence[Any]) -> SetParametersResult:
+        reason = refusal(self._table, wanted, configured=self._configured)
+        return SetParametersResult(successful=not reason, reason=reason)
 
     def _answering(self, answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Answer also requests that the state does not allow: Jazzy's rclpy raises instead."""
@@ -121,13 +130,17 @@ class ManagedNode(LifecycleNode):
 
     def _attempt(self, name: str) -> bool:
         """Have the work take a step; say on the log what goes wrong, as rclpy does not."""
+        work = self._work
+        assert work is not None
         # What fails half way is not active, but may hold something.
         if name in ('configure', 'cleanup'):
             self._configured = name == 'configure'
         else:
             self._active = False
         try:
-            getattr(self._work, name)()
+            if name == 'configure':
+                work.settings = read(self, self._table)
+            getattr(work, name)()
         except Exception as error:
             self.failure = error
             text = str(error) if isinstance(error, MosaicoError) else traceback.format_exc()
@@ -176,8 +189,8 @@ class ManagedNode(LifecycleNode):
 def live(
     node: ManagedNode,
     work: Work,
+    table: Sequence[ParameterSpec],
     stop: StopSignals,
-    settings: Mapping[str, Any],
 ) -> int:
     """Run a managed node until it is told to stop; return the exit code.
 
@@ -187,13 +200,14 @@ def live(
         A node without a work.
     work
         What it does.
+    table
+        Its parameters, those of `MANAGED` among them.
     stop
         Ends it.
-    settings
-        Values of its table, with those of `MANAGED` among them.
     """
     logger = node.get_logger()
-    node.take_up(work, stop)
+    settings = work.settings
+    node.take_up(work, table, stop)
     if settings['autostart'] and not node.start():
         return exit_code_of(node.failure)
     diagnostics = DiagnosticsPublisher(node, settings['robot_id'], node.diagnose)

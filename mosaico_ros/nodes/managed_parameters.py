@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mosaico_ros.nodes.parameters import ParameterSpec
+from mosaico_ros.nodes.parameters import Changes, ParameterSpec
 
 MANAGED = (
     ParameterSpec(
@@ -10,12 +10,14 @@ MANAGED = (
         True,
         'Configure and activate at the start. False leaves that to the lifecycle services, for '
         'example to a lifecycle manager that brings up nodes in order.',
+        changes=Changes.NEVER,
     ),
     ParameterSpec(
         'robot_id',
         '',
         'Name of the robot: the hardware id of diagnostics. Empty means the namespace of the '
         'node, and the host name where it has none.',
+        changes=Changes.NEVER,
     ),
     ParameterSpec(
         'diagnostics_period_sec',
@@ -24,5 +26,6 @@ MANAGED = (
         'seconds for stale. 0 publishes nothing.',
         low=0.0,
         high=3600.0,
+        changes=Changes.NEVER,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -11,7 +11,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from mosaico_ros.nodes.parameters import ParameterSpec, resolve
+from mosaico_ros.nodes.parameters import Changes, ParameterSpec, resolve
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 # Where a number has only one bound; ROS ranges need both.
@@ -39,12 +39,56 @@ def declare(node: Node, table: Sequence[ParameterSpec]) -> dict[str, Any]:
     -----
     Values for parameters that the node does not have are told on its log.
     """
-    settings = resolve(table, {spec.name: _declare(node, spec) for spec in table})
+    for spec in table:
+        _declare(node, spec)
+    settings = read(node, table)
     for name in sorted(getattr(node, '_parameter_overrides', ())):
         if not node.has_parameter(name) and not name.startswith('qos_overrides.'):
             # No error: a file for `/**` may speak to other nodes, too.
             node.get_logger().warning(_unknown(name, [spec.name for spec in table]))
     return settings
+
+
+def read(node: Node, table: Sequence[ParameterSpec]) -> dict[str, Any]:
+    """Return the values as they are now, checked.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A value does not fit.
+    """
+    return resolve(table, {spec.name: node.get_parameter(spec.name).value for spec in table})
+
+
+def refusal(
+    table: Sequence[ParameterSpec], wanted: Iterable[Parameter], *, configured: bool
+) -> str:
+    """Return why parameters cannot be set, or nothing.
+
+    Parameters
+    ----------
+    table
+        What is known of them; others are not judged.
+    wanted
+        The new values.
+    configured
+        Whether the node is.
+    """
+    specs = {spec.name: spec for spec in table}
+    for parameter in wanted:
+        spec = specs.get(parameter.name)
+        if spec is None:
+            continue
+        if configured and spec.changes is Changes.UNCONFIGURED:
+            return (
+                f'{spec.name} is fixed while the node is configured: clean it up first '
+                '(ros2 lifecycle set NODE deactivate, then cleanup)'
+            )
+        try:
+            spec.check(parameter.value)
+        except InvalidArgumentError as error:
+            return str(error)
+    return ''
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -53,11 +97,11 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return f'the parameter {name} has no effect: this node has none of that name{hint}'
 
 
-def _declare(node: Node, spec: ParameterSpec) -> Any:
+def _declare(node: Node, spec: ParameterSpec) -> None:
     # An empty Python list would be declared as a list of bytes; empty texts are dropped later.
     default = list(spec.default) or [''] if isinstance(spec.default, tuple) else spec.default
     try:
-        return node.declare_parameter(spec.name, default, _descriptor(spec)).value
+        node.declare_parameter(spec.name, default, _descriptor(spec))
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         # ROS takes no integer for a floating point parameter: the most frequent mistake.
         mistyped = isinstance(error, InvalidParameterTypeException)
@@ -68,7 +112,8 @@ def _declare(node: Node, spec: ParameterSpec) -> Any:
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=spec.description, read_only=spec.read_only)
+    fixed = spec.changes is Changes.NEVER
+    descriptor = ParameterDescriptor(description=spec.description, read_only=fixed)
     if spec.choices:
         descriptor.additional_constraints = f'one of {", ".join(spec.choices)}'
     if spec.low is not None:

@@ -10,11 +10,23 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Union
 
 from mosaico_ros.protocol.errors import InvalidArgumentError
 
 ParameterValue = Union[bool, int, float, str, 'tuple[str, ...]']
+
+
+class Changes(Enum):
+    """When a parameter may be set, once the node runs."""
+
+    #: Not at all.
+    NEVER = 'never'
+    #: While the node is unconfigured; the next configuration goes by it.
+    UNCONFIGURED = 'unconfigured'
+    #: In any state, with effect at once.
+    ALWAYS = 'always'
 
 
 @dataclass(frozen=True)
@@ -31,8 +43,8 @@ class ParameterSpec:
         Bounds of a number, inclusive.
     choices
         The texts allowed; empty means any.
-    read_only
-        Fixed while the node runs.
+    changes
+        When it may be set.
     """
 
     name: str
@@ -41,7 +53,7 @@ class ParameterSpec:
     low: float | None = None
     high: float | None = None
     choices: Sequence[str] = ()
-    read_only: bool = True
+    changes: Changes = Changes.UNCONFIGURED
 
     def check(self, value: Any) -> ParameterValue:
         """Return the value in the parameter's own type.

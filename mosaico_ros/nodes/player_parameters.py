@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mosaico_ros.nodes.archive_connection import CONNECTION
 from mosaico_ros.nodes.managed_parameters import MANAGED
-from mosaico_ros.nodes.parameters import ParameterSpec
+from mosaico_ros.nodes.parameters import Changes, ParameterSpec
 
 PLAYER = (
     ParameterSpec(
@@ -66,7 +66,7 @@ PLAYER = (
         'of service acknowledge. May be set while playing.',
         low=0.0,
         high=1000.0,
-        read_only=False,
+        changes=Changes.ALWAYS,
     ),
     ParameterSpec(
         'seek_sec',
@@ -75,7 +75,7 @@ PLAYER = (
         'from one million on, recorded time in seconds since 1970. It has no effect at the start.',
         low=0.0,
         high=1e10,
-        read_only=False,
+        changes=Changes.ALWAYS,
     ),
     ParameterSpec('loop', False, 'Begin again at the end, until stopped.'),
     ParameterSpec(

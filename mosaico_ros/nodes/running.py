@@ -34,7 +34,7 @@ class Work:
     node
         The rclpy node.
     settings
-        Checked values of its parameter table.
+        Checked values of its parameter table; read anew by each configuration.
     stop
         To be watched by whatever waits; ``stop.request(reason)`` ends the node.
 
@@ -147,7 +147,7 @@ def _run(
         try:
             node = ManagedNode(name, parameter_overrides=as_overrides(overrides or {}))
             settings = declare(node, table)
-            return live(node, make(node, settings, stop), stop, settings)
+            return live(node, make(node, settings, stop), table, stop)
         except MosaicoError as error:
             return _told(str(error), exit_code_of(error))
         finally:

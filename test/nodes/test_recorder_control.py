@@ -17,6 +17,8 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Empty, Trigger
@@ -45,6 +47,44 @@ def change(operator: Any, transition: int) -> bool:
             ChangeState, f'{NODE}/change_state', transition=Transition(id=transition)
         ).success
     )
+
+
+def set_topics(operator: Any, *topics: str) -> tuple[bool, str]:
+    (result,) = operator.call(
+        SetParameters,
+        f'{NODE}/set_parameters',
+        parameters=[Parameter('topics', value=list(topics)).to_parameter_msg()],
+    ).results
+    return result.successful, result.reason
+
+
+def test_parameters_may_be_set_while_it_is_not_configured(
+    daemon: Any, robot: Any, operator: Any, start_recorder: Any
+) -> None:
+    recorder = start_recorder(topics=['/one'])
+    publishers = [robot.publisher(String, '/one'), robot.publisher(String, '/two')]
+    robot.wait_matched(publishers[0])
+    for number in (1, 2):
+        for publisher in publishers:
+            robot.publish(publisher, [String(data=f'{number}')] * 10)
+        recorder.wait_received(('/one', '/two')[number - 1], 10)
+        done, reason = set_topics(operator, '/two')
+        assert not done
+        assert 'topics is fixed while the node is configured' in reason
+        assert change(operator, Transition.TRANSITION_DEACTIVATE)
+        assert change(operator, Transition.TRANSITION_CLEANUP)
+        if number == 1:
+            done, reason = set_topics(operator, '/two')
+            assert done, reason
+            assert change(operator, Transition.TRANSITION_CONFIGURE)
+            assert change(operator, Transition.TRANSITION_ACTIVATE)
+            robot.wait_matched(publishers[1])
+    assert recorder.finish(signal.SIGINT) == 0
+    with daemon.client() as client:
+        first, second = (client.sequence_handler(name) for name in sorted(client.list_sequences()))
+        assert (first.topics, second.topics) == (['/one'], ['/two'])
+        assert texts(client, first.name, '/one') == ['1'] * 10
+        assert texts(client, second.name, '/two') == ['2'] * 10
 
 
 def test_split_on_demand_begins_each_part_with_what_is_latched(
