@@ -31,6 +31,10 @@ hypothesis.settings.register_profile('thorough', deadline=None, max_examples=100
 THOROUGH = bool(os.environ.get('MOSAICO_THOROUGH'))
 hypothesis.settings.load_profile('thorough' if THOROUGH else 'shared')
 
+# Of all ROS nodes here, before the first one; Fast DDS reads it.
+_PROFILES = Path(__file__).with_name('support') / 'quick_discovery.xml'
+os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(_PROFILES))
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a thorough test take its time."""
