@@ -34,7 +34,6 @@ EXPORTS: dict[str, str] = {
     **dict.fromkeys(
         (
             'Acceleration',
-            'AttachmentPiece',
             'Boolean',
             'CovarianceMixin',
             'Duration',

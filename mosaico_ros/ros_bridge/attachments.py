@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mosaico_ros.models.data.attachment import AttachmentPiece
+from mosaico_ros.models.core.serializable import Serializable
+from mosaico_ros.models.core.types import MosaicoField, MosaicoType
 from mosaico_ros.protocol.errors import AlreadyExistsError
 from mosaico_ros.protocol.fingerprint import fingerprint
 from mosaico_ros.protocol.metadata import TIMESTAMP_COLUMN
+from mosaico_ros.protocol.serialization import SerializationFormat
 from mosaico_ros.protocol.tags import same_tag
 from mosaico_ros.ros_bridge.bags.extras import PIECE_BYTES, Attachment
 
@@ -23,6 +25,24 @@ if TYPE_CHECKING:
 _TOPIC = '/attachments'
 #: Later log times than this, in the year 2116, count as this on the time axis.
 _LATEST_NS = 1 << 62
+
+
+class AttachmentPiece(Serializable):
+    """A piece of a file that was attached to a recording; its pieces follow each other.
+
+    Source: the attachments of MCAP files.
+    """
+
+    __serialization_format__ = SerializationFormat.Image
+
+    name: MosaicoType.string = MosaicoField(description='Name of the file.')
+    media_type: MosaicoType.string = MosaicoField(description='Such as text/yaml.')
+    log_time_ns: MosaicoType.uint64 = MosaicoField(description='When it was recorded, in ns.')
+    create_time_ns: MosaicoType.uint64 = MosaicoField(description='When it was made, in ns.')
+    size: MosaicoType.uint64 = MosaicoField(description='Bytes of the whole file.')
+    piece: MosaicoType.uint32 = MosaicoField(description='Number of the piece, from 0.')
+    pieces: MosaicoType.uint32 = MosaicoField(description='Number of all pieces.')
+    data: MosaicoType.binary = MosaicoField(description='Bytes of the piece.')
 
 
 def store_attachments(session: BaseSessionWriter, attachments: Sequence[Attachment]) -> None:

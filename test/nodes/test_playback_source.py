@@ -9,13 +9,14 @@ from uuid import uuid4
 import pytest
 
 from mosaico_ros import IMU, Message, Vector3d
-from mosaico_ros.models import AttachmentPiece, String
+from mosaico_ros.models import String
 from mosaico_ros.nodes.playback_source import PlaybackSource, PlayRequest
 from mosaico_ros.protocol.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
 )
+from mosaico_ros.ros_bridge.attachments import AttachmentPiece
 from mosaico_ros.ros_bridge.definitions import find_definition
 
 S = 1_000_000_000

@@ -21,7 +21,7 @@ from mosaico_ros import (
     Serializable,
     Vector3d,
 )
-from mosaico_ros.models import AttachmentPiece, String
+from mosaico_ros.models import String
 from mosaico_ros.protocol.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from mosaico_ros.ros_bridge import (
     BagFormat,
@@ -32,6 +32,7 @@ from mosaico_ros.ros_bridge import (
     ROSSequenceExtractor,
     register_default_adapter,
 )
+from mosaico_ros.ros_bridge.attachments import AttachmentPiece
 from mosaico_ros.ros_bridge.bags import open_bag
 from mosaico_ros.ros_bridge.cdr.decoder import Payloads
 from mosaico_ros.ros_bridge.definitions import find_definition, typestore

@@ -1,6 +1,5 @@
 """Types that describe physical quantities and plain values rather than one kind of sensor."""
 
-from mosaico_ros.models.data.attachment import AttachmentPiece as AttachmentPiece
 from mosaico_ros.models.data.base_types import (
     Boolean as Boolean,
     Floating16 as Floating16,
