@@ -22,13 +22,12 @@ from forks import nursery
 from remote import Remote
 from reservations import Reservation, reserve_port
 from s3_server import S3Server
+from thoroughness import THOROUGH
 from tls_files import TlsFiles
 
-# Test machines are shared; a slow example says nothing about the code. Whoever asks for a thorough
-# test, by MOSAICO_THOROUGH=1, has hours: more examples, all crash points on PostgreSQL and S3.
+# Test machines are shared; a slow example says nothing about the code.
 hypothesis.settings.register_profile('shared', deadline=None)
 hypothesis.settings.register_profile('thorough', deadline=None, max_examples=1000)
-THOROUGH = bool(os.environ.get('MOSAICO_THOROUGH'))
 hypothesis.settings.load_profile('thorough' if THOROUGH else 'shared')
 
 # Of all ROS nodes here, before the first one; Fast DDS reads it.

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyarrow import flight
+from thoroughness import THOROUGH
 
 from mosaico_ros import MosaicoClient
 from mosaico_ros.daemon.archive import Archive
@@ -35,7 +36,7 @@ from mosaico_ros.protocol.errors import MosaicoError
 from mosaico_ros.protocol.locators import SequenceLocator, TopicLocator
 from mosaico_ros.protocol.ticket import Ticket
 
-SECONDS = 600 if os.environ.get('MOSAICO_THOROUGH') else 8
+SECONDS = 600 if THOROUGH else 8
 SEED = os.environ.get('MOSAICO_FIRE_SEED') or str(time.time_ns())
 WRITERS, SHARED = 8, 'shared'
 SCHEMA = pa.schema([pa.field('timestamp_ns', pa.int64(), nullable=False), ('data', pa.int64())])

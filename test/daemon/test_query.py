@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from thoroughness import examples
 
 from mosaico_ros.daemon.query.windows import ClusterRequest
 from mosaico_ros.protocol.errors import InvalidArgumentError, NotFoundError
@@ -351,14 +352,14 @@ UNHURRIED = settings(
 
 
 @pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
-@settings(UNHURRIED, max_examples=120)
+@settings(UNHURRIED, max_examples=examples(60))
 @asked_of_chunks
 def test_rows_are_found_as_if_evaluated_one_by_one(filled, chunks, asked):
     compare_with_each_row(filled, chunks, asked)
 
 
 @pytest.mark.parametrize('settings', ['postgres+s3'], indirect=True)
-@settings(UNHURRIED, max_examples=30)
+@settings(UNHURRIED, max_examples=examples(30))
 @asked_of_chunks
 def test_rows_are_found_so_on_postgresql_too(filled, chunks, asked):
     compare_with_each_row(filled, chunks, asked)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
+from thoroughness import examples
 
 from mosaico_ros.daemon.query.windows import ClusterRequest
 from mosaico_ros.protocol.errors import InvalidArgumentError
@@ -85,7 +86,7 @@ chunk_lists = st.lists(st.lists(row_values, min_size=1, max_size=4), min_size=1,
 
 
 @pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
-@settings(UNHURRIED, max_examples=60)
+@settings(UNHURRIED, max_examples=examples(30))
 @given(
     data=st.fixed_dictionaries(dict.fromkeys(('one/a', 'one/b', 'two/a'), chunk_lists)),
     where=trees(('IMU', 'imu')),
@@ -119,7 +120,7 @@ def test_on_one_tag_a_tree_is_evaluated_row_by_row(filled, data, where):
 
 
 @pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
-@settings(UNHURRIED, max_examples=40)
+@settings(UNHURRIED, max_examples=examples(20))
 @given(
     data=st.fixed_dictionaries({name: chunk_lists for name, _ in TOPICS}),
     where=trees(('IMU', 'GPS')),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from thoroughness import examples
 
 from mosaico_ros.daemon.chunk_files import ChunkFiles, OpenChunk
 from mosaico_ros.daemon.encoding import ROW_GROUP_ROWS
@@ -41,7 +42,7 @@ times = st.one_of(st.integers(0, 12), st.sampled_from([INT64_MIN, INT64_MAX]))
 
 @pytest.mark.parametrize('settings', ['sqlite+folder'], indirect=True)
 @settings(
-    max_examples=80,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

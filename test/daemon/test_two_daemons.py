@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 import threading
 import uuid
@@ -23,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from thoroughness import examples
 
 from mosaico_ros.daemon import merging
 from mosaico_ros.daemon.archive import Archive
@@ -587,20 +587,18 @@ class TwoDaemons(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-@pytest.mark.parametrize(('kind', 'examples', 'steps'), [('local', 15, 40), ('remote', 3, 30)])
+@pytest.mark.parametrize(('kind', 'count', 'steps'), [('local', 15, 40), ('remote', 3, 30)])
 def test_two_daemons_say_what_a_model_says(
-    kind: str, examples: int, steps: int, request: pytest.FixtureRequest, monkeypatch: Any
+    kind: str, count: int, steps: int, request: pytest.FixtureRequest, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(merging, 'FAN_IN', 3)  # few chunks are enough to have them merged
     storage: Callable[[], dict[str, Any]] = dict
     if kind == 'remote':
         storage = request.getfixturevalue('new_storage')
-    if os.environ.get('MOSAICO_THOROUGH'):
-        examples *= 100
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: TwoDaemons(storage()),
         settings=hypothesis_settings(
-            max_examples=examples,
+            max_examples=examples(count),
             stateful_step_count=steps,
             suppress_health_check=list(HealthCheck),
         ),

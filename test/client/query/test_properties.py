@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from hypothesis import HealthCheck, given, settings, strategies as st
+from thoroughness import examples
 
 from mosaico_ros import (
     Message,
@@ -180,7 +181,10 @@ def write(client: Any, prefix: str, archive: dict[Any, list[dict[str, Any]]]) ->
 
 
 UNHURRIED = settings(
-    deadline=None, max_examples=15, suppress_health_check=list(HealthCheck), derandomize=True
+    deadline=None,
+    max_examples=examples(10),
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thoroughness import THOROUGH
 
 SERVER = Path(__file__).with_name('server.py')
 OPERATIONS = [
@@ -39,7 +39,7 @@ OPERATIONS = [
 #: there, which are uploads, what is made durable at once, removals and replaced chunks. The others
 #: do the same steps through the same interface; they take their turn in a thorough test.
 REMOTE = ['upload', 'finalization', 'deletion_of_a_sequence', 'optimizer']
-if os.environ.get('MOSAICO_THOROUGH'):
+if THOROUGH:
     REMOTE = [*OPERATIONS, 'upload_in_parts']
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pyarrow as pa
 from hypothesis import given, settings as hypothesis_settings
+from thoroughness import examples
 
 from mosaico_ros.daemon.archive import Archive
 from mosaico_ros.daemon.routines.check import check
@@ -144,7 +145,7 @@ def state(archive: Archive) -> list[Any]:
     return found
 
 
-@hypothesis_settings(max_examples=15)
+@hypothesis_settings(max_examples=examples(10))
 @given(st.lists(OPERATIONS, max_size=8))
 def test_a_rebuilt_catalog_says_the_same(operations: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
