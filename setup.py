@@ -38,7 +38,7 @@ setup(
         ('share/ament_index/resource_index/packages', ['resource/mosaico_ros']),
         ('share/mosaico_ros', ['package.xml']),
         ('share/mosaico_ros/launch', glob('launch/*.launch.*')),
-        ('share/mosaico_ros/config', glob('config/*.yaml')),
+        ('share/mosaico_ros/config', glob('config/*.*')),
         # `ros2 run mosaico_ros NAME`; plain scripts, so that pip puts no bare `recorder` in PATH.
         ('lib/mosaico_ros', glob('scripts/*')),
     ],

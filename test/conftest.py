@@ -31,7 +31,7 @@ hypothesis.settings.register_profile('thorough', deadline=None, max_examples=100
 hypothesis.settings.load_profile('thorough' if THOROUGH else 'shared')
 
 # Of all ROS nodes here, before the first one; Fast DDS reads it.
-_PROFILES = Path(__file__).with_name('support') / 'quick_discovery.xml'
+_PROFILES = Path(__file__).parents[1] / 'config' / 'quick_discovery.xml'
 os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(_PROFILES))
 
 
