@@ -61,7 +61,7 @@ def set_topics(operator: Any, *topics: str) -> tuple[bool, str]:
 def test_parameters_may_be_set_while_it_is_not_configured(
     daemon: Any, robot: Any, operator: Any, start_recorder: Any
 ) -> None:
-    recorder = start_recorder(topics=['/one'])
+    recorder = start_recorder(topics=['/one'], sequence_name='set_anew')
     publishers = [robot.publisher(String, '/one'), robot.publisher(String, '/two')]
     robot.wait_matched(publishers[0])
     for number in (1, 2):
@@ -81,7 +81,7 @@ def test_parameters_may_be_set_while_it_is_not_configured(
             robot.wait_matched(publishers[1])
     assert recorder.finish(signal.SIGINT) == 0
     with daemon.client() as client:
-        first, second = (client.sequence_handler(name) for name in sorted(client.list_sequences()))
+        first, second = (client.sequence_handler(name) for name in ('set_anew', 'set_anew_2'))
         assert (first.topics, second.topics) == (['/one'], ['/two'])
         assert texts(client, first.name, '/one') == ['1'] * 10
         assert texts(client, second.name, '/two') == ['2'] * 10
