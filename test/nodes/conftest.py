@@ -256,6 +256,14 @@ class Operator:
         finally:
             self.node.destroy_client(client)
 
+    def change(self, node: str, transition: int) -> bool:
+        """Ask a node for a transition of its life cycle; tell whether it succeeded."""
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        asked = Transition(id=transition)
+        return bool(self.call(ChangeState, f'{node}/change_state', transition=asked).success)
+
     def listen(self, message_type: type[Any], topic: str, qos: Any = 1000) -> list[Any]:
         """Subscribe; what :meth:`wait` has received is in the list returned."""
         heard: list[Any] = []

@@ -16,7 +16,6 @@ pytest.importorskip('rclpy')
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
@@ -41,14 +40,6 @@ def texts(client: Any, sequence: str, topic: str) -> list[str]:
     return [message.data.data for message in streamer]
 
 
-def change(operator: Any, transition: int) -> bool:
-    return bool(
-        operator.call(
-            ChangeState, f'{NODE}/change_state', transition=Transition(id=transition)
-        ).success
-    )
-
-
 def set_topics(operator: Any, *topics: str) -> tuple[bool, str]:
     (result,) = operator.call(
         SetParameters,
@@ -71,13 +62,13 @@ def test_parameters_may_be_set_while_it_is_not_configured(
         done, reason = set_topics(operator, '/two')
         assert not done
         assert 'topics is fixed while the node is configured' in reason
-        assert change(operator, Transition.TRANSITION_DEACTIVATE)
-        assert change(operator, Transition.TRANSITION_CLEANUP)
+        assert operator.change(NODE, Transition.TRANSITION_DEACTIVATE)
+        assert operator.change(NODE, Transition.TRANSITION_CLEANUP)
         if number == 1:
             done, reason = set_topics(operator, '/two')
             assert done, reason
-            assert change(operator, Transition.TRANSITION_CONFIGURE)
-            assert change(operator, Transition.TRANSITION_ACTIVATE)
+            assert operator.change(NODE, Transition.TRANSITION_CONFIGURE)
+            assert operator.change(NODE, Transition.TRANSITION_ACTIVATE)
             robot.wait_matched(publishers[1])
     assert recorder.finish(signal.SIGINT) == 0
     with daemon.client() as client:
@@ -257,11 +248,11 @@ def test_each_activation_is_a_recording_of_its_own(
         robot.wait_matched(publisher)
         robot.publish(publisher, [String(data=str(round_number))])
         recorder.wait_received('/talk', 1)
-        assert change(operator, Transition.TRANSITION_DEACTIVATE)
+        assert operator.change(NODE, Transition.TRANSITION_DEACTIVATE)
         wait_for(lambda: recorder.state()['state'] == 'closed', 'the last report')
         assert ask(operator, 'split') == (False, 'nothing is being recorded')
         if round_number == 0:
-            assert change(operator, Transition.TRANSITION_ACTIVATE)
+            assert operator.change(NODE, Transition.TRANSITION_ACTIVATE)
     assert recorder.finish(signal.SIGINT) == 0
     with daemon.client() as client:
         assert texts(client, 'cycle', '/talk') == ['0']

@@ -18,7 +18,6 @@ import pytest
 pytest.importorskip('rclpy')
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Imu
 from std_msgs.msg import String
@@ -26,6 +25,7 @@ from std_msgs.msg import String
 FAULTS = Path(__file__).parents[1] / 'client' / 'faults' / 'conftest.py'
 FLUSH = 0.1
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+NODE = '/mosaico_recorder'
 
 
 class Talker(threading.Thread):
@@ -266,21 +266,15 @@ def test_what_was_recorded_without_a_daemon_is_delivered_by_the_next_recorder(
 def test_a_recording_that_was_kept_is_delivered_by_the_next_one_of_the_same_process(
     mortal_daemon: Any, record: Any, robot: Any, operator: Any, wait_for: Any
 ) -> None:
-    def change(transition: int) -> None:
-        asked = Transition(id=transition)
-        assert operator.call(
-            ChangeState, '/mosaico_recorder/change_state', transition=asked
-        ).success
-
     mortal_daemon.kill()
     recorder = record(sequence_name='twice', topics=['/text'])
     publisher = robot.publisher(String, '/text')
     robot.wait_matched(publisher)
     robot.publish(publisher, [String(data='x')] * 10)
     recorder.wait_received('/text', 10)
-    change(Transition.TRANSITION_DEACTIVATE)
+    assert operator.change(NODE, Transition.TRANSITION_DEACTIVATE)
     wait_for(lambda: recorder.state()['state'] == 'kept', 'the end of the recording')
-    change(Transition.TRANSITION_ACTIVATE)
+    assert operator.change(NODE, Transition.TRANSITION_ACTIVATE)
     mortal_daemon.start()
     wait_for(
         lambda: any('left unfinished, is complete' in event for event in recorder.events()),
@@ -301,9 +295,7 @@ def test_the_exit_code_is_that_of_the_worst_recording(
     robot.publish(publisher, [String(data='x')] * 10)
     recorder.wait_received('/text', 10)
     for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
-        asked = Transition(id=transition)
-        name = '/mosaico_recorder/change_state'
-        assert operator.call(ChangeState, name, transition=asked).success
+        assert operator.change(NODE, transition)
     # The second recording is empty.
     assert recorder.finish(signal.SIGINT) == (4 if away else 0)
 
