@@ -16,7 +16,7 @@ pytest.importorskip('rclpy')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition, TransitionEvent
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import GetState
 
 from mosaico_ros.client.comm.mosaico_client import MosaicoClient
 from mosaico_ros.nodes.lifecycle import warn_of_namesakes
@@ -52,13 +52,6 @@ def start(
         process.communicate()
 
 
-def change(operator: Any, transition: int) -> bool:
-    answer = operator.call(
-        ChangeState, f'/{NAME}/change_state', transition=Transition(id=transition)
-    )
-    return bool(answer.success)
-
-
 def state(operator: Any) -> str:
     return str(operator.call(GetState, f'/{NAME}/get_state').current_state.label)
 
@@ -69,20 +62,20 @@ def test_a_manager_takes_the_node_through_its_life(
     node = start(autostart=False, port=free_port)
     events = operator.listen(TransitionEvent, f'/{NAME}/transition_event')
     assert state(operator) == 'unconfigured'
-    assert change(operator, Transition.TRANSITION_CONFIGURE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_CONFIGURE)
     with pytest.raises(MosaicoError):
         MosaicoClient.connect('127.0.0.1', free_port, timeout=0.3)
     for _ in range(2):  # an archive that was closed can be served again
-        assert change(operator, Transition.TRANSITION_ACTIVATE)
+        assert operator.change(f'/{NAME}', Transition.TRANSITION_ACTIVATE)
         with MosaicoClient.connect('127.0.0.1', free_port, timeout=20) as client:
             assert client.list_sequences() == []
-        assert change(operator, Transition.TRANSITION_DEACTIVATE)
+        assert operator.change(f'/{NAME}', Transition.TRANSITION_DEACTIVATE)
     assert state(operator) == 'inactive'
-    assert change(operator, Transition.TRANSITION_CLEANUP)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_CLEANUP)
     assert state(operator) == 'unconfigured'
-    assert change(operator, Transition.TRANSITION_CONFIGURE)
-    assert change(operator, Transition.TRANSITION_ACTIVATE)
-    assert change(operator, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_CONFIGURE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_ACTIVATE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert node.wait(20) == 0
     operator.wait(
         lambda: any(event.goal_state.label == 'finalized' for event in events), 'the last event'
@@ -93,10 +86,10 @@ def test_a_transition_that_fails_is_told_and_can_be_tried_again(
     operator: Any, start: Any, free_port: int, daemon: Any
 ) -> None:
     node = start(autostart=False, port=daemon.port)
-    assert change(operator, Transition.TRANSITION_CONFIGURE)
-    assert not change(operator, Transition.TRANSITION_ACTIVATE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_CONFIGURE)
+    assert not operator.change(f'/{NAME}', Transition.TRANSITION_ACTIVATE)
     assert state(operator) == 'unconfigured'
-    assert change(operator, Transition.TRANSITION_CONFIGURE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_CONFIGURE)
     node.send_signal(signal.SIGTERM)
     _, errors = node.communicate(timeout=20)
     assert node.returncode == 0
@@ -121,7 +114,7 @@ def test_a_request_that_does_not_fit_leaves_the_node_alone(
     operator: Any, start: Any, free_port: int
 ) -> None:
     start(port=free_port)
-    assert not change(operator, Transition.TRANSITION_CONFIGURE)
+    assert not operator.change(f'/{NAME}', Transition.TRANSITION_CONFIGURE)
     assert state(operator) == 'active'
 
 

@@ -20,7 +20,6 @@ import pytest
 pytest.importorskip('rclpy')
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter as NodeParameter
@@ -285,17 +284,13 @@ def test_deactivated_it_stands_still_and_goes_on_from_there(
     heard = listen(operator, Imu, '/imu')
     player = play(sequences=[name], rate=0.5)
 
-    def change(transition: int) -> bool:
-        change = Transition(id=transition)
-        return bool(operator.call(ChangeState, f'/{NAME}/change_state', transition=change).success)
-
     operator.wait(lambda: len(heard.messages) > 20, 'the beginning')
-    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_DEACTIVATE)
     deadline = time.monotonic() + 0.3
     operator.wait(lambda: time.monotonic() > deadline, 'what is under way')
     count = len(heard.messages)
     assert count < 100
-    assert change(Transition.TRANSITION_ACTIVATE)
+    assert operator.change(f'/{NAME}', Transition.TRANSITION_ACTIVATE)
     assert player.finish() == 0
     operator.wait(lambda: len(heard.messages) == 100, 'the rest')
     assert numbers(heard) == list(range(100))
